@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/arena.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+struct arena_block {
+	struct arena_block *next;
+	size_t size;
+	char data[];
+};
+
+enum { ARENA_BLOCK = 256 * 1024 };
+
+static void arena_next_block(struct arena *a, size_t n)
+{
+	struct arena_block **at = a->now != NULL ? &a->now->next : &a->first;
+	if (*at == NULL || (*at)->size < n) {
+		size_t size = n > ARENA_BLOCK ? n : ARENA_BLOCK;
+		struct arena_block *b = xrealloc(NULL, 1, sizeof(*b) + size);
+		b->size = size;
+		b->next = *at;
+		*at = b;
+	}
+	a->now = *at;
+	a->used = 0;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	n = (n + 7) & ~(size_t)7;
+	if (a->now == NULL || a->used + n > a->now->size)
+		arena_next_block(a, n);
+	void *p = a->now->data + a->used;
+	a->used += n;
+	a->total += n;
+	return p;
+}
+
+struct span arena_copy(struct arena *a, struct span s)
+{
+	if (s.p == NULL)
+		return s;
+	char *p = arena_alloc(a, s.n != 0 ? s.n : 1);
+	memcpy(p, s.p, s.n);
+	return (struct span){ p, s.n };
+}
+
+void arena_reset(struct arena *a)
+{
+	a->now = NULL;
+	a->used = 0;
+	a->total = 0;
+}
+
+void arena_free(struct arena *a)
+{
+	for (struct arena_block *b = a->first; b != NULL;) {
+		struct arena_block *next = b->next;
+		free(b);
+		b = next;
+	}
+	*a = (struct arena){ 0 };
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/check.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void check_failed(const char *file, int line, const char *what)
+{
+	fprintf(stderr, "level=fatal event=defect at=%s:%d check=\"%s\" "
+			"do=\"this is a defect in meterd: keep the core file and report it\"\n",
+		file, line, what);
+	abort();
+}
+
+static _Noreturn void out_of_memory(size_t n, size_t size)
+{
+	fprintf(stderr, "level=fatal event=out_of_memory wanted=%zu*%zu "
+			"do=\"give the service more memory; it goes on where it stopped\"\n",
+		n, size);
+	exit(75);
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n != 0 ? n : 1, size != 0 ? size : 1);
+	if (p == NULL)
+		out_of_memory(n, size);
+	return p;
+}
+
+void *xrealloc(void *p, size_t n, size_t size)
+{
+	check(size != 0);
+	if (n > SIZE_MAX / size)
+		out_of_memory(n, size);
+	void *q = realloc(p, n != 0 ? n * size : 1);
+	if (q == NULL)
+		out_of_memory(n, size);
+	return q;
+}
+
+char *xstrndup(const char *s, size_t n)
+{
+	char *p = xcalloc(n + 1, 1);
+	memcpy(p, s, n);
+	return p;
+}
+
+char *xstrdup(const char *s)
+{
+	return xstrndup(s, strlen(s));
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+	va_list ap;
+	char *p = NULL;
+	va_start(ap, fmt);
+	int n = vasprintf(&p, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		out_of_memory(1, 1);
+	return p;
+}
+
+void freep(void *pp)
+{
+	void **p = pp;
+	free(*p);
+	*p = NULL;
+}

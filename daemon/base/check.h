@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checks that stay on in every build, and the few macros that make ownership visible.
+//
+// check() states what the programmer holds to be true; it is never used for input that can happen.
+// A failed check ends the process at once (exit by SIGABRT): the state is in Redis and in Kafka, and a
+// process that no longer understands itself must not write to either.
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+#include <stddef.h>
+
+_Noreturn void check_failed(const char *file, int line, const char *what);
+
+#define check(cond) ((cond) ? (void)0 : check_failed(__FILE__, __LINE__, #cond))
+
+// CLEANUP(fn) T *p: fn(&p) runs when p leaves its scope. TAKE_PTR(p): the value of p, which becomes NULL.
+#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define TAKE_PTR(p)                                                                                \
+	({                                                                                         \
+		__typeof__(p) *take_ = &(p);                                                       \
+		__typeof__(p) taken_ = *take_;                                                     \
+		*take_ = NULL;                                                                     \
+		taken_;                                                                            \
+	})
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+// Memory that must be there: start-up structures and bounded buffers. On exhaustion the process ends with
+// a message; nothing is lost, since nothing was acknowledged.
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t n, size_t size);
+char *xstrndup(const char *s, size_t n);
+char *xstrdup(const char *s);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void freep(void *pp); // for CLEANUP(freep): frees what the pointer behind pp points to
+
+#endif

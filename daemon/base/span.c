@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/span.h"
+
+bool span_int64(struct span s, int64_t *ret)
+{
+	size_t i = 0;
+	bool neg = s.n > 0 && s.p[0] == '-';
+	if (neg)
+		i = 1;
+	if (i == s.n || (s.p[i] == '0' && (s.n > i + 1 || neg)))
+		return false;
+	int64_t v = 0;
+	for (; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return false;
+		int digit = s.p[i] - '0';
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, digit, &v))
+			return false;
+	}
+	if (!neg && __builtin_sub_overflow(0, v, &v))
+		return false;
+	*ret = v;
+	return true;
+}

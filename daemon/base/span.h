@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A span is bytes that somebody else owns: pointer and length, not terminated. p == NULL is "absent" or
+// null; n == 0 with a pointer is "there, but empty".
+#ifndef BASE_SPAN_H
+#define BASE_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct span {
+	const char *p;
+	size_t n;
+};
+
+#define SPAN_LIT(s) ((struct span){ "" s, sizeof(s) - 1 })
+
+static inline struct span span_of(const char *z)
+{
+	return (struct span){ z, z != NULL ? strlen(z) : 0 };
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool span_is(struct span a, const char *z)
+{
+	return span_eq(a, span_of(z));
+}
+
+// Decimal integer, the whole span, optional '-', no '+', no leading zeros, overflow detected. Written on success only.
+bool span_int64(struct span s, int64_t *ret);
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The price book: services, aliases, dated prices and quotas, billable codes. Read once, then immutable and shared by
+// threads. Everything in pricing.md is data here; nothing of it is written into code.
+//
+// A service has an index 0 … n-1 in order of the file, stable for the life of the object. What is dated is asked with an
+// instant (what an event is) or a month (what it costs).
+#ifndef CATALOG_CATALOG_H
+#define CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/money.h"
+#include "base/span.h"
+#include "period/period.h"
+
+struct faults; // base/fault.h: errors of a file, collected
+
+enum pricing_model { MODEL_VOLUME, MODEL_GRADUATED, MODEL_FLAT, MODEL_PACKAGE };
+enum bounds { BOUNDS_LOWER_INCLUSIVE, BOUNDS_UPPER_INCLUSIVE };   // [lo, hi) or (lo, hi]
+enum tier_basis { TIER_BY_TOTAL, TIER_BY_BILLABLE };
+enum first_month { FIRST_MONTH_IMMEDIATE, FIRST_MONTH_NEXT };     // quota already in the month of activation, or not
+enum freeze_basis { FREEZE_LIST, FREEZE_BILLABLE, FREEZE_BILL };
+
+struct price_tier {
+	int64_t bound;       // where the tier begins, as in the price list; 0 for the first
+	int64_t price_micro; // per `per` calls
+	int64_t flat_micro;  // fee for reaching the tier; 0 for most
+};
+
+// What a service costs in one month for an account without a contract.
+struct plan {
+	enum pricing_model model;
+	enum bounds bounds;
+	enum tier_basis tier_basis;
+	enum first_month first_month;
+	int64_t per;         // power of ten, 1 … 10^6
+	int64_t package;     // calls a block (MODEL_PACKAGE), else 0
+	int64_t quota;       // free calls a month, 0 for none
+	int64_t warn_micro;  // share of the quota that raises free_quota.warning, in millionths (800000); 0 for no warning
+	uint32_t n_tiers;    // >= 1
+	const struct price_tier *tiers;
+};
+
+struct catalog;
+
+// Parses a price book. `name` stands in messages as the file's name. On any fault: NULL, and all of them are in *faults.
+struct catalog *catalog_parse(const char *name, struct span text, struct faults *faults);
+void catalog_freep(struct catalog **c);
+
+const char *catalog_version(const struct catalog *c);  // as written in the file
+const char *catalog_sha256(const struct catalog *c);   // of the text, 64 hex digits
+const char *catalog_currency(const struct catalog *c); // "CNY"
+const struct zone *catalog_zone(const struct catalog *c);
+enum rounding catalog_rounding(const struct catalog *c);
+const char *catalog_rounding_text(const struct catalog *c); // "half-up"
+enum freeze_basis catalog_freeze_basis(const struct catalog *c);
+int64_t catalog_freeze_ratio_micro(const struct catalog *c); // 1000000 = 100 %
+bool catalog_zero_price_statements(const struct catalog *c); // statements.zero_price
+
+uint32_t catalog_services(const struct catalog *c);
+const char *catalog_service_id(const struct catalog *c, uint32_t service);
+const char *catalog_service_name(const struct catalog *c, uint32_t service);  // 图像标签
+const char *catalog_service_group(const struct catalog *c, uint32_t service); // NULL: none
+const char *catalog_service_successor(const struct catalog *c, uint32_t service); // NULL: none
+
+enum service_match { SERVICE_OK, SERVICE_UNKNOWN, SERVICE_NOT_BEGUN, SERVICE_ENDED };
+// Id or alias in force at the event's time. With NOT_BEGUN and ENDED *ret is set too. Hot path: one hash probe.
+enum service_match catalog_find(const struct catalog *c, struct span name, int64_t event_time_ms, uint32_t *ret);
+// The index of an id (not of an alias), whatever the date; false when there is none.
+bool catalog_find_id(const struct catalog *c, struct span id, uint32_t *ret);
+bool catalog_billable(const struct catalog *c, struct span status, int64_t event_time_ms);
+// The owner of an account at that time: the account itself where the catalog says nothing.
+struct span catalog_owner(const struct catalog *c, struct span account, int64_t event_time_ms);
+
+// NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
+const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);
+// Does the service still exist (some instant of it) in that month? A freeze is made only for such a month.
+bool catalog_service_in(const struct catalog *c, uint32_t service, int month);
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A month's end: ticks, manifest, closed marks, settlements and statements, end of run (design.md, section 9; models/m3_clock.py).
+//
+// The closer runs in the office thread of the instance that is the relay. Every step can be repeated: what is done is seen in the
+// control topic and in the shards, never remembered here.
+#ifndef CLOSING_CLOSING_H
+#define CLOSING_CLOSING_H
+
+#include "outbox/outbox.h"
+
+struct closer_options {
+	const struct kafka_options *kafka;
+	struct store *store;  // not owned
+	struct relay *relay;  // not owned
+	uint32_t shards;
+	const char *source;
+	int64_t outbox_most;  // settle no further while a shard's outbox holds more entries
+};
+
+struct closer_numbers {
+	int64_t closed_ms;       // period end of the newest finished month; 0: none
+	int64_t due_ms;          // when the oldest open month's settlements are due (the 4th, 00:00); 0: none open
+	int open_month;          // the month being waited for or worked on; MONTH_NONE
+	char waits_for[256];     // in words: "record clock of usage.calls/3", "outbox", …; empty: working or nothing to do
+	uint64_t statements, lines;
+};
+
+struct closer;
+struct closer *closer_new(const struct closer_options *o);
+void closer_freep(struct closer **c);
+
+// One bounded piece of work. *ret_more: call again at once. *journal is reloaded (replaced) when a control record was written.
+// now_ms: wall clock, used with `clock: wall` only to know when a tick is due; with `clock: records` now is the highest record
+// clock of any admitted partition.
+enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e);
+void closer_numbers(const struct closer *c, struct closer_numbers *ret);
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step of the ledger: what one flush does to one shard. Indivisible: all deltas of (from, to) of each partition in it,
+// or nothing (design.md, section 5; models/m1_commit.py shows why a flush must not be split over calls).
+#ifndef MODEL_COMMIT_H
+#define MODEL_COMMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "ladder/ladder.h"
+#include "model/event.h"
+#include "period/period.h"
+
+// Where a shard stands in a partition.
+struct position {
+	int64_t next;      // next input offset
+	int64_t clock_ms;  // record clock just before it; TIME_NONE: none yet
+	int64_t last;      // offset of the last record below `next`; -1: none
+	uint64_t print;    // fingerprint of that record
+};
+
+// One event of a counter, kept until the commit is acknowledged: out of these the crossing call is found.
+struct call_ref {
+	struct call_ref *next;  // order of arrival
+	int64_t offset, time_ms, calls, timestamp_ms;
+	struct span id, source; // source.p == NULL: none
+	uint32_t part;          // index into commit.parts' owner, see commit_part.part
+};
+
+struct commit_delta {
+	struct span account;
+	uint32_t service;       // index in the catalog of the commit's rules version
+	int month;              // of the counter
+	int adjust_month;       // MONTH_NONE: counted. Otherwise late: adjusted with the settlement of this month
+	int64_t calls;          // > 0
+	const struct ladder *ladder;       // NULL: nothing to reach
+	const struct ladder *ladder_first; // in the account's month of activation; NULL: the same
+	bool activates;         // the shard may not know yet that the account is active in this month
+	bool with_calls;        // send the list: a rung may be reached, or the stored total is not known
+	const struct call_ref *first_call;
+	uint32_t n_calls;
+	int64_t total;          // out: the counter after the commit (calls in the late bucket for late ones)
+};
+
+struct commit_cut {             // the partition's first offset with clock >= close(month)
+	int month;
+	int64_t offset;
+};
+
+struct commit_mark {            // record clock just before an offset that is a multiple of a dedupe generation
+	int64_t offset, clock_ms;
+};
+
+struct commit_part {
+	uint32_t part;                  // index in the source's assignment
+	struct span name;               // "topic/partition"
+	struct span token;              // owner's
+	int64_t from;
+	struct position to;             // to.next > from
+	int64_t consumed;               // records in [from, to.next)
+	int64_t outcomes[OUTCOME_COUNT];// of those records, the ones that belong to this shard
+	uint32_t n_cuts, n_marks;
+	const struct commit_cut *cuts;  // crossed in [from, to.next)
+	const struct commit_mark *marks;// shard 0 only
+};
+
+struct commit {
+	uint32_t shard;
+	int64_t rules_version;
+	uint32_t n_parts, n_deltas;
+	struct commit_part *parts;
+	struct commit_delta *deltas;
+	uint64_t tag;                   // the caller's, comes back with the result
+};
+
+enum commit_status {
+	COMMIT_DONE,      // totals are in the deltas
+	COMMIT_NEEDLIST,  // not applied: send again with the lists of the deltas now marked with_calls
+	COMMIT_FOREIGN,   // wrong token, or stored offset beyond ours: somebody else owns a partition
+	COMMIT_ROLLBACK,  // stored offset before ours: the shard was rolled back
+	COMMIT_LOST,      // no meta, another init id, another generation
+	COMMIT_OLD_RULES, // a newer rules version is registered
+	COMMIT_REFUSED,   // not applied, passing: OOM, READONLY, LOADING, …: back off, send the same again
+	COMMIT_UNKNOWN,   // time-out or lost connection: read the offsets back
+	COMMIT_HALT,      // an error that must not be retried: text says what
+};
+
+struct commit_result {
+	enum commit_status status;
+	uint64_t tag;
+	uint32_t shard;
+	uint32_t alerts;  // entries appended to the outbox
+	char text[400];   // for everything but DONE: one line
+};
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration file: one row of tbl/settings.def gives the struct field, the parser, --print-config, the sample file and the
+// man page. Unknown keys, duplicate keys, wrong units and values out of range are faults, all reported at once.
+#ifndef SETTINGS_SETTINGS_H
+#define SETTINGS_SETTINGS_H
+
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "model/kafka_options.h"
+#include "rules/rules.h"
+#include "store/store.h"
+
+// SETTING(path, member, TYPE, default text, min, max, reloadable, decides, help)
+// TYPE: TEXT char*, PATH char* (relative to the file's folder), SECRET_FILE char* (path of a file that holds it), INT int64_t,
+// DURATION int64_t ms ("250ms", "5s", "10m", "24h", "3d"; a unit is required), BYTES int64_t ("512KiB"), BOOL bool,
+// LIST char** (NULL-terminated), CHOICE int (choices in the row).
+struct settings {
+#define SETTING(path, member, type, ...) SETTING_C_##type member;
+#define SETTING_C_TEXT char *
+#define SETTING_C_PATH char *
+#define SETTING_C_SECRET_FILE char *
+#define SETTING_C_INT int64_t
+#define SETTING_C_DURATION int64_t
+#define SETTING_C_BYTES int64_t
+#define SETTING_C_BOOL bool
+#define SETTING_C_LIST char **
+#define SETTING_C_CHOICE int
+#include "tbl/settings.def"
+#undef SETTING
+	char *file; // as given
+};
+
+// NULL when there are faults. Defaults fill what the file leaves out. Cross-checks are done too (grace under 72 h, window against
+// max_age, group and instance names, …).
+struct settings *settings_parse(const char *file, struct span text, struct faults *faults);
+// Reads the file; a missing or unreadable one is a fault.
+struct settings *settings_load(const char *file, struct faults *faults, char **ret_text);
+void settings_freep(struct settings **s);
+// Every setting with its value and where it differs from the default, as YAML that can be read again; secrets as "***".
+void settings_print(const struct settings *s, FILE *to);
+// The sample file: every option with its paragraph of advice, commented out where it is the default.
+void settings_print_sample(FILE *to);
+
+// Views for the rooms that take options. They borrow from s.
+void settings_kafka(const struct settings *s, struct kafka_options *ret);
+// Reads the password file; ERROR_ABORT 78 when it cannot.
+enum error_class settings_store(struct settings *s, struct store_options *ret, struct error *e);
+void settings_rules(const struct settings *s, struct rules_settings *ret);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ports through which results go out: transactions (alerts, settlements, control records), the dead-letter topic, and
+// reading back what is out.
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include "base/error.h"
+#include "model/event.h"
+#include "model/kafka_options.h"
+
+struct message {
+	const char *topic;
+	int32_t partition;   // -1: by key, murmur2_random
+	struct span key, value;
+	const struct header *headers;
+	uint32_t n_headers;
+	int64_t timestamp_ms; // 0: now
+};
+
+// ---- transactions. @thread one owner (the relay's)
+enum txn_status {
+	TXN_DONE,    // committed: every read_committed reader sees all of it, once
+	TXN_UNKNOWN, // time-out or fatal error: it may be committed or not. Close, open afresh, read back; never retry
+	TXN_FENCED,  // another producer opened the same transactional id later: close, and do not open again unless still in charge
+};
+struct txn_sink;
+struct txn_sink_ops {
+	// One short transaction: begin, all messages, commit. n >= 1.
+	enum txn_status (*publish)(struct txn_sink *s, const struct message *m, uint32_t n, struct error *e);
+	void (*close)(struct txn_sink *s);
+};
+struct txn_sink {
+	const struct txn_sink_ops *ops;
+};
+// Opens a producer and fences every earlier one of the same id; a transaction it left open is aborted. ERROR_RETRY: brokers away.
+enum error_class sink_kafka_txn_open(const struct kafka_options *o, const char *transactional_id, int timeout_ms,
+				     struct txn_sink **ret, struct error *e);
+
+// ---- dead letters: at least once, acknowledged before the offset advances. @thread one owner (a worker)
+struct dlq_reason {
+	const char *stage, *code, *message; // headers __meterd.errors.{stage,code,message}; message may hold a detail
+};
+struct dlq;
+struct dlq_ops {
+	// Queues the record byte for byte with its own key and headers plus __meterd.errors.*; copies all of it. ERROR_RETRY: queue full.
+	enum error_class (*send)(struct dlq *d, const char *topic, int32_t partition, const struct record *r,
+				 const struct dlq_reason *why, struct error *e);
+	// Number queued and not acknowledged yet; serves delivery reports, waits up to timeout_ms for it to become 0.
+	uint64_t (*pending)(struct dlq *d, int timeout_ms);
+	// Forget what was queued by now: the records will be read again (their copies may still arrive, which is allowed).
+	void (*drop)(struct dlq *d);
+	void (*close)(struct dlq *d);
+};
+struct dlq {
+	const struct dlq_ops *ops;
+};
+// A message that cannot be delivered (too large for the topic) is sent again with an empty value and header
+// __meterd.errors.truncated = its size, so that it never blocks the partition; temporary errors are retried for ever.
+enum error_class sink_kafka_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
+
+// ---- reading a topic back, read_committed
+struct topic_record {
+	int32_t partition;
+	struct record r;
+};
+// Return false to stop early.
+typedef bool topic_reader_fn(void *ctx, const struct topic_record *r);
+// Reads all partitions of `topic` from `from_ms` (TIME_NONE: from the beginning; by broker time stamps otherwise) up to the end
+// offsets at the time of the call (last stable offsets), in offset order per partition. ERROR_ABORT 75: topic missing;
+// ERROR_RETRY: brokers away.
+enum error_class topic_read_back(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms,
+				 topic_reader_fn *fn, void *ctx, struct error *e);
+// As above, then goes on with what comes, until fn returns false or *stop becomes true (checked at least every 100 ms; fn is
+// called with NULL at each check).
+enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
+			      topic_reader_fn *fn, void *ctx, struct error *e);
+
+// ---- facts about topics, off the hot path
+struct topic_info {
+	bool exists;
+	int32_t partitions;
+	int64_t retention_ms;          // -1: for ever; TIME_NONE: not known (embedded)
+	bool log_append_time;          // message.timestamp.type
+	int64_t timestamp_after_max_ms;// message.timestamp.after.max.ms; INT64_MAX when unlimited
+	bool compacted;
+};
+enum error_class topic_describe(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret,
+				struct error *e);
+// Low and high watermark (last stable offset) of one partition.
+enum error_class topic_offsets(const struct kafka_options *o, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
+			       int64_t *ret_high, struct error *e);
+// First offset whose timestamp >= time_ms; *ret = -1 when there is none.
+enum error_class topic_offset_at(const struct kafka_options *o, const char *topic, int32_t partition, int64_t time_ms, int timeout_ms,
+				 int64_t *ret, struct error *e);
+
+#endif

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// The port to the counters. Its real adapter is Redis, one function call a step (store/meterd.lua); every call here is
+// indivisible in one shard, and no call needs two.
+//
+// @thread one connection, one owner. Workers use claim, renew and commit; the closer and relay use the rest.
+//
+// Errors of all calls but the commit's: ERROR_RETRY (away or refusing for now: nothing applied, or the call is idempotent),
+// ERROR_ABORT 78 (lost or foreign state: says what to run), ERROR_HALT (text of an error that must not be retried).
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/error.h"
+#include "model/commit.h"
+
+struct store_options {
+	const char *url;         // redis://127.0.0.1:6379/0 or unix:///path?db=0
+	const char *user, *password; // NULL: none
+	const char *prefix;      // of all keys, "meterd:"
+	uint32_t shards;         // fixed at init
+	int timeout_ms;          // of a call; after it the outcome is unknown
+};
+
+struct store_state {             // what a shard's meta says
+	bool exists;
+	char init_id[40];
+	uint32_t shards;
+	int64_t generation;
+	int64_t rules_version;
+};
+
+struct store_claim {
+	struct span name;        // "topic/partition"
+	struct position start;   // where the partition begins, from init or admit: used when the shard has no entry yet
+	struct position at;      // out: where the shard stands
+};
+
+// ---- outbox entries: facts of an alert, or a rendered document (settlement, statement, end of run)
+enum outbox_type { OUTBOX_ALERT, OUTBOX_DOCUMENT };
+struct outbox_entry {
+	struct span stream_id;   // of this shard's stream
+	struct span identity;    // what the published id is the SHA-256 of (interfaces.md, section 1): lines joined by LF
+	enum outbox_type type;
+	int64_t not_before_ms;   // wall time before which no twin of this entry can have been published; TIME_NONE: any time
+	// OUTBOX_ALERT
+	int64_t rules_version, before, after;
+	bool first_month;        // the ladder of the month of activation held
+	struct span part;        // "topic/partition"
+	int64_t offset, time_ms, calls;
+	struct span event_id, event_source; // source.p NULL: none
+	// OUTBOX_DOCUMENT
+	struct span account;     // Kafka key; empty for the end of run
+	struct span document;    // the whole CloudEvent, to be published as it is
+};
+// Entries are valid during the call. Return false to stop.
+typedef bool store_outbox_fn(void *ctx, uint32_t shard, const struct outbox_entry *e);
+
+struct store_line {              // one settled line of an account's month
+	struct span service_id;
+	int64_t calls;           // must equal the stored counter (0: none stored), or the step is refused
+	int64_t unfreeze_fen;    // must equal what the month before froze (0: nothing)
+	int64_t freeze_fen;      // becomes the freeze of this month; 0: none
+	struct span facts;       // kept in set:<month> under account/service: what adjustments and `statement` start from
+	struct span identity, document;
+};
+struct store_statement {
+	struct span account;
+	uint32_t n_lines;
+	const struct store_line *lines;
+	struct span facts;       // kept under the account
+	struct span identity, document;
+};
+
+struct store_months {            // which months a shard holds
+	uint32_t n;
+	struct store_month {
+		int month, adjust_month; // adjust_month MONTH_NONE: counters; otherwise a late bucket
+	} *list;
+};
+struct store_position {
+	char *name;
+	struct position at;
+};
+struct store_positions {
+	uint32_t n;
+	struct store_position *list;
+};
+// Field "account/service" or "account", value. Return false to stop. A field may come more than once (HSCAN).
+typedef bool store_scan_fn(void *ctx, struct span field, struct span value);
+
+struct store;
+struct store_ops {
+	// -- start
+	enum error_class (*check)(struct store *s, struct error *e);  // reachable, settings fit (an evicting policy: ABORT 78), functions loaded
+	enum error_class (*state)(struct store *s, uint32_t shard, struct store_state *ret, struct error *e);
+	enum error_class (*create)(struct store *s, uint32_t shard, const char *init_id, struct error *e); // idempotent for the same id; another id: ABORT 78
+	void (*identity)(struct store *s, const char *init_id, int64_t generation); // what every later call must find
+	enum error_class (*register_rules)(struct store *s, uint32_t shard, int64_t version, struct error *e);
+
+	// -- worker
+	// Takes partitions over, unconditionally: only in the assign callback. Sets claims[i].at.
+	enum error_class (*claim)(struct store *s, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n, struct error *e);
+	// After an unknown result: compare-and-set on the own token, then the offsets. *ret_foreign: the token is not ours.
+	enum error_class (*renew)(struct store *s, uint32_t shard, struct span old_token, struct span new_token,
+				  struct store_claim *claims, uint32_t n, bool *ret_foreign, struct error *e);
+	// Sends a commit; answers come in the order of sending. `c` must live until its result is received.
+	void (*commit_send)(struct store *s, struct commit *c);
+	// The next answer; false when none came within timeout_ms (0: look only). After COMMIT_UNKNOWN all that were sent are
+	// unknown too: each is reported so, in order. Past the store's own time-out the connection is given up.
+	bool (*commit_receive)(struct store *s, int timeout_ms, struct commit_result *ret);
+	int (*fd)(struct store *s); // to poll for readability; -1 when not connected
+
+	// -- relay
+	enum error_class (*outbox_read)(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e); // from the start
+	// Removes entries; (stream id, identity) must both match, or the entry stays.
+	enum error_class (*outbox_ack)(struct store *s, uint32_t shard, const struct span *stream_ids, const struct span *identities, uint32_t n, struct error *e);
+	enum error_class (*outbox_length)(struct store *s, uint32_t shard, int64_t *ret, struct error *e);
+
+	// -- closer
+	enum error_class (*positions)(struct store *s, uint32_t shard, struct store_positions *ret, struct error *e);
+	enum error_class (*months)(struct store *s, uint32_t shard, struct store_months *ret, struct error *e);
+	// Offset of the cut of `name` for the month, -1 when the shard has none.
+	enum error_class (*cut)(struct store *s, uint32_t shard, int month, struct span name, int64_t *ret, struct error *e);
+	// Marks the month closed with the manifest's hash. Refuses (ERROR_RETRY) unless the shard's clock of every partition named has
+	// reached close_ms; idempotent for the same hash, ERROR_HALT for another.
+	enum error_class (*close_month)(struct store *s, uint32_t shard, int month, int64_t close_ms, const char *manifest_sha256,
+					const struct span *parts, uint32_t n_parts, struct error *e);
+	// Scans start at 0 after every reconnect; ERROR_RETRY: start again.
+	enum error_class (*scan_counters)(struct store *s, uint32_t shard, int month, int adjust_month, store_scan_fn *fn, void *ctx, struct error *e);
+	enum error_class (*scan_freezes)(struct store *s, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e); // made by that month's settlement
+	enum error_class (*scan_settled)(struct store *s, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e);
+	enum error_class (*scan_ledger)(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e); // "topic/partition/outcome", and …/consumed
+	enum error_class (*active_since)(struct store *s, uint32_t shard, const struct span *accounts, uint32_t n, int below_month,
+					 int *ret_months, struct error *e); // earliest event month of calls closed with or before below_month; MONTH_NONE
+	// Settles accounts, each in one idempotent step: an account that has its statement is passed over.
+	enum error_class (*settle)(struct store *s, uint32_t shard, int month, const struct store_statement *list, uint32_t n, struct error *e);
+	// Ends the month in this shard. Refuses unless the shard holds as many counters, freezes of the month before and statements as given.
+	enum error_class (*finish)(struct store *s, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements, struct error *e);
+	enum error_class (*finished)(struct store *s, uint32_t shard, int month, bool *ret, struct error *e);
+	// The end-of-run document, once, into shard 0's outbox.
+	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, struct error *e);
+	// Counters by field, for `usage`; -1 where there is none.
+	enum error_class (*counter)(struct store *s, uint32_t shard, int month, struct span account, struct span service_id, int64_t *ret, struct error *e);
+
+	// -- requests to the closer: one-line JSON documents, in order
+	enum error_class (*request_put)(struct store *s, struct span request, struct error *e);
+	enum error_class (*request_peek)(struct store *s, char **ret, struct error *e); // NULL: none; free it
+	enum error_class (*request_drop)(struct store *s, struct span request, struct error *e); // the first, if it is still this one
+
+	void (*close)(struct store *s);
+};
+struct store {
+	const struct store_ops *ops;
+};
+
+// Does not connect yet: every call connects when it has to.
+enum error_class store_redis_open(const struct store_options *o, struct store **ret, struct error *e);
+
+void store_months_free(struct store_months *m);
+void store_positions_free(struct store_positions *p);
+// shard = hash(account) mod shards. Fixed for ever: changing it is a rebuild.
+uint32_t store_shard(struct span account, uint32_t shards);
+
+#endif
