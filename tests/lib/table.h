@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text tables as tests: one row a case, fields separated by " | ", blanks around fields trimmed, '#' begins a comment line, the
+// expected result stands last. A billing person can read and write them.
+#ifndef TABLE_H
+#define TABLE_H
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TABLE_FIELDS = 32 };
+struct table_row {
+	const char *file;
+	int line, n;
+	char *field[TABLE_FIELDS];
+};
+typedef void table_row_fn(void *ctx, const struct table_row *row);
+
+static inline char *table_trim(char *s)
+{
+	while (*s == ' ' || *s == '\t')
+		s++;
+	for (size_t n = strlen(s); n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL; n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
+// Calls fn for every row of tests/table/<name>; returns their number, which is never 0.
+static inline int table_each(const char *name, table_row_fn *fn, void *ctx)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/tests/table/%s", SOURCE_DIR, name);
+	FILE *f = fopen(path, "r");
+	cr_assert(f != NULL, "cannot open %s", path);
+	char *line = NULL;
+	size_t size = 0;
+	int rows = 0, number = 0;
+	while (getline(&line, &size, f) >= 0) {
+		number++;
+		char *s = table_trim(line);
+		if (*s == '\0' || *s == '#')
+			continue;
+		struct table_row row = { .file = name, .line = number };
+		for (char *next = s; next != NULL && row.n < TABLE_FIELDS; row.n++) {
+			char *bar = strstr(next, " | ");
+			row.field[row.n] = next;
+			if (bar != NULL)
+				*bar = '\0';
+			next = bar != NULL ? bar + 3 : NULL;
+		}
+		for (int i = 0; i < row.n; i++)
+			row.field[i] = table_trim(row.field[i]);
+		fn(ctx, &row);
+		rows++;
+	}
+	free(line);
+	fclose(f);
+	cr_assert(rows > 0, "%s holds no row", path);
+	return rows;
+}
+
+#endif
