@@ -25,7 +25,8 @@ enum {
 struct zone;
 
 // "Asia/Shanghai", "UTC", or a fixed offset such as "+08:00". Reads the zone data of the system through the C
-// library (TZ is set and put back): call it before threads are started. ERROR_ABORT 78 for an unknown name.
+// library (TZ is set and put back), so open a zone the first time before threads are started; a zone once opened is answered
+// from memory, by any thread. ERROR_ABORT 78 for an unknown name.
 enum error_class zone_open(const char *name, struct zone **ret, struct error *e);
 void zone_freep(struct zone **z);
 const char *zone_name(const struct zone *z);
@@ -40,6 +41,6 @@ const char *month_text(int month, char buf[MONTH_TEXT]);
 // RFC 3339 as events.md section 3 has it: 'T' or 't', offset or 'Z'/'z', digits beyond milliseconds cut off; refuses a
 // blank, second 60, a missing offset, an impossible date. Also refuses what lies before 1970.
 bool time_parse_rfc3339(struct span text, int64_t *ret_ms);
-const char *time_text(int64_t time_ms, char buf[TIME_TEXT]);  // UTC with milliseconds and Z
+const char *time_text(int64_t time_ms, char buf[TIME_TEXT]);  // UTC with milliseconds and Z; words beyond the years 0-9999
 
 #endif

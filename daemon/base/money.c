@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decimal text to integers and back, and the one place that rounds. Nothing here knows what is being paid for.
+#include "base/money.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+
+#define MICRO INT64_C(1000000)
+#define PICO_PER_MICRO INT64_C(1000000)
+#define PICO_PER_FEN INT64_C(10000000000)
+#define PRICE_MOST_MICRO INT64_C(1000000000000)
+enum { PRICE_DECIMALS = 6, AMOUNT_DECIMALS = 12 };
+
+bool money_parse_price(struct span text, int64_t *ret_micro)
+{
+	int64_t micro = 0;
+	size_t i = 0;
+	for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
+		micro = micro * 10 + (text.p[i] - '0');
+		if (micro > PRICE_MOST_MICRO / MICRO)
+			return false;
+	}
+	if (i == 0 || (text.p[0] == '0' && i > 1))
+		return false;
+	micro *= MICRO;
+	if (i < text.n) {
+		if (text.p[i] != '.')
+			return false;
+		size_t decimals = text.n - ++i;
+		if (decimals == 0 || decimals > PRICE_DECIMALS)
+			return false;
+		for (int64_t unit = MICRO / 10; i < text.n; i++, unit /= 10) {
+			if (text.p[i] < '0' || text.p[i] > '9')
+				return false;
+			micro += (text.p[i] - '0') * unit;
+		}
+	}
+	if (micro > PRICE_MOST_MICRO)
+		return false;
+	*ret_micro = micro;
+	return true;
+}
+
+// value * 10^-decimals with at least `least` decimals. 39 digits, a sign and a point fit MONEY_TEXT.
+static const char *decimal_text(amount_pico value, int decimals, int least, char buf[MONEY_TEXT])
+{
+	char digits[MONEY_TEXT]; // lowest first
+	int n = 0;
+	bool negative = value < 0;
+	unsigned __int128 rest = negative ? -(unsigned __int128)value : (unsigned __int128)value;
+	for (; rest != 0 || n <= decimals; rest /= 10)
+		digits[n++] = (char)('0' + (int)(rest % 10));
+	int first = 0; // the lowest digit that is shown
+	while (first < decimals - least && digits[first] == '0')
+		first++;
+	int out = 0;
+	if (negative)
+		buf[out++] = '-';
+	for (int i = n - 1; i >= first; i--) {
+		buf[out++] = digits[i];
+		if (i == decimals && i > first)
+			buf[out++] = '.';
+	}
+	buf[out] = '\0';
+	check(out < MONEY_TEXT);
+	return buf;
+}
+
+const char *money_price_text(int64_t price_micro, char buf[MONEY_TEXT])
+{
+	return decimal_text(price_micro, PRICE_DECIMALS, 0, buf);
+}
+
+const char *money_amount_text(amount_pico amount, char buf[MONEY_TEXT])
+{
+	return decimal_text(amount, AMOUNT_DECIMALS, 0, buf);
+}
+
+const char *money_fen_text(int64_t fen, char buf[MONEY_TEXT])
+{
+	return decimal_text(fen, 2, 2, buf);
+}
+
+bool money_round_fen(amount_pico amount, enum rounding mode, int64_t *ret_fen)
+{
+	amount_pico fen = amount / PICO_PER_FEN; // towards zero
+	amount_pico rest = amount % PICO_PER_FEN;
+	amount_pico twice = 2 * (rest < 0 ? -rest : rest);
+	bool away = false;
+	switch (mode) {
+	case ROUND_HALF_UP:
+		away = twice >= PICO_PER_FEN;
+		break;
+	case ROUND_HALF_EVEN:
+		away = twice > PICO_PER_FEN || (twice == PICO_PER_FEN && fen % 2 != 0);
+		break;
+	case ROUND_DOWN:
+		break;
+	}
+	if (away)
+		fen += amount < 0 ? -1 : 1;
+	if (fen > INT64_MAX || fen < INT64_MIN)
+		return false;
+	*ret_fen = (int64_t)fen;
+	return true;
+}
+
+bool money_of_calls(int64_t price_micro, int64_t per, int64_t calls, amount_pico *ret)
+{
+	check(per > 0 && PICO_PER_MICRO % per == 0);
+	amount_pico product; // of two 64-bit numbers: always fits
+	product = (amount_pico)price_micro * calls;
+	return !__builtin_mul_overflow(product, (amount_pico)(PICO_PER_MICRO / per), ret);
+}
