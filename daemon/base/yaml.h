@@ -26,7 +26,7 @@ struct yaml_node {
 };
 
 struct yaml;
-// NULL on any fault of the form.
+// NULL on any fault of the form. A file without any content has an empty map as its root.
 struct yaml *yaml_parse(const char *file, struct span text, struct faults *faults);
 const struct yaml_node *yaml_root(const struct yaml *y);
 void yaml_freep(struct yaml **y);
