@@ -30,7 +30,7 @@ struct call_ref {
 
 struct commit_delta {
 	struct span account;
-	uint32_t service;       // index in the catalog of the commit's rules version
+	uint32_t service;       // index in the commit's catalog
 	int month;              // of the counter
 	int adjust_month;       // MONTH_NONE: counted. Otherwise late: adjusted with the settlement of this month
 	int64_t calls;          // > 0
@@ -44,12 +44,13 @@ struct commit_delta {
 };
 
 struct commit_cut {             // the partition's first offset with clock >= close(month)
-	int month;
+	int month;              // MONTH_NONE: the partition's first record, which stands for every month that it began behind
 	int64_t offset;
 };
 
 struct commit_mark {            // record clock just before an offset that is a multiple of a dedupe generation
 	int64_t offset, clock_ms;
+	int64_t drop;           // the mark at this offset is not needed any more
 };
 
 struct commit_part {
@@ -68,6 +69,7 @@ struct commit_part {
 struct commit {
 	uint32_t shard;
 	int64_t rules_version;
+	const struct catalog *catalog; // of that version: gives the services' ids
 	uint32_t n_parts, n_deltas;
 	struct commit_part *parts;
 	struct commit_delta *deltas;

@@ -62,12 +62,14 @@ struct store_line {              // one settled line of an account's month
 	struct span facts;       // kept in set:<month> under account/service: what adjustments and `statement` start from
 	struct span identity, document;
 };
+// Documents: not_before_ms is handed back with the outbox entry, see above.
 struct store_statement {
 	struct span account;
 	uint32_t n_lines;
 	const struct store_line *lines;
 	struct span facts;       // kept under the account
 	struct span identity, document;
+	int64_t not_before_ms;
 };
 
 struct store_months {            // which months a shard holds
@@ -109,6 +111,9 @@ struct store_ops {
 	bool (*commit_receive)(struct store *s, int timeout_ms, struct commit_result *ret);
 	int (*fd)(struct store *s); // to poll for readability; -1 when not connected
 
+	// Record clock just before `offset` (a multiple of a dedupe generation), kept in shard 0; TIME_NONE when there is none.
+	enum error_class (*mark)(struct store *s, struct span name, int64_t offset, int64_t *ret_clock_ms, struct error *e);
+
 	// -- relay
 	enum error_class (*outbox_read)(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e); // from the start
 	// Removes entries; (stream id, identity) must both match, or the entry stays.
@@ -118,7 +123,8 @@ struct store_ops {
 	// -- closer
 	enum error_class (*positions)(struct store *s, uint32_t shard, struct store_positions *ret, struct error *e);
 	enum error_class (*months)(struct store *s, uint32_t shard, struct store_months *ret, struct error *e);
-	// Offset of the cut of `name` for the month, -1 when the shard has none.
+	// Offset of the cut of `name` for the month: the partition's first offset with clock >= close(month). The first record of a
+	// partition stands for all months that its clock began behind. -1 when the shard has seen no record of it.
 	enum error_class (*cut)(struct store *s, uint32_t shard, int month, struct span name, int64_t *ret, struct error *e);
 	// Marks the month closed with the manifest's hash. Refuses (ERROR_RETRY) unless the shard's clock of every partition named has
 	// reached close_ms; idempotent for the same hash, ERROR_HALT for another.
@@ -137,7 +143,8 @@ struct store_ops {
 	enum error_class (*finish)(struct store *s, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements, struct error *e);
 	enum error_class (*finished)(struct store *s, uint32_t shard, int month, bool *ret, struct error *e);
 	// The end-of-run document, once, into shard 0's outbox.
-	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, struct error *e);
+	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, int64_t not_before_ms,
+				    struct error *e);
 	// Counters by field, for `usage`; -1 where there is none.
 	enum error_class (*counter)(struct store *s, uint32_t shard, int month, struct span account, struct span service_id, int64_t *ret, struct error *e);
 

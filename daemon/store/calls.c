@@ -1,0 +1,726 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every step but the commit: claims, the outbox, a month's end, scans. One round trip a call, idempotent.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "store/redis.h"
+
+#include <xxhash.h>
+
+uint32_t store_shard(struct span account, uint32_t shards)
+{
+	check(shards > 0);
+	return (uint32_t)(XXH3_64bits(account.p, account.n) % shards);
+}
+
+static void words_key(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust)
+{
+	char key[KEY_LENGTH];
+	command_format(&s->command, "%s", redis_key(s, key, shard, what, month, adjust));
+}
+
+static void words_identity(struct store_redis *s)
+{
+	check(s->init_id[0] != '\0');
+	command_text(&s->command, s->init_id);
+	command_text(&s->command, s->generation);
+}
+
+// Sends the function call and maps its status word; the reply is wanted only by some.
+static enum error_class call_function(struct store_redis *s, redisReply **ret, struct error *e)
+{
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	enum error_class cls = redis_call(s, &r, e);
+	if (cls == ERROR_NONE)
+		cls = redis_status(r, e);
+	if (cls == ERROR_NONE && ret != NULL)
+		*ret = TAKE_PTR(r);
+	return cls;
+}
+
+// A plain command of literal words and one key.
+static enum error_class call_plain(struct store_redis *s, redisReply **ret, struct error *e)
+{
+	return redis_call(s, ret, e);
+}
+
+static enum error_class config_get(struct store_redis *s, const char *name, char *value, size_t size, struct error *e)
+{
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "CONFIG");
+	command_text(&s->command, "GET");
+	command_text(&s->command, name);
+	struct error why = { 0 };
+	enum error_class cls = call_plain(s, &r, &why);
+	value[0] = '\0';
+	if (cls == ERROR_NONE && r->type == REDIS_REPLY_ARRAY && r->elements == 2)
+		snprintf(value, size, "%s", r->element[1]->str);
+	else if (cls == ERROR_RETRY)
+		return error_set(e, cls, 0, "%s", why.text);
+	return ERROR_NONE; // CONFIG may be forbidden: then the value stays unknown
+}
+
+static enum error_class redis_check(struct store *port, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char policy[64], aof[16], cluster[16], quoted[300];
+	enum error_class cls = config_get(s, "maxmemory-policy", policy, sizeof(policy), e);
+	if (cls == ERROR_NONE)
+		cls = config_get(s, "appendonly", aof, sizeof(aof), e);
+	if (cls == ERROR_NONE)
+		cls = config_get(s, "cluster-enabled", cluster, sizeof(cluster), e);
+	if (cls != ERROR_NONE)
+		return cls;
+	if (policy[0] != '\0' && strcmp(policy, "noeviction") != 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "redis at %s: maxmemory-policy is %s, which may throw counters away; run `redis-cli CONFIG SET "
+				 "maxmemory-policy noeviction` and put it into redis.conf", s->name, policy);
+	if (strcmp(cluster, "yes") == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "redis at %s is a cluster, which is not supported yet; set redis.url to a single Redis", s->name);
+	if (policy[0] == '\0')
+		log_line(LVL_WARN, "redis_unchecked", "redis=%s do=%s", log_quote(s->name, quoted, sizeof(quoted)),
+			 "\"allow CONFIG GET, or make sure that maxmemory-policy is noeviction and appendonly yes\"");
+	if (strcmp(aof, "no") == 0)
+		log_line(LVL_WARN, "redis_without_aof", "redis=%s do=%s", log_quote(s->name, quoted, sizeof(quoted)),
+			 "\"set appendonly yes: without it a restart of Redis loses the counters, and they must be rebuilt from Kafka\"");
+	return redis_load_functions(s, e);
+}
+
+static enum error_class redis_state(struct store *port, uint32_t shard, struct store_state *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	static const char *const fields[] = { "init", "shards", "gen", "rules" };
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		command_text(&s->command, fields[i]);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	struct store_state state = { 0 };
+	int64_t shards = 0;
+	if (r->type == REDIS_REPLY_ARRAY && r->elements == 4 && r->element[0]->type == REDIS_REPLY_STRING) {
+		state.exists = true;
+		snprintf(state.init_id, sizeof(state.init_id), "%s", r->element[0]->str);
+		if (!span_int64(reply_span(r->element[1]), &shards) || !span_int64(reply_span(r->element[2]), &state.generation) ||
+		    !span_int64(reply_span(r->element[3]), &state.rules_version))
+			return error_set(e, ERROR_HALT, 0, "redis: meta of shard %u cannot be read", shard);
+		state.shards = (uint32_t)shards;
+	}
+	*ret = state;
+	return ERROR_NONE;
+}
+
+static enum error_class redis_create(struct store *port, uint32_t shard, const char *init_id, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	redis_fcall(s, "meterd_1_create", 1);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_text(&s->command, init_id);
+	command_int(&s->command, s->o.shards);
+	return call_function(s, NULL, e);
+}
+
+static void redis_identity(struct store *port, const char *init_id, int64_t generation)
+{
+	struct store_redis *s = redis_of(port);
+	snprintf(s->init_id, sizeof(s->init_id), "%s", init_id);
+	snprintf(s->generation, sizeof(s->generation), "%lld", (long long)generation);
+}
+
+static enum error_class redis_register_rules(struct store *port, uint32_t shard, int64_t version, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	redis_fcall(s, "meterd_1_register", 1);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_int(&s->command, version);
+	return call_function(s, NULL, e);
+}
+
+static enum error_class claims_read(const redisReply *r, struct store_claim *claims, uint32_t n, struct error *e)
+{
+	if (r->elements != n + 1)
+		return error_set(e, ERROR_HALT, 0, "redis: %zu positions came back, %u were asked for", r->elements - 1, n);
+	for (uint32_t i = 0; i < n; i++)
+		if (!position_parse(reply_span(r->element[i + 1]), &claims[i].at))
+			return error_set(e, ERROR_HALT, 0, "redis: the position of %.*s cannot be read", (int)claims[i].name.n,
+					 claims[i].name.p);
+	return ERROR_NONE;
+}
+
+static enum error_class redis_claim(struct store *port, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n,
+				    struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	redis_fcall(s, "meterd_1_claim", 2);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_span(&s->command, token);
+	for (uint32_t i = 0; i < n; i++) {
+		char position[128];
+		position_format(&claims[i].start, position);
+		command_span(&s->command, claims[i].name);
+		command_format(&s->command, "%s", position);
+	}
+	enum error_class cls = call_function(s, &r, e);
+	return cls == ERROR_NONE ? claims_read(r, claims, n, e) : cls;
+}
+
+static enum error_class redis_renew(struct store *port, uint32_t shard, struct span old_token, struct span new_token,
+				    struct store_claim *claims, uint32_t n, bool *ret_foreign, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	redis_fcall(s, "meterd_1_renew", 2);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_span(&s->command, old_token);
+	command_span(&s->command, new_token);
+	for (uint32_t i = 0; i < n; i++)
+		command_span(&s->command, claims[i].name);
+	enum error_class cls = redis_call(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	*ret_foreign = r->type == REDIS_REPLY_ARRAY && r->elements > 0 && span_is(reply_span(r->element[0]), "FOREIGN");
+	if (*ret_foreign)
+		return ERROR_NONE;
+	cls = redis_status(r, e);
+	return cls == ERROR_NONE ? claims_read(r, claims, n, e) : cls;
+}
+
+static int redis_fd(struct store *port)
+{
+	struct store_redis *s = redis_of(port);
+	return s->c != NULL && s->c->err == 0 ? s->c->fd : -1;
+}
+
+static enum error_class redis_mark(struct store *port, struct span name, int64_t offset, int64_t *ret_clock_ms, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "HGET");
+	words_key(s, 0, "clk", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "%.*s/%lld", (int)name.n, name.p, (long long)offset);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	int64_t clock = TIME_NONE;
+	if (r->type == REDIS_REPLY_STRING && !span_is(reply_span(r), "-") && !span_int64(reply_span(r), &clock))
+		return error_set(e, ERROR_HALT, 0, "redis: a clock mark of %.*s cannot be read", (int)name.n, name.p);
+	*ret_clock_ms = clock;
+	return ERROR_NONE;
+}
+
+// ---- relay
+
+static struct span entry_field(const redisReply *fields, const char *name)
+{
+	for (size_t i = 0; i + 1 < fields->elements; i += 2)
+		if (span_is(reply_span(fields->element[i]), name))
+			return reply_span(fields->element[i + 1]);
+	return (struct span){ NULL, 0 };
+}
+
+static bool entry_alert(const redisReply *f, struct outbox_entry *e)
+{
+	int64_t stamp = 0;
+	struct span source = entry_field(f, "r");
+	e->type = OUTBOX_ALERT;
+	e->part = entry_field(f, "p");
+	e->event_id = entry_field(f, "i");
+	e->first_month = span_is(entry_field(f, "f"), "1");
+	if (source.n > 0 && source.p[0] == '+')
+		e->event_source = (struct span){ source.p + 1, source.n - 1 };
+	bool good = span_int64(entry_field(f, "v"), &e->rules_version) && span_int64(entry_field(f, "b"), &e->before) &&
+		    span_int64(entry_field(f, "a"), &e->after) && span_int64(entry_field(f, "o"), &e->offset) &&
+		    span_int64(entry_field(f, "w"), &e->time_ms) && span_int64(entry_field(f, "c"), &e->calls) &&
+		    span_int64(entry_field(f, "s"), &stamp) && e->part.p != NULL && e->event_id.p != NULL;
+	// The crossing record's own stamp: the twin was published after the record was appended.
+	e->not_before_ms = stamp >= 0 ? stamp : TIME_NONE;
+	return good;
+}
+
+static bool entry_document(const redisReply *f, struct outbox_entry *e)
+{
+	struct span not_before = entry_field(f, "n");
+	e->type = OUTBOX_DOCUMENT;
+	e->account = entry_field(f, "c");
+	e->document = entry_field(f, "d");
+	e->not_before_ms = TIME_NONE;
+	return (span_is(not_before, "-") || span_int64(not_before, &e->not_before_ms)) && e->document.p != NULL;
+}
+
+static enum error_class redis_outbox_read(struct store *port, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx,
+					  struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "XRANGE");
+	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	command_text(&s->command, "-");
+	command_text(&s->command, "+");
+	command_text(&s->command, "COUNT");
+	command_int(&s->command, most);
+	enum error_class cls = call_plain(s, &r, e);
+	for (size_t i = 0; cls == ERROR_NONE && i < r->elements; i++) {
+		const redisReply *fields = r->element[i]->element[1];
+		struct outbox_entry entry = { .stream_id = reply_span(r->element[i]->element[0]), .identity = entry_field(fields, "k") };
+		bool good = span_is(entry_field(fields, "t"), "a") ? entry_alert(fields, &entry) : entry_document(fields, &entry);
+		if (!good || entry.identity.p == NULL)
+			return error_set(e, ERROR_HALT, 0, "redis: outbox entry %.*s of shard %u cannot be read", (int)entry.stream_id.n,
+					 entry.stream_id.p, shard);
+		if (!fn(ctx, shard, &entry))
+			break;
+	}
+	return cls;
+}
+
+static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, const struct span *stream_ids,
+					 const struct span *identities, uint32_t n, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	redis_fcall(s, "meterd_1_ack", 1);
+	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	for (uint32_t i = 0; i < n; i++) {
+		command_span(&s->command, stream_ids[i]);
+		command_span(&s->command, identities[i]);
+	}
+	return call_function(s, NULL, e);
+}
+
+static enum error_class call_number(struct store_redis *s, int64_t absent, int64_t *ret, struct error *e)
+{
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	*ret = absent;
+	if (r->type == REDIS_REPLY_INTEGER)
+		*ret = r->integer;
+	else if (r->type == REDIS_REPLY_STRING && !span_int64(reply_span(r), ret))
+		return error_set(e, ERROR_HALT, 0, "redis: `%.100s` is no number", r->str);
+	return ERROR_NONE;
+}
+
+static enum error_class redis_outbox_length(struct store *port, uint32_t shard, int64_t *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	command_reset(&s->command);
+	command_text(&s->command, "XLEN");
+	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	return call_number(s, 0, ret, e);
+}
+
+// ---- closer
+
+void store_positions_free(struct store_positions *p)
+{
+	for (uint32_t i = 0; i < p->n; i++)
+		free(p->list[i].name);
+	free(p->list);
+	*p = (struct store_positions){ 0 };
+}
+
+static enum error_class redis_positions(struct store *port, uint32_t shard, struct store_positions *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "HGETALL");
+	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	struct store_positions p = { .list = xcalloc(r->elements / 2, sizeof(*p.list)) };
+	for (size_t i = 0; i + 1 < r->elements; i += 2) {
+		struct span value = reply_span(r->element[i + 1]);
+		const char *token = value.p != NULL ? memrchr(value.p, ' ', value.n) : NULL;
+		value.n = token != NULL ? (size_t)(token - value.p) : 0;
+		if (value.n == 0 || !position_parse(value, &p.list[p.n].at)) {
+			store_positions_free(&p);
+			return error_set(e, ERROR_HALT, 0, "redis: the position of %s in shard %u cannot be read", r->element[i]->str, shard);
+		}
+		p.list[p.n++].name = xstrdup(r->element[i]->str);
+	}
+	*ret = p;
+	return ERROR_NONE;
+}
+
+void store_months_free(struct store_months *m)
+{
+	free(m->list);
+	*m = (struct store_months){ 0 };
+}
+
+static enum error_class redis_months(struct store *port, uint32_t shard, struct store_months *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "HKEYS");
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	struct store_months m = { .list = xcalloc(r->elements, sizeof(*m.list)) };
+	for (size_t i = 0; i < r->elements; i++) { // "m:2020-01" or "m:2020-01:2020-03"
+		struct span field = reply_span(r->element[i]);
+		struct store_month month = { .adjust_month = MONTH_NONE };
+		if (field.n < 9 || memcmp(field.p, "m:", 2) != 0)
+			continue;
+		bool good = month_parse((struct span){ field.p + 2, 7 }, &month.month) &&
+			    (field.n == 9 || (field.n == 17 && month_parse((struct span){ field.p + 10, 7 }, &month.adjust_month)));
+		if (good)
+			m.list[m.n++] = month;
+	}
+	*ret = m;
+	return ERROR_NONE;
+}
+
+static enum error_class redis_cut(struct store *port, uint32_t shard, int month, struct span name, int64_t *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	char text[MONTH_TEXT];
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, "cut", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "%s/%.*s", month_text(month, text), (int)name.n, name.p);
+	command_format(&s->command, "first/%.*s", (int)name.n, name.p);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	*ret = -1;
+	for (size_t i = 0; i < r->elements; i++)
+		if (r->element[i]->type == REDIS_REPLY_STRING)
+			return span_int64(reply_span(r->element[i]), ret)
+				       ? ERROR_NONE
+				       : error_set(e, ERROR_HALT, 0, "redis: a cut of shard %u cannot be read", shard);
+	return ERROR_NONE;
+}
+
+static enum error_class redis_close_month(struct store *port, uint32_t shard, int month, int64_t close_ms, const char *manifest_sha256,
+					  const struct span *parts, uint32_t n_parts, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char text[MONTH_TEXT];
+	redis_fcall(s, "meterd_1_close", 2);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_format(&s->command, "%s", month_text(month, text));
+	command_int(&s->command, close_ms);
+	command_text(&s->command, manifest_sha256);
+	for (uint32_t i = 0; i < n_parts; i++)
+		command_span(&s->command, parts[i]);
+	return call_function(s, NULL, e);
+}
+
+// A whole scan from 0; a lost connection ends it (ERROR_RETRY), since a cursor must not be carried over a fail-over.
+static enum error_class scan_hash(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust, store_scan_fn *fn,
+				  void *ctx, struct error *e)
+{
+	char cursor[32] = "0";
+	do {
+		CLEANUP(redis_reply_freep) redisReply *r = NULL;
+		command_reset(&s->command);
+		command_text(&s->command, "HSCAN");
+		words_key(s, shard, what, month, adjust);
+		command_text(&s->command, cursor);
+		command_text(&s->command, "COUNT");
+		command_text(&s->command, "1000");
+		if (strcmp(cursor, "0") != 0 && redis_fd(&s->port) < 0)
+			return error_set(e, ERROR_RETRY, 0, "redis: the connection was lost in the middle of a scan");
+		enum error_class cls = call_plain(s, &r, e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (r->type != REDIS_REPLY_ARRAY || r->elements != 2)
+			return error_set(e, ERROR_HALT, 0, "redis: HSCAN answered in a form that is not known");
+		snprintf(cursor, sizeof(cursor), "%s", r->element[0]->str);
+		const redisReply *list = r->element[1];
+		for (size_t i = 0; i + 1 < list->elements; i += 2)
+			if (!fn(ctx, reply_span(list->element[i]), reply_span(list->element[i + 1])))
+				return ERROR_NONE;
+	} while (strcmp(cursor, "0") != 0);
+	return ERROR_NONE;
+}
+
+static enum error_class redis_scan_counters(struct store *port, uint32_t shard, int month, int adjust_month, store_scan_fn *fn,
+					    void *ctx, struct error *e)
+{
+	const char *what = adjust_month != MONTH_NONE ? "late" : "use";
+	return scan_hash(redis_of(port), shard, what, month, adjust_month, fn, ctx, e);
+}
+
+static enum error_class redis_scan_freezes(struct store *port, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	return scan_hash(redis_of(port), shard, "frz", month, MONTH_NONE, fn, ctx, e);
+}
+
+static enum error_class redis_scan_settled(struct store *port, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	return scan_hash(redis_of(port), shard, "set", month, MONTH_NONE, fn, ctx, e);
+}
+
+static enum error_class redis_scan_ledger(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	return scan_hash(redis_of(port), shard, "led", MONTH_NONE, MONTH_NONE, fn, ctx, e);
+}
+
+// " 24240:24240 24238:24243": months of activation, each with the month in whose settlement it counts first.
+static int active_parse(struct span text, int below_month)
+{
+	int since = MONTH_NONE;
+	for (size_t at = 0; at < text.n;) {
+		const char *blank = memchr(text.p + at, ' ', text.n - at);
+		size_t end = blank != NULL ? (size_t)(blank - text.p) : text.n;
+		const char *colon = memchr(text.p + at, ':', end - at);
+		int64_t month, bucket;
+		if (colon != NULL && span_int64((struct span){ text.p + at, (size_t)(colon - text.p) - at }, &month) &&
+		    span_int64((struct span){ colon + 1, (size_t)(text.p + end - colon - 1) }, &bucket) && bucket <= below_month &&
+		    (since == MONTH_NONE || month < since))
+			since = (int)month;
+		at = end + 1;
+	}
+	return since;
+}
+
+static enum error_class redis_active_since(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, int below_month,
+					   int *ret_months, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	if (n == 0)
+		return ERROR_NONE;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, "act", MONTH_NONE, MONTH_NONE);
+	for (uint32_t i = 0; i < n; i++)
+		command_span(&s->command, accounts[i]);
+	enum error_class cls = call_plain(s, &r, e);
+	for (uint32_t i = 0; cls == ERROR_NONE && i < n; i++)
+		ret_months[i] = active_parse(reply_span(r->element[i]), below_month);
+	return cls;
+}
+
+static void pack_number_text(struct pack *b, int64_t v)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%lld", (long long)v);
+	pack_text(b, span_of(text));
+}
+
+static void pack_not_before(struct pack *b, int64_t ms)
+{
+	if (ms == TIME_NONE)
+		pack_text(b, span_of("-"));
+	else
+		pack_number_text(b, ms);
+}
+
+static void pack_statement(struct pack *b, const struct store_statement *st)
+{
+	pack_array(b, 6);
+	pack_text(b, st->account);
+	pack_text(b, st->facts);
+	pack_text(b, st->identity);
+	pack_text(b, st->document);
+	pack_not_before(b, st->not_before_ms);
+	pack_array(b, st->n_lines);
+	for (uint32_t i = 0; i < st->n_lines; i++) {
+		const struct store_line *l = &st->lines[i];
+		pack_array(b, 7);
+		pack_text(b, l->service_id);
+		pack_number_text(b, l->calls);
+		pack_number_text(b, l->unfreeze_fen);
+		pack_number_text(b, l->freeze_fen);
+		pack_text(b, l->facts);
+		pack_text(b, l->identity);
+		pack_text(b, l->document);
+	}
+}
+
+static enum error_class redis_settle(struct store *port, uint32_t shard, int month, const struct store_statement *list, uint32_t n,
+				     struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char text[MONTH_TEXT];
+	redis_fcall(s, "meterd_1_settle", 6);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "use", month, MONTH_NONE);
+	words_key(s, shard, "frz", month - 1, MONTH_NONE);
+	words_key(s, shard, "frz", month, MONTH_NONE);
+	words_key(s, shard, "set", month, MONTH_NONE);
+	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_format(&s->command, "%s", month_text(month, text));
+	pack_array(&s->command.scratch, n);
+	for (uint32_t i = 0; i < n; i++)
+		pack_statement(&s->command.scratch, &list[i]);
+	command_pack(&s->command);
+	return call_function(s, NULL, e);
+}
+
+static enum error_class redis_finish(struct store *port, uint32_t shard, int month, int64_t counters, int64_t freezes,
+				     int64_t statements, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char text[MONTH_TEXT];
+	redis_fcall(s, "meterd_1_finish", 4);
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "use", month, MONTH_NONE);
+	words_key(s, shard, "frz", month - 1, MONTH_NONE);
+	words_key(s, shard, "set", month, MONTH_NONE);
+	words_identity(s);
+	command_format(&s->command, "%s", month_text(month, text));
+	command_int(&s->command, counters);
+	command_int(&s->command, freezes);
+	command_int(&s->command, statements);
+	return call_function(s, NULL, e);
+}
+
+static enum error_class redis_finished(struct store *port, uint32_t shard, int month, bool *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char text[MONTH_TEXT];
+	int64_t n = 0;
+	command_reset(&s->command);
+	command_text(&s->command, "HEXISTS");
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "done:%s", month_text(month, text));
+	enum error_class cls = call_number(s, 0, &n, e);
+	if (cls == ERROR_NONE)
+		*ret = n == 1;
+	return cls;
+}
+
+static enum error_class redis_end_run(struct store *port, int month, struct span identity, struct span document, int64_t not_before_ms,
+				      struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	char text[MONTH_TEXT];
+	redis_fcall(s, "meterd_1_end_run", 3);
+	words_key(s, 0, "meta", MONTH_NONE, MONTH_NONE);
+	words_key(s, 0, "set", month, MONTH_NONE);
+	words_key(s, 0, "out", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
+	command_format(&s->command, "%s", month_text(month, text));
+	command_span(&s->command, identity);
+	command_span(&s->command, document);
+	if (not_before_ms == TIME_NONE)
+		command_text(&s->command, "-");
+	else
+		command_int(&s->command, not_before_ms);
+	return call_function(s, NULL, e);
+}
+
+static enum error_class redis_counter(struct store *port, uint32_t shard, int month, struct span account, struct span service_id,
+				      int64_t *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	command_reset(&s->command);
+	command_text(&s->command, "HGET");
+	words_key(s, shard, "use", month, MONTH_NONE);
+	command_format(&s->command, "%.*s/%.*s", (int)account.n, account.p, (int)service_id.n, service_id.p);
+	return call_number(s, -1, ret, e);
+}
+
+// ---- requests
+
+static enum error_class redis_request_put(struct store *port, struct span request, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	int64_t n = 0;
+	command_reset(&s->command);
+	command_text(&s->command, "RPUSH");
+	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	command_span(&s->command, request);
+	return call_number(s, 0, &n, e);
+}
+
+static enum error_class redis_request_peek(struct store *port, char **ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "LINDEX");
+	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	command_text(&s->command, "0");
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls == ERROR_NONE)
+		*ret = r->type == REDIS_REPLY_STRING ? xstrndup(r->str, (size_t)r->len) : NULL;
+	return cls;
+}
+
+static enum error_class redis_request_drop(struct store *port, struct span request, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	redis_fcall(s, "meterd_1_request_drop", 1);
+	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	command_span(&s->command, request);
+	return call_function(s, NULL, e);
+}
+
+static void redis_close(struct store *port)
+{
+	struct store_redis *s = redis_of(port);
+	redis_disconnect(s);
+	command_free(&s->command);
+	free(s->pending);
+	free(s->host);
+	free(s->path);
+	free(s->user);
+	if (s->password != NULL)
+		explicit_bzero(s->password, strlen(s->password));
+	free(s->password);
+	free(s->prefix);
+	free(s->name);
+	free(s);
+}
+
+const struct store_ops store_redis_ops = {
+	.check = redis_check,
+	.state = redis_state,
+	.create = redis_create,
+	.identity = redis_identity,
+	.register_rules = redis_register_rules,
+	.claim = redis_claim,
+	.renew = redis_renew,
+	.commit_send = redis_commit_send,
+	.commit_receive = redis_commit_receive,
+	.fd = redis_fd,
+	.mark = redis_mark,
+	.outbox_read = redis_outbox_read,
+	.outbox_ack = redis_outbox_ack,
+	.outbox_length = redis_outbox_length,
+	.positions = redis_positions,
+	.months = redis_months,
+	.cut = redis_cut,
+	.close_month = redis_close_month,
+	.scan_counters = redis_scan_counters,
+	.scan_freezes = redis_scan_freezes,
+	.scan_settled = redis_scan_settled,
+	.scan_ledger = redis_scan_ledger,
+	.active_since = redis_active_since,
+	.settle = redis_settle,
+	.finish = redis_finish,
+	.finished = redis_finished,
+	.end_run = redis_end_run,
+	.counter = redis_counter,
+	.request_put = redis_request_put,
+	.request_peek = redis_request_peek,
+	.request_drop = redis_request_drop,
+	.close = redis_close,
+};

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commit on the wire: one FCALL a shard and flush, pipelined. Order of words: see meterd.lua.
+//
+// A commit has one of three fates: a reply says what became of it; it never left this process (REFUSED: certainly not
+// applied); or the connection broke after it was sent (UNKNOWN, with everything sent behind it).
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "store/redis.h"
+
+enum { FIXED_KEYS = 7, MAX_GROUPS = 4096 };
+
+struct group {
+	int month, adjust;
+	uint32_t n, first; // in `order`
+};
+
+// Deltas by group, groups in order of first mention.
+struct grouping {
+	struct group *group;
+	uint32_t n_groups;
+	uint32_t *order; // delta indexes, group after group
+};
+
+static uint32_t grouping_find(struct grouping *g, const struct commit_delta *d, uint32_t hint)
+{
+	if (hint < g->n_groups && g->group[hint].month == d->month && g->group[hint].adjust == d->adjust_month)
+		return hint;
+	for (uint32_t i = 0; i < g->n_groups; i++)
+		if (g->group[i].month == d->month && g->group[i].adjust == d->adjust_month)
+			return i;
+	check(g->n_groups < MAX_GROUPS);
+	g->group = xrealloc(g->group, g->n_groups + 1, sizeof(*g->group));
+	g->group[g->n_groups] = (struct group){ .month = d->month, .adjust = d->adjust_month };
+	return g->n_groups++;
+}
+
+static struct grouping grouping_make(const struct commit *c)
+{
+	struct grouping g = { 0 };
+	uint32_t *of = xcalloc(c->n_deltas, sizeof(*of)), hint = 0;
+	for (uint32_t i = 0; i < c->n_deltas; i++) {
+		of[i] = hint = grouping_find(&g, &c->deltas[i], hint);
+		g.group[hint].n++;
+	}
+	for (uint32_t i = 1; i < g.n_groups; i++)
+		g.group[i].first = g.group[i - 1].first + g.group[i - 1].n;
+	uint32_t *next = xcalloc(g.n_groups, sizeof(*next));
+	g.order = xcalloc(c->n_deltas, sizeof(*g.order));
+	for (uint32_t i = 0; i < c->n_deltas; i++)
+		g.order[g.group[of[i]].first + next[of[i]]++] = i;
+	free(next);
+	free(of);
+	return g;
+}
+
+static void grouping_free(struct grouping *g)
+{
+	free(g->group);
+	free(g->order);
+}
+
+// The commit's distinct ladders, numbered from 1 in order of first use; 0 is "none".
+struct ladders {
+	const struct ladder **list;
+	uint32_t n, size, hint;
+};
+
+static uint32_t ladders_index(struct ladders *l, const struct ladder *ladder)
+{
+	if (ladder == NULL || ladder->n == 0)
+		return 0;
+	if (l->hint < l->n && l->list[l->hint] == ladder)
+		return l->hint + 1;
+	for (l->hint = 0; l->hint < l->n; l->hint++)
+		if (l->list[l->hint] == ladder)
+			return l->hint + 1;
+	if (l->n == l->size) {
+		l->size = l->size * 2 + 16;
+		l->list = xrealloc(l->list, l->size, sizeof(*l->list));
+	}
+	l->list[l->n++] = ladder;
+	return l->n;
+}
+
+static void command_ladders(struct command *c, const struct ladders *l)
+{
+	uint32_t words = l->n;
+	for (uint32_t i = 0; i < l->n; i++)
+		words += 3 * l->list[i]->n;
+	pack_array(&c->scratch, words);
+	for (uint32_t i = 0; i < l->n; i++) {
+		pack_int(&c->scratch, l->list[i]->n);
+		for (uint32_t k = 0; k < l->list[i]->n; k++) {
+			const struct rung *r = &l->list[i]->rungs[k];
+			pack_int(&c->scratch, r->at);
+			pack_int(&c->scratch, r->bound);
+			pack_text(&c->scratch, span_of(alert_kind_text(r->kind)));
+		}
+	}
+	command_pack(c);
+}
+
+static void command_part(struct command *c, const struct commit_part *p)
+{
+	char position[128], month[MONTH_TEXT];
+	position_format(&p->to, position);
+	command_span(c, p->name);
+	command_span(c, p->token);
+	command_int(c, p->from);
+	command_format(c, "%s", position);
+	pack_array(&c->scratch, 1 + OUTCOME_COUNT);
+	pack_int(&c->scratch, p->consumed);
+	for (int i = 0; i < OUTCOME_COUNT; i++)
+		pack_int(&c->scratch, p->outcomes[i]);
+	command_pack(c);
+	char field[400];
+	pack_array(&c->scratch, 2 * p->n_cuts);
+	for (uint32_t i = 0; i < p->n_cuts; i++) {
+		const char *m = p->cuts[i].month == MONTH_NONE ? "first" : month_text(p->cuts[i].month, month);
+		snprintf(field, sizeof(field), "%s/%.*s", m, (int)p->name.n, p->name.p);
+		pack_text(&c->scratch, span_of(field));
+		pack_int(&c->scratch, p->cuts[i].offset);
+	}
+	command_pack(c);
+	pack_array(&c->scratch, 3 * p->n_marks);
+	for (uint32_t i = 0; i < p->n_marks; i++) {
+		char clock[24] = "-";
+		if (p->marks[i].clock_ms != TIME_NONE)
+			snprintf(clock, sizeof(clock), "%lld", (long long)p->marks[i].clock_ms);
+		snprintf(field, sizeof(field), "%.*s/%lld", (int)p->name.n, p->name.p, (long long)p->marks[i].offset);
+		pack_text(&c->scratch, span_of(field));
+		pack_text(&c->scratch, span_of(clock));
+		snprintf(field, sizeof(field), "%.*s/%lld", (int)p->name.n, p->name.p, (long long)p->marks[i].drop);
+		pack_text(&c->scratch, span_of(field));
+	}
+	command_pack(c);
+}
+
+static void command_field(struct command *c, const struct commit *commit, const struct commit_delta *d)
+{
+	const char *id = catalog_service_id(commit->catalog, d->service);
+	size_t n = strlen(id);
+	char *field = arena_alloc(&c->arena, d->account.n + 1 + n);
+	memcpy(field, d->account.p, d->account.n);
+	field[d->account.n] = '/';
+	memcpy(field + d->account.n + 1, id, n);
+	command_span(c, (struct span){ field, d->account.n + 1 + n });
+}
+
+// The list of a delta's calls, flat: part, offset, time, calls, record stamp, id, source.
+static void pack_calls(struct pack *out, const struct commit *commit, const struct commit_delta *d)
+{
+	struct pack b = { 0 };
+	pack_array(&b, 7 * d->n_calls);
+	uint32_t n = 0;
+	for (const struct call_ref *r = d->first_call; r != NULL; r = r->next, n++) {
+		uint32_t part = 0;
+		while (commit->parts[part].part != r->part)
+			check(++part < commit->n_parts);
+		pack_int(&b, part);
+		pack_int(&b, r->offset);
+		pack_int(&b, r->time_ms);
+		pack_int(&b, r->calls);
+		pack_int(&b, r->timestamp_ms);
+		pack_text(&b, r->id);
+		pack_text(&b, r->source);
+	}
+	check(n == d->n_calls);
+	pack_text(out, (struct span){ b.p, b.n });
+	pack_free(&b);
+}
+
+static void command_group(struct command *c, const struct commit *commit, const struct grouping *g, uint32_t index, uint32_t key,
+			  uint32_t fired_key, struct ladders *ladders)
+{
+	const struct group *group = &g->group[index];
+	const uint32_t *order = g->order + group->first;
+	char month[MONTH_TEXT];
+	int bucket = group->adjust != MONTH_NONE ? group->adjust : group->month;
+	command_int(c, key);
+	command_format(c, "%s", month_text(group->month, month));
+	command_int(c, bucket);
+	command_int(c, fired_key);
+	command_int(c, group->n);
+	uint32_t with_calls = 0;
+	pack_array(&c->scratch, 4 * group->n);
+	for (uint32_t i = 0; i < group->n; i++) {
+		const struct commit_delta *d = &commit->deltas[order[i]];
+		check(d->calls > 0);
+		command_field(c, commit, d);
+		uint32_t plain = ladders_index(ladders, d->ladder);
+		pack_int(&c->scratch, d->calls);
+		pack_int(&c->scratch, plain);
+		pack_int(&c->scratch, d->ladder_first != NULL ? ladders_index(ladders, d->ladder_first) : plain);
+		pack_int(&c->scratch, d->activates);
+		with_calls += d->with_calls;
+	}
+	command_pack(c);
+	pack_array(&c->scratch, 2 * with_calls);
+	for (uint32_t i = 0; i < group->n; i++) {
+		if (!commit->deltas[order[i]].with_calls)
+			continue;
+		pack_int(&c->scratch, i + 1);
+		pack_calls(&c->scratch, commit, &commit->deltas[order[i]]);
+	}
+	command_pack(c);
+	command_format(c, "%s", month_text(bucket, month));
+}
+
+static void command_keys(struct store_redis *s, const struct commit *commit, const struct grouping *g)
+{
+	static const char *const fixed[FIXED_KEYS] = { "meta", "off", "led", "out", "act", "cut", "clk" };
+	char key[KEY_LENGTH];
+	for (int i = 0; i < FIXED_KEYS; i++)
+		command_format(&s->command, "%s", redis_key(s, key, commit->shard, fixed[i], MONTH_NONE, MONTH_NONE));
+	for (uint32_t i = 0; i < g->n_groups; i++) {
+		const struct group *group = &g->group[i];
+		if (group->adjust != MONTH_NONE) {
+			command_format(&s->command, "%s", redis_key(s, key, commit->shard, "late", group->month, group->adjust));
+			continue;
+		}
+		command_format(&s->command, "%s", redis_key(s, key, commit->shard, "use", group->month, MONTH_NONE));
+		command_format(&s->command, "%s", redis_key(s, key, commit->shard, "fired", group->month, MONTH_NONE));
+	}
+}
+
+static void command_commit(struct store_redis *s, const struct commit *commit)
+{
+	struct grouping g = grouping_make(commit);
+	struct ladders ladders = { 0 };
+	int keys = FIXED_KEYS;
+	for (uint32_t i = 0; i < g.n_groups; i++)
+		keys += g.group[i].adjust != MONTH_NONE ? 1 : 2;
+	redis_fcall(s, "meterd_1_commit", keys);
+	command_keys(s, commit, &g);
+	command_text(&s->command, s->init_id);
+	command_text(&s->command, s->generation);
+	command_int(&s->command, commit->rules_version);
+	command_int(&s->command, commit->n_parts);
+	command_int(&s->command, g.n_groups);
+	int ladders_at = s->command.n;
+	command_text(&s->command, "");
+	for (uint32_t i = 0; i < commit->n_parts; i++)
+		command_part(&s->command, &commit->parts[i]);
+	uint32_t key = FIXED_KEYS + 1;
+	for (uint32_t i = 0; i < g.n_groups; i++) {
+		bool late = g.group[i].adjust != MONTH_NONE;
+		command_group(&s->command, commit, &g, i, key, late ? 0 : key + 1, &ladders);
+		key += late ? 1 : 2;
+	}
+	// The ladders are known only now; their word stands before the groups.
+	command_ladders(&s->command, &ladders);
+	s->command.n--;
+	s->command.word[ladders_at] = s->command.word[s->command.n];
+	s->command.length[ladders_at] = s->command.length[s->command.n];
+	free(ladders.list);
+	grouping_free(&g);
+}
+
+static struct pending *pending_push(struct store_redis *s, struct commit *c)
+{
+	if (s->first_pending + s->n_pending == s->size_pending) {
+		memmove(s->pending, s->pending + s->first_pending, s->n_pending * sizeof(*s->pending));
+		s->first_pending = 0;
+		if (s->n_pending == s->size_pending) {
+			s->size_pending = s->size_pending * 2 + 64;
+			s->pending = xrealloc(s->pending, s->size_pending, sizeof(*s->pending));
+		}
+	}
+	struct pending *p = &s->pending[s->first_pending + s->n_pending++];
+	*p = (struct pending){ .commit = c, .sent_us = clock_mono_us() };
+	return p;
+}
+
+// Before the first commit after a quiet time: a server that hung up meanwhile is met here, when nothing is at stake.
+static bool redis_ready_to_send(struct store_redis *s)
+{
+	if (s->n_pending > 0)
+		return s->c != NULL && s->c->err == 0;
+	if (s->c != NULL) {
+		struct pollfd p = { .fd = s->c->fd, .events = POLLIN };
+		if (poll(&p, 1, 0) != 0)
+			redis_disconnect(s); // nothing is awaited: it can only be an end of file
+	}
+	if (redis_connect(s, NULL) != ERROR_NONE)
+		return false;
+	if (s->functions_missing && redis_load_functions(s, NULL) != ERROR_NONE)
+		return false;
+	s->functions_missing = false;
+	return true;
+}
+
+void redis_commit_send(struct store *port, struct commit *c)
+{
+	struct store_redis *s = redis_of(port);
+	check(s->init_id[0] != '\0');
+	bool ready = redis_ready_to_send(s);
+	struct pending *p = pending_push(s, c);
+	p->unsent = !ready;
+	if (!ready)
+		return;
+	command_commit(s, c);
+	redisAppendCommandArgv(s->c, s->command.n, s->command.word, s->command.length);
+	int done = 0;
+	while (!done && redisBufferWrite(s->c, &done) == REDIS_OK)
+		;
+}
+
+static bool result_totals(const struct commit *c, struct span text)
+{
+	// Back into the order of the caller's deltas: the grouping is a function of the commit.
+	struct grouping g = grouping_make(c);
+	size_t at = 0;
+	uint32_t i = 0;
+	for (; i < c->n_deltas && at <= text.n; i++) {
+		const char *comma = memchr(text.p + at, ',', text.n - at);
+		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
+		if (!span_int64((struct span){ text.p + at, end - at }, &c->deltas[g.order[i]].total))
+			break;
+		at = end + 1;
+	}
+	grouping_free(&g);
+	return i == c->n_deltas;
+}
+
+static bool result_lists(const struct commit *c, struct span text)
+{
+	struct grouping g = grouping_make(c);
+	size_t at = 0;
+	bool good = text.n > 0;
+	while (good && at <= text.n) {
+		const char *comma = memchr(text.p + at, ',', text.n - at);
+		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
+		int64_t index = 0;
+		good = span_int64((struct span){ text.p + at, end - at }, &index) && index >= 0 && index < c->n_deltas;
+		if (good)
+			c->deltas[g.order[index]].with_calls = true;
+		at = end + 1;
+	}
+	grouping_free(&g);
+	return good;
+}
+
+static void result_of_words(const struct commit *c, const redisReply *r, struct commit_result *ret)
+{
+	static const struct {
+		const char *word;
+		enum commit_status status;
+	} words[] = { { "OK", COMMIT_DONE }, { "NEEDLIST", COMMIT_NEEDLIST }, { "FOREIGN", COMMIT_FOREIGN },
+		      { "ROLLBACK", COMMIT_ROLLBACK }, { "LOST", COMMIT_LOST }, { "OLDRULES", COMMIT_OLD_RULES },
+		      { "HALT", COMMIT_HALT } };
+	struct span word = reply_span(r->element[0]), second = reply_span(r->element[1]);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (span_is(word, words[i].word))
+			ret->status = words[i].status;
+	int64_t alerts = 0;
+	if (ret->status == COMMIT_DONE) {
+		if (r->elements != 3 || !span_int64(second, &alerts) || !result_totals(c, reply_span(r->element[2])))
+			// Applied, but what came back cannot be read: as good as no answer.
+			ret->status = COMMIT_UNKNOWN;
+		ret->alerts = (uint32_t)alerts;
+	} else if (ret->status == COMMIT_NEEDLIST && !result_lists(c, second)) {
+		ret->status = COMMIT_HALT;
+	}
+	if (ret->status != COMMIT_DONE)
+		snprintf(ret->text, sizeof(ret->text), "%.*s", (int)second.n, second.p);
+}
+
+static void result_of_reply(struct store_redis *s, const struct commit *c, const redisReply *r, struct commit_result *ret)
+{
+	ret->status = COMMIT_HALT;
+	if (r->type == REDIS_REPLY_ERROR) {
+		ret->status = redis_error_rank(r->str);
+		snprintf(ret->text, sizeof(ret->text), "%s", r->str);
+		if (ret->status == COMMIT_LOST) { // the function is missing, not (or not yet known to be) the state
+			s->functions_missing = true;
+			ret->status = COMMIT_REFUSED;
+		}
+		return;
+	}
+	if (r->type == REDIS_REPLY_ARRAY && r->elements >= 2)
+		result_of_words(c, r, ret);
+	else
+		snprintf(ret->text, sizeof(ret->text), "the commit function answered in a form that is not known");
+}
+
+static bool redis_wait_readable(struct store_redis *s, int timeout_ms)
+{
+	struct pollfd p = { .fd = s->c->fd, .events = POLLIN };
+	int n;
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+// A reply that is there or comes in time; NULL with c->err set when the connection broke.
+static redisReply *redis_next_reply(struct store_redis *s, int timeout_ms)
+{
+	void *r = NULL;
+	int64_t until = clock_mono_us() + (int64_t)timeout_ms * 1000;
+	while (redisGetReplyFromReader(s->c, &r) == REDIS_OK && r == NULL) {
+		int64_t left = (until - clock_mono_us()) / 1000;
+		if (!redis_wait_readable(s, left > 0 ? (int)left : 0) || redisBufferRead(s->c) != REDIS_OK)
+			break;
+	}
+	return r;
+}
+
+bool redis_commit_receive(struct store *port, int timeout_ms, struct commit_result *ret)
+{
+	struct store_redis *s = redis_of(port);
+	if (s->n_pending == 0)
+		return false;
+	struct pending *p = &s->pending[s->first_pending];
+	*ret = (struct commit_result){ .tag = p->commit->tag, .shard = p->commit->shard };
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	if (p->unsent) {
+		ret->status = COMMIT_REFUSED;
+		snprintf(ret->text, sizeof(ret->text), "redis at %s is away", s->name);
+	} else {
+		if (s->c != NULL && s->c->err == 0)
+			r = redis_next_reply(s, timeout_ms);
+		bool broken = s->c == NULL || s->c->err != 0;
+		bool late = clock_mono_us() - p->sent_us > (int64_t)s->o.timeout_ms * 1000;
+		if (r == NULL && !broken && !late)
+			return false;
+		if (r != NULL) {
+			result_of_reply(s, p->commit, r, ret);
+		} else {
+			ret->status = COMMIT_UNKNOWN;
+			snprintf(ret->text, sizeof(ret->text), "redis at %s: %s", s->name,
+				 broken ? "the connection broke" : "no answer in time");
+			redis_disconnect(s);
+		}
+	}
+	s->first_pending++;
+	if (--s->n_pending == 0)
+		s->first_pending = 0;
+	return true;
+}

@@ -1,0 +1,555 @@
+#!lua name=meterd_1
+-- SPDX-License-Identifier: Apache-2.0
+-- Every step of the ledger, one function a step, each indivisible in one shard. A step first reads and checks all that could
+-- refuse it, then writes: an error half-way would leave increments without their offset. The version stands in the names; a new
+-- one is loaded beside the old.
+--
+-- Keys of a shard (all with the shard's hash tag; g = generation):
+--   meta                 init, schema, shards, gen, rules; closed:<month> = manifest hash, done:<month>; m:<month>[:<adjust>] = held here
+--   g:off                topic/partition -> "next clock last print token"
+--   g:use:<month>        account/service -> calls          g:late:<month>:<adjust>  the same, come after the close
+--   g:fired:<month>      identity of an alert -> 1         g:act   account -> "month:bucket ...", from when an account is active
+--   g:led                topic/partition/outcome -> records (and .../consumed)
+--   g:cut                month/topic/partition -> first offset at or after the close ("first/...": first record at all)
+--   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
+--   g:frz:<month>        account/service -> fen frozen by that month's settlement
+--   g:set:<month>        account -> facts of its statement, account/service -> facts of a line, "#" -> number of statements
+--   g:out                stream of what Kafka has not acknowledged yet
+--
+-- Numbers are doubles here: exact below 2^53, which is checked; they are written with %.0f, never by tostring.
+
+local LIMIT = 9007199254740992
+
+local KEYS, ARGV -- of the commit under way
+
+local function text(n)
+	return string.format('%.0f', n)
+end
+
+-- nil when the shard is the caller's; otherwise the reply that says why not.
+local function foreign(meta, init, gen)
+	local have = redis.call('HMGET', meta, 'init', 'gen')
+	if not have[1] then
+		return { 'LOST', 'the shard holds no state' }
+	elseif have[1] ~= init then
+		return { 'LOST', 'the shard belongs to another init id: ' .. have[1] }
+	elseif have[2] ~= gen then
+		return { 'LOST', 'generation ' .. have[2] .. ' is in force' }
+	end
+	return nil
+end
+
+local function split_position(value)
+	return string.match(value, '^(%d+) (%S+) (%S+) (%S+) (%S+)$')
+end
+
+-- Which ladder holds: the one of the month of activation, or the other. act: "month:bucket ..." of the account.
+local function active_since(act, bucket)
+	local since
+	for month, of in string.gmatch(act or '', '(%d+):(%d+)') do
+		month, of = tonumber(month), tonumber(of)
+		if of <= bucket and (not since or month < since) then
+			since = month
+		end
+	end
+	return since
+end
+
+-- Parses the ladders of a commit: flat list of {n, at, bound, kind, ...}; a ladder is a list of rungs.
+local function ladders_of(packed)
+	local flat, list, i = cmsgpack.unpack(packed), {}, 1
+	while flat[i] do
+		local rungs, n = {}, flat[i]
+		for k = 1, n do
+			rungs[k] = { at = flat[i + 1], bound = flat[i + 2], kind = flat[i + 3] }
+			i = i + 3
+		end
+		i = i + 1
+		list[#list + 1] = rungs
+	end
+	return list
+end
+
+local function crossed_any(rungs, old, new)
+	for i = 1, #rungs do
+		local at = rungs[i].at
+		if at > new then
+			return false
+		end
+		if at > old then
+			return true
+		end
+	end
+	return false
+end
+
+-- The call that carried the counter from below `at` to at least `at`; calls is flat {part, offset, time, calls, stamp, id, source, ...}.
+local function crossing_call(calls, old, at)
+	local total, i = old, 1
+	while calls[i] do
+		local before = total
+		total = total + calls[i + 3]
+		if total >= at then
+			return i, before, total
+		end
+		i = i + 7
+	end
+	return nil
+end
+
+-- ARGV of a commit: 1 init, 2 generation, 3 rules version, 4 parts, 5 groups, 6 ladders (msgpack)
+--   a part:  name, token, from, position "next clock last print", msgpack {consumed, outcomes...}, msgpack cuts {field, offset, ...},
+--            msgpack marks {field, clock, field to drop, ...}
+--   a group: index of its key in KEYS, month text, bucket number (month that closes it, year*12+month-1), index of the fired key (0: late),
+--            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...},
+--            msgpack lists {delta index, packed calls, ...}
+-- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, then those of the groups.
+local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
+
+local function commit_read_parts(n)
+	local parts, stored = {}, nil
+	local names = {}
+	for p = 1, n do
+		local at = 7 + (p - 1) * 7
+		parts[p] = { name = ARGV[at], token = ARGV[at + 1], from = ARGV[at + 2], to = ARGV[at + 3], counts = ARGV[at + 4],
+			cuts = ARGV[at + 5], marks = ARGV[at + 6] }
+		names[p] = ARGV[at]
+	end
+	if n > 0 then
+		stored = redis.call('HMGET', KEYS[2], unpack(names))
+	end
+	for p = 1, n do
+		local part = parts[p]
+		if not stored[p] then
+			return nil, { 'ROLLBACK', part.name .. ': the shard has no offset' }
+		end
+		local next, _, _, _, token = split_position(stored[p])
+		if not next then
+			return nil, { 'HALT', part.name .. ': the stored position cannot be read: ' .. stored[p] }
+		end
+		if token ~= part.token then
+			return nil, { 'FOREIGN', part.name .. ': the owner token is another one' }
+		end
+		if next ~= part.from then
+			local kind = tonumber(next) > tonumber(part.from) and 'FOREIGN' or 'ROLLBACK'
+			return nil, { kind, part.name .. ': stored offset ' .. next .. ', commit from ' .. part.from }
+		end
+		local to = tonumber(string.match(part.to, '^%d+'))
+		if not to or to <= tonumber(part.from) or to >= LIMIT then
+			return nil, { 'HALT', part.name .. ': the commit does not move forward: ' .. part.to }
+		end
+	end
+	return parts, nil
+end
+
+-- Reads the old totals of a group and computes the new ones.
+local function commit_read_group(group)
+	group.old, group.new = {}, {}
+	for first = 1, group.n, 3000 do
+		local last = math.min(first + 2999, group.n)
+		local have = redis.call('HMGET', group.key, unpack(ARGV, group.fields + first - 1, group.fields + last - 1))
+		for i = first, last do
+			local old = 0
+			if have[i - first + 1] then
+				old = tonumber(have[i - first + 1])
+			end
+			local new = old and old + group.numbers[(i - 1) * 4 + 1]
+			if not new or new < old or new >= LIMIT then
+				return { 'HALT', ARGV[group.fields + i - 1] .. ': the total cannot be read or leaves 2^53' }
+			end
+			group.old[i], group.new[i] = old, new
+		end
+	end
+	return nil
+end
+
+local function commit_groups(count, at, meta)
+	local groups = {}
+	for g = 1, count do
+		local n = tonumber(ARGV[at + 4])
+		local group = { key = KEYS[tonumber(ARGV[at])], month = ARGV[at + 1], bucket = tonumber(ARGV[at + 2]),
+			fired = KEYS[tonumber(ARGV[at + 3])], n = n, fields = at + 5,
+			numbers = cmsgpack.unpack(ARGV[at + 5 + n]), late = ARGV[at + 3] == '0', close = ARGV[at + 7 + n] }
+		local lists = cmsgpack.unpack(ARGV[at + 6 + n])
+		group.calls = {}
+		for i = 1, #lists, 2 do
+			group.calls[lists[i]] = lists[i + 1]
+		end
+		if redis.call('HEXISTS', meta, 'closed:' .. group.close) == 1 then
+			return nil, { 'HALT', 'month ' .. group.close .. ' is closed in this shard, and the commit counts into it' }
+		end
+		local refused = commit_read_group(group)
+		if refused then
+			return nil, refused
+		end
+		groups[g] = group
+		at = at + 8 + n
+	end
+	return groups, nil
+end
+
+-- Which accounts become active, and with which value; shared by all groups of the commit.
+local function commit_activations(groups)
+	local act, changed = {}, {}
+	for _, group in ipairs(groups) do
+		for i = 1, group.n do
+			if group.numbers[(i - 1) * 4 + 4] == 1 then
+				local account = string.match(ARGV[group.fields + i - 1], '^[^/]*')
+				if act[account] == nil then
+					act[account] = redis.call('HGET', KEYS[5], account) or ''
+				end
+				local since = active_since(act[account], group.bucket)
+				if not since or since > group.number then
+					act[account] = act[account] .. ' ' .. text(group.number) .. ':' .. text(group.bucket)
+					changed[account] = act[account]
+				end
+			end
+		end
+	end
+	return act, changed
+end
+
+local function ladder_of(group, i, ladders, act)
+	local plain, first = group.numbers[(i - 1) * 4 + 2], group.numbers[(i - 1) * 4 + 3]
+	if first == plain then
+		return ladders[plain], false
+	end
+	local old, new = group.old[i], group.new[i]
+	if not (crossed_any(ladders[plain] or {}, old, new) or crossed_any(ladders[first] or {}, old, new)) then
+		return nil, false
+	end
+	local account = string.match(ARGV[group.fields + i - 1], '^[^/]*')
+	local value = act[account] or redis.call('HGET', KEYS[5], account)
+	if active_since(value, group.bucket) == group.number then
+		return ladders[first], true
+	end
+	return ladders[plain], false
+end
+
+-- The alerts of one delta, appended to `alerts`; returns false when a list is needed and missing.
+local function commit_crossings(group, i, ladders, act, parts, version, alerts)
+	local rungs, first = ladder_of(group, i, ladders, act)
+	if not rungs or not crossed_any(rungs, group.old[i], group.new[i]) then
+		return true
+	end
+	local field, calls = ARGV[group.fields + i - 1], nil
+	local account, service = string.match(field, '^([^/]*)/(.*)$')
+	for k = 1, #rungs do
+		local rung = rungs[k]
+		if rung.at > group.new[i] then
+			break
+		end
+		if rung.at > group.old[i] then
+			local identity = 'alert\n' .. account .. '\n' .. service .. '\n' .. group.month .. '\n' .. rung.kind .. '\n' .. text(rung.bound) .. '\n'
+			if redis.call('HEXISTS', group.fired, identity) == 0 then
+				if not group.calls[i] then
+					return false
+				end
+				calls = calls or cmsgpack.unpack(group.calls[i])
+				local c, before, after = crossing_call(calls, group.old[i], rung.at)
+				if not c then
+					return nil
+				end
+				alerts[#alerts + 1] = { fired = group.fired, identity = identity, entry = { 't', 'a', 'k', identity, 'v', version,
+					'b', text(before), 'a', text(after), 'f', first and '1' or '0', 'p', parts[calls[c] + 1].name,
+					'o', text(calls[c + 1]), 'w', text(calls[c + 2]), 'c', text(calls[c + 3]), 's', text(calls[c + 4]),
+					'i', calls[c + 5], 'r', calls[c + 6] and ('+' .. calls[c + 6]) or '-' } }
+			end
+		end
+	end
+	return true
+end
+
+local function commit_write_group(group, meta, totals)
+	for first = 1, group.n, 3000 do
+		local flat, k = {}, 0
+		for i = first, math.min(first + 2999, group.n) do
+			local total = text(group.new[i])
+			flat[k + 1], flat[k + 2] = ARGV[group.fields + i - 1], total
+			totals[#totals + 1] = total
+			k = k + 2
+		end
+		redis.call('HSET', group.key, unpack(flat))
+	end
+	redis.call('HSET', meta, 'm:' .. group.month .. (group.late and ':' .. group.close or ''), '1')
+end
+
+local function commit_write_part(part)
+	local counts = cmsgpack.unpack(part.counts)
+	redis.call('HINCRBY', KEYS[3], part.name .. '/consumed', text(counts[1]))
+	for k = 1, #OUTCOMES do
+		if counts[k + 1] ~= 0 then
+			redis.call('HINCRBY', KEYS[3], part.name .. '/' .. OUTCOMES[k], text(counts[k + 1]))
+		end
+	end
+	local cuts = cmsgpack.unpack(part.cuts)
+	for k = 1, #cuts, 2 do
+		redis.call('HSET', KEYS[6], cuts[k], text(cuts[k + 1]))
+	end
+	local marks = cmsgpack.unpack(part.marks)
+	for k = 1, #marks, 3 do
+		redis.call('HSET', KEYS[7], marks[k], marks[k + 1])
+		redis.call('HDEL', KEYS[7], marks[k + 2])
+	end
+	redis.call('HSET', KEYS[2], part.name, part.to .. ' ' .. part.token)
+end
+
+local function commit(keys, args)
+	KEYS, ARGV = keys, args
+	local refused = foreign(KEYS[1], ARGV[1], ARGV[2])
+	if refused then
+		return refused
+	end
+	local registered = redis.call('HGET', KEYS[1], 'rules')
+	if not registered or tonumber(registered) > tonumber(ARGV[3]) then
+		return { 'OLDRULES', 'rules version ' .. (registered or 'none') .. ' is registered, the commit was made under ' .. ARGV[3] }
+	end
+	local n_parts = tonumber(ARGV[4])
+	local parts, groups
+	parts, refused = commit_read_parts(n_parts)
+	if refused then
+		return refused
+	end
+	groups, refused = commit_groups(tonumber(ARGV[5]), 7 + n_parts * 7, KEYS[1])
+	if refused then
+		return refused
+	end
+	for _, group in ipairs(groups) do
+		local year, month = string.match(group.month, '^(%d+)-(%d+)$')
+		group.number = tonumber(year) * 12 + tonumber(month) - 1
+	end
+	local act, activated = commit_activations(groups)
+	local ladders, alerts, missing, base = ladders_of(ARGV[6]), {}, {}, 0
+	for _, group in ipairs(groups) do
+		if not group.late then
+			for i = 1, group.n do
+				local found = commit_crossings(group, i, ladders, act, parts, ARGV[3], alerts)
+				if found == nil then
+					return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
+				elseif not found then
+					missing[#missing + 1] = text(base + i - 1)
+				end
+			end
+		end
+		base = base + group.n
+	end
+	if #missing > 0 then
+		return { 'NEEDLIST', table.concat(missing, ',') }
+	end
+	-- From here on nothing can refuse.
+	local totals = {}
+	for _, group in ipairs(groups) do
+		commit_write_group(group, KEYS[1], totals)
+	end
+	for _, alert in ipairs(alerts) do
+		redis.call('HSET', alert.fired, alert.identity, '1')
+		redis.call('XADD', KEYS[4], '*', unpack(alert.entry))
+	end
+	for account, value in pairs(activated) do
+		redis.call('HSET', KEYS[5], account, value)
+	end
+	for _, part in ipairs(parts) do
+		commit_write_part(part)
+	end
+	return { 'OK', text(#alerts), table.concat(totals, ',') }
+end
+
+-- KEYS meta; ARGV init, shards. Makes the state once.
+local function create(keys, args)
+	local have = redis.call('HGET', keys[1], 'init')
+	if have and have ~= args[1] then
+		return { 'LOST', 'the shard belongs to another init id: ' .. have }
+	end
+	if not have then
+		redis.call('HSET', keys[1], 'init', args[1], 'schema', '1', 'shards', args[2], 'gen', '1', 'rules', '0')
+	end
+	return { 'OK' }
+end
+
+-- KEYS meta; ARGV init, generation, version. A version is registered in every shard before it takes effect.
+local function register(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	if tonumber(redis.call('HGET', keys[1], 'rules') or '0') < tonumber(args[3]) then
+		redis.call('HSET', keys[1], 'rules', args[3])
+	end
+	return { 'OK' }
+end
+
+-- KEYS meta, off; ARGV init, generation, token, then (name, start position) for each partition.
+local function claim(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	local reply = { 'OK' }
+	for i = 4, #args, 2 do
+		local stored = redis.call('HGET', keys[2], args[i])
+		local position = args[i + 1]
+		if stored then
+			local next, clock, last, print = split_position(stored)
+			if not next then
+				return { 'HALT', args[i] .. ': the stored position cannot be read: ' .. stored }
+			end
+			position = next .. ' ' .. clock .. ' ' .. last .. ' ' .. print
+		end
+		reply[#reply + 1] = position
+	end
+	for i = 4, #args, 2 do
+		redis.call('HSET', keys[2], args[i], reply[2 + (i - 4) / 2] .. ' ' .. args[3])
+	end
+	return reply
+end
+
+-- KEYS meta, off; ARGV init, generation, old token, new token, names. Compare and set on the own token.
+local function renew(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	local reply = { 'OK' }
+	for i = 5, #args do
+		local next, clock, last, print, token = split_position(redis.call('HGET', keys[2], args[i]) or '')
+		if token ~= args[3] then
+			return { 'FOREIGN', args[i] .. ': the owner token is another one' }
+		end
+		reply[#reply + 1] = next .. ' ' .. clock .. ' ' .. last .. ' ' .. print
+	end
+	for i = 5, #args do
+		redis.call('HSET', keys[2], args[i], reply[i - 3] .. ' ' .. args[4])
+	end
+	return reply
+end
+
+-- KEYS out; ARGV pairs (stream id, identity). An entry goes only if both match: after a rollback another alert can sit under the id.
+local function acknowledge(keys, args)
+	local gone = 0
+	for i = 1, #args, 2 do
+		local entry = redis.call('XRANGE', keys[1], args[i], args[i])[1]
+		if entry then
+			for k = 1, #entry[2], 2 do
+				if entry[2][k] == 'k' and entry[2][k + 1] == args[i + 1] then
+					gone = gone + redis.call('XDEL', keys[1], args[i])
+				end
+			end
+		end
+	end
+	return { 'OK', text(gone) }
+end
+
+-- KEYS meta, off; ARGV init, generation, month, close in ms, manifest hash, names of all admitted partitions.
+local function close(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	local closed = redis.call('HGET', keys[1], 'closed:' .. args[3])
+	if closed then
+		if closed ~= args[5] then
+			return { 'HALT', 'month ' .. args[3] .. ' is closed under another manifest: ' .. closed }
+		end
+		return { 'OK' }
+	end
+	for i = 6, #args do
+		local _, clock = split_position(redis.call('HGET', keys[2], args[i]) or '')
+		if not clock or clock == '-' or tonumber(clock) < tonumber(args[4]) then
+			return { 'RETRY', args[i] .. ': the record clock has not reached the close' }
+		end
+	end
+	redis.call('HSET', keys[1], 'closed:' .. args[3], args[5])
+	return { 'OK' }
+end
+
+-- KEYS meta, use:m, frz:m-1, frz:m, set:m, out; ARGV init, generation, month, msgpack list of statements
+--   {account, facts, identity, document, not before, lines {{service, calls, unfreeze, freeze, facts, identity, document}, ...}}.
+-- Each account is one idempotent step: one that has its statement is passed over.
+local function settle(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
+	end
+	local statements = cmsgpack.unpack(args[4])
+	local due = {}
+	for _, s in ipairs(statements) do
+		if redis.call('HEXISTS', keys[5], s[1]) == 0 then
+			for _, line in ipairs(s[6]) do
+				local field = s[1] .. '/' .. line[1]
+				local calls = redis.call('HGET', keys[2], field) or '0'
+				local frozen = redis.call('HGET', keys[3], field) or '0'
+				if calls ~= line[2] or frozen ~= line[3] then
+					return { 'HALT', 'settling ' .. args[3] .. ': the shard holds ' .. calls .. ' calls and ' .. frozen ..
+						' frozen, the line says ' .. line[2] .. ' and ' .. line[3] }
+				end
+			end
+			due[#due + 1] = s
+		end
+	end
+	for _, s in ipairs(due) do
+		for _, line in ipairs(s[6]) do
+			local field = s[1] .. '/' .. line[1]
+			redis.call('HSET', keys[5], field, line[5])
+			if line[4] ~= '0' then
+				redis.call('HSET', keys[4], field, line[4])
+			end
+			redis.call('XADD', keys[6], '*', 't', 'd', 'k', line[6], 'n', s[5], 'c', s[1], 'd', line[7])
+		end
+		redis.call('HSET', keys[5], s[1], s[2])
+		redis.call('HINCRBY', keys[5], '#', '1')
+		redis.call('XADD', keys[6], '*', 't', 'd', 'k', s[3], 'n', s[5], 'c', s[1], 'd', s[4])
+	end
+	return { 'OK', text(#due) }
+end
+
+-- KEYS meta, use:m, frz:m-1, set:m; ARGV init, generation, month, counters, freezes, statements: the sums that a whole scan found.
+local function finish(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	local counters = text(redis.call('HLEN', keys[2]))
+	local freezes = text(redis.call('HLEN', keys[3]))
+	local statements = redis.call('HGET', keys[4], '#') or '0'
+	if counters ~= args[4] or freezes ~= args[5] or statements ~= args[6] then
+		return { 'RETRY', 'month ' .. args[3] .. ' is not settled whole: ' .. counters .. ' counters, ' .. freezes .. ' freezes, ' ..
+			statements .. ' statements held; ' .. args[4] .. ', ' .. args[5] .. ', ' .. args[6] .. ' seen' }
+	end
+	redis.call('HSET', keys[1], 'done:' .. args[3], '1')
+	return { 'OK' }
+end
+
+-- KEYS meta, set:m, out; ARGV init, generation, month, identity, document, not before. The end of the run, once.
+local function end_run(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	if redis.call('HSETNX', keys[2], '#end', '1') == 1 then
+		redis.call('XADD', keys[3], '*', 't', 'd', 'k', args[4], 'n', args[6], 'c', '', 'd', args[5])
+	end
+	return { 'OK' }
+end
+
+-- KEYS req; ARGV request. Drops the first request if it is still this one.
+local function request_drop(keys, args)
+	if redis.call('LINDEX', keys[1], '0') == args[1] then
+		redis.call('LPOP', keys[1])
+	end
+	return { 'OK' }
+end
+
+redis.register_function('meterd_1_commit', commit)
+redis.register_function('meterd_1_create', create)
+redis.register_function('meterd_1_register', register)
+redis.register_function('meterd_1_claim', claim)
+redis.register_function('meterd_1_renew', renew)
+redis.register_function { function_name = 'meterd_1_ack', callback = acknowledge, flags = { 'allow-oom' } }
+redis.register_function('meterd_1_close', close)
+redis.register_function('meterd_1_settle', settle)
+redis.register_function('meterd_1_finish', finish)
+redis.register_function('meterd_1_end_run', end_run)
+redis.register_function { function_name = 'meterd_1_request_drop', callback = request_drop, flags = { 'allow-oom' } }

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection to Redis: opened when needed, given up after a time-out or any broken reply, never shared.
+#include "store/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "store/meterd_lua.h"
+
+const char *redis_key(const struct store_redis *s, char key[KEY_LENGTH], uint32_t shard, const char *what, int month, int adjust)
+{
+	char m[MONTH_TEXT], a[MONTH_TEXT];
+	bool whole = strcmp(what, "meta") == 0 || strcmp(what, "req") == 0;
+	int n = snprintf(key, KEY_LENGTH, "%s{s%02u}:%s%s%s%s%s%s%s%s", s->prefix, shard, whole ? "" : "g",
+			 whole ? "" : s->generation, whole ? "" : ":", what, month != MONTH_NONE ? ":" : "",
+			 month != MONTH_NONE ? month_text(month, m) : "", adjust != MONTH_NONE ? ":" : "",
+			 adjust != MONTH_NONE ? month_text(adjust, a) : "");
+	check(n > 0 && n < KEY_LENGTH);
+	return key;
+}
+
+void redis_disconnect(struct store_redis *s)
+{
+	if (s->c != NULL)
+		redisFree(s->c);
+	s->c = NULL;
+}
+
+void redis_reply_freep(redisReply **r)
+{
+	if (*r != NULL)
+		freeReplyObject(*r);
+	*r = NULL;
+}
+
+// An error reply while connecting: credentials are for a person, the rest passes.
+static enum error_class redis_connect_error(struct store_redis *s, const char *what, const char *text, struct error *e)
+{
+	char copy[256];
+	snprintf(copy, sizeof(copy), "%s", text);
+	redis_disconnect(s);
+	if (strncmp(copy, "WRONGPASS", 9) == 0 || strncmp(copy, "NOAUTH", 6) == 0 || strncmp(copy, "NOPERM", 6) == 0 ||
+	    strstr(copy, "AUTH") != NULL || strstr(copy, "DB index") != NULL)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis: %s refused: %s; check redis.user, redis.password_file and redis.url",
+				 what, copy);
+	return error_set(e, ERROR_RETRY, 0, "redis: %s: %s", what, copy);
+}
+
+static enum error_class redis_greet(struct store_redis *s, const char *what, int n, const char **words, struct error *e)
+{
+	CLEANUP(redis_reply_freep) redisReply *r = redisCommandArgv(s->c, n, words, NULL);
+	if (r == NULL)
+		return redis_connect_error(s, what, s->c->errstr, e);
+	if (r->type == REDIS_REPLY_ERROR)
+		return redis_connect_error(s, what, r->str, e);
+	return ERROR_NONE;
+}
+
+enum error_class redis_connect(struct store_redis *s, struct error *e)
+{
+	if (s->c != NULL && s->c->err == 0)
+		return ERROR_NONE;
+	redis_disconnect(s);
+	struct timeval tv = { .tv_sec = s->o.timeout_ms / 1000, .tv_usec = (s->o.timeout_ms % 1000) * 1000 };
+	s->c = s->path != NULL ? redisConnectUnixWithTimeout(s->path, tv) : redisConnectWithTimeout(s->host, s->tcp_port, tv);
+	if (s->c == NULL || s->c->err != 0) {
+		error_set(e, ERROR_RETRY, 0, "redis at %s is away: %s", s->name, s->c != NULL ? s->c->errstr : "no memory");
+		redis_disconnect(s);
+		return ERROR_RETRY;
+	}
+	redisSetTimeout(s->c, tv);
+	enum error_class cls = ERROR_NONE;
+	if (s->password != NULL && s->user != NULL)
+		cls = redis_greet(s, "AUTH", 3, (const char *[]){ "AUTH", s->user, s->password }, e);
+	else if (s->password != NULL)
+		cls = redis_greet(s, "AUTH", 2, (const char *[]){ "AUTH", s->password }, e);
+	if (cls == ERROR_NONE && s->db != 0) {
+		char db[16];
+		snprintf(db, sizeof(db), "%d", s->db);
+		cls = redis_greet(s, "SELECT", 2, (const char *[]){ "SELECT", db }, e);
+	}
+	return cls;
+}
+
+enum commit_status redis_error_rank(const char *text)
+{
+	static const char *const passing[] = { "OOM", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS",
+					       "MISCONF", "BUSY" };
+	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
+		if (strncmp(text, passing[i], strlen(passing[i])) == 0)
+			return COMMIT_REFUSED;
+	if (strstr(text, "Function not found") != NULL)
+		return COMMIT_LOST;
+	return COMMIT_HALT;
+}
+
+static enum error_class redis_error_reply(const char *text, struct error *e)
+{
+	if (redis_error_rank(text) == COMMIT_REFUSED)
+		return error_set(e, ERROR_RETRY, 0, "redis refuses for now: %s", text);
+	if (strncmp(text, "MOVED", 5) == 0 || strncmp(text, "ASK ", 4) == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "redis is a cluster (%s); set redis.url to a single Redis, clusters are not supported yet", text);
+	if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "NOPERM", 6) == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis: %s; check redis.user and redis.password_file", text);
+	return error_set(e, ERROR_HALT, 0, "redis: %s", text);
+}
+
+// One round trip of s->command. A broken connection after a pause is normal, but what was sent may have been applied: the
+// caller's calls are idempotent, so it may simply call again.
+static enum error_class redis_exchange(struct store_redis *s, redisReply **ret, struct error *e)
+{
+	enum error_class cls = redis_connect(s, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	redisReply *r = redisCommandArgv(s->c, s->command.n, s->command.word, s->command.length);
+	if (r == NULL) {
+		error_set(e, ERROR_RETRY, 0, "redis at %s: %s", s->name, s->c->errstr);
+		redis_disconnect(s);
+		return ERROR_RETRY;
+	}
+	*ret = r;
+	return ERROR_NONE;
+}
+
+enum error_class redis_load_functions(struct store_redis *s, struct error *e)
+{
+	struct command saved = s->command;
+	s->command = (struct command){ 0 };
+	command_text(&s->command, "FUNCTION");
+	command_text(&s->command, "LOAD");
+	command_text(&s->command, meterd_lua);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	enum error_class cls = redis_exchange(s, &r, e);
+	bool exists = cls == ERROR_NONE && r->type == REDIS_REPLY_ERROR && strstr(r->str, "already exists") != NULL;
+	if (cls == ERROR_NONE && r->type == REDIS_REPLY_ERROR && !exists)
+		cls = redis_error_reply(r->str, e);
+	if (exists) {
+		redis_reply_freep(&r);
+		command_reset(&s->command);
+		static const char *const words[] = { "FUNCTION", "LIST", "LIBRARYNAME", "meterd_1", "WITHCODE" };
+		for (size_t i = 0; i < ARRAY_LEN(words); i++)
+			command_text(&s->command, words[i]);
+		cls = redis_exchange(s, &r, e);
+		bool same = false;
+		if (cls == ERROR_NONE && r->type == REDIS_REPLY_ARRAY && r->elements == 1)
+			for (size_t i = 0; i + 1 < r->element[0]->elements; i += 2)
+				if (span_is(reply_span(r->element[0]->element[i]), "library_code"))
+					same = span_is(reply_span(r->element[0]->element[i + 1]), meterd_lua);
+		if (cls == ERROR_NONE && !same)
+			cls = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+					"redis holds another library meterd_1 than this program; stop all instances, then run "
+					"`redis-cli FUNCTION DELETE meterd_1`");
+	}
+	command_free(&s->command);
+	s->command = saved;
+	return cls;
+}
+
+enum error_class redis_call(struct store_redis *s, redisReply **ret, struct error *e)
+{
+	check(s->n_pending == 0);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	for (int attempt = 0;; attempt++) {
+		enum error_class cls = redis_exchange(s, &r, e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (r->type != REDIS_REPLY_ERROR) {
+			*ret = TAKE_PTR(r);
+			return ERROR_NONE;
+		}
+		if (redis_error_rank(r->str) != COMMIT_LOST || attempt > 0)
+			return redis_error_reply(r->str, e);
+		// FUNCTION FLUSH, or a state that is lost: the functions themselves look at meta first.
+		redis_reply_freep(&r);
+		cls = redis_load_functions(s, e);
+		if (cls != ERROR_NONE)
+			return cls;
+	}
+}
+
+void redis_fcall(struct store_redis *s, const char *function, int keys)
+{
+	command_reset(&s->command);
+	command_text(&s->command, "FCALL");
+	command_text(&s->command, function);
+	command_int(&s->command, keys);
+}
+
+enum error_class redis_status(const redisReply *r, struct error *e)
+{
+	if (r->type != REDIS_REPLY_ARRAY || r->elements < 1 || r->element[0]->type != REDIS_REPLY_STRING)
+		return error_set(e, ERROR_HALT, 0, "redis: a function answered in a form that is not known");
+	const char *word = r->element[0]->str;
+	const char *text = r->elements > 1 && r->element[1]->type == REDIS_REPLY_STRING ? r->element[1]->str : "";
+	if (strcmp(word, "OK") == 0)
+		return ERROR_NONE;
+	if (strcmp(word, "RETRY") == 0)
+		return error_set(e, ERROR_RETRY, 0, "%s", text);
+	if (strcmp(word, "LOST") == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "the counters are lost or not ours (%s); nothing was changed. Restore Redis from its backup, point redis.url "
+				 "at the right one, or make the counters again from Kafka with `meterctl rebuild`", text);
+	return error_set(e, ERROR_HALT, 0, "%s", text);
+}
+
+// "redis://host:port/db" or "unix:///path?db=0". Passwords do not belong into it.
+static bool redis_parse_url(struct store_redis *s, const char *url)
+{
+	int64_t db = 0, port = 6379;
+	if (strncmp(url, "unix://", 7) == 0) {
+		const char *mark = strstr(url, "?db=");
+		if (mark != NULL && !span_int64(span_of(mark + 4), &db))
+			return false;
+		s->path = xstrndup(url + 7, mark != NULL ? (size_t)(mark - url - 7) : strlen(url + 7));
+	} else if (strncmp(url, "redis://", 8) == 0) {
+		const char *host = url + 8, *slash = strchr(host, '/');
+		size_t n = slash != NULL ? (size_t)(slash - host) : strlen(host);
+		const char *colon = memrchr(host, ':', n);
+		if (memchr(host, '@', n) != NULL || (slash != NULL && slash[1] != '\0' && !span_int64(span_of(slash + 1), &db)))
+			return false;
+		if (colon != NULL && !span_int64((struct span){ colon + 1, (size_t)(host + n - colon - 1) }, &port))
+			return false;
+		s->host = xstrndup(host, colon != NULL ? (size_t)(colon - host) : n);
+	} else {
+		return false;
+	}
+	s->db = (int)db;
+	s->tcp_port = (int)port;
+	return db >= 0 && db < 1024 && port > 0 && port < 65536 && (s->host == NULL || s->host[0] != '\0') &&
+	       (s->path == NULL || s->path[0] == '/');
+}
+
+enum error_class store_redis_open(const struct store_options *o, struct store **ret, struct error *e)
+{
+	check(o->shards >= 1 && o->timeout_ms > 0);
+	struct store_redis *s = xcalloc(1, sizeof(*s));
+	s->port.ops = &store_redis_ops;
+	s->o = *o;
+	s->prefix = xstrdup(o->prefix);
+	s->name = xstrdup(o->url);
+	s->user = o->user != NULL ? xstrdup(o->user) : NULL;
+	s->password = o->password != NULL ? xstrdup(o->password) : NULL;
+	snprintf(s->generation, sizeof(s->generation), "1");
+	if (!redis_parse_url(s, o->url)) {
+		s->port.ops->close(&s->port);
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "redis.url: `%s` is none; write redis://host:port/db or unix:///path?db=0 (a password goes into redis.password_file)",
+				 o->url);
+	}
+	*ret = &s->port;
+	return ERROR_NONE;
+}
+
+bool position_parse(struct span text, struct position *ret)
+{
+	struct span word[4];
+	size_t at = 0;
+	for (int i = 0; i < 4; i++) {
+		const char *blank = i < 3 ? memchr(text.p + at, ' ', text.n - at) : NULL;
+		size_t end = blank != NULL ? (size_t)(blank - text.p) : text.n;
+		if (i < 3 && blank == NULL)
+			return false;
+		word[i] = (struct span){ text.p + at, end - at };
+		at = end + 1;
+	}
+	struct position p = { .clock_ms = TIME_NONE, .last = -1 };
+	char hex[17] = "";
+	if (!span_int64(word[0], &p.next) || p.next < 0 || (!span_is(word[1], "-") && !span_int64(word[1], &p.clock_ms)) ||
+	    (!span_is(word[2], "-") && !span_int64(word[2], &p.last)) || word[3].n != 16)
+		return false;
+	memcpy(hex, word[3].p, 16);
+	char *end = NULL;
+	p.print = strtoull(hex, &end, 16);
+	if (end != hex + 16)
+		return false;
+	*ret = p;
+	return true;
+}
+
+void position_format(const struct position *p, char buf[128])
+{
+	char clock[24] = "-", last[24] = "-";
+	if (p->clock_ms != TIME_NONE)
+		snprintf(clock, sizeof(clock), "%lld", (long long)p->clock_ms);
+	if (p->last >= 0)
+		snprintf(last, sizeof(last), "%lld", (long long)p->last);
+	snprintf(buf, 128, "%lld %s %s %016llx", (long long)p->next, clock, last, (unsigned long long)p->print);
+}

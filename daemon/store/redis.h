@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of the Redis adapter: connection, commands, keys. Not included by other rooms.
+#ifndef STORE_REDIS_H
+#define STORE_REDIS_H
+
+#include <hiredis/hiredis.h>
+
+#include "base/arena.h"
+#include "store/store.h"
+
+// Growing bytes in MessagePack: what cmsgpack reads in the functions.
+struct pack {
+	char *p;
+	size_t n, size;
+};
+void pack_array(struct pack *b, uint32_t n);
+void pack_int(struct pack *b, int64_t v);
+void pack_text(struct pack *b, struct span s); // p NULL: false
+void pack_free(struct pack *b);
+
+// One command: its words live in an arena until it is sent.
+struct command {
+	struct arena arena;
+	const char **word;
+	size_t *length;
+	int n, size;
+	struct pack scratch;
+};
+void command_reset(struct command *c);
+void command_span(struct command *c, struct span s); // not copied
+void command_text(struct command *c, const char *z);  // not copied
+void command_format(struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void command_int(struct command *c, int64_t v);
+void command_pack(struct command *c);                 // takes what is in scratch, empties it
+void command_free(struct command *c);
+
+enum { KEY_LENGTH = 160 };
+
+struct pending {
+	struct commit *commit;
+	int64_t sent_us;
+	bool unsent; // never left this process: certainly not applied
+};
+
+struct store_redis {
+	struct store port;
+	struct store_options o;
+	char *host, *path; // one of them
+	int tcp_port, db;
+	char *user, *password, *prefix, *name;
+	char init_id[40], generation[24];
+	redisContext *c;
+	struct command command;
+	char why[256]; // of the last failure to connect
+	// commits that were sent, oldest first
+	struct pending *pending;
+	uint32_t n_pending, size_pending, first_pending;
+	bool functions_missing; // load them before the next commit
+};
+
+static inline struct store_redis *redis_of(struct store *s)
+{
+	return (struct store_redis *)s;
+}
+
+// A key of the shard: meta, req (no generation) or the rest, with up to two months behind it.
+const char *redis_key(const struct store_redis *s, char key[KEY_LENGTH], uint32_t shard, const char *what, int month, int adjust);
+enum error_class redis_connect(struct store_redis *s, struct error *e);
+void redis_disconnect(struct store_redis *s);
+enum error_class redis_load_functions(struct store_redis *s, struct error *e);
+// Sends s->command and waits. The reply is the caller's. Error replies are mapped to an error class.
+enum error_class redis_call(struct store_redis *s, redisReply **ret, struct error *e);
+void redis_reply_freep(redisReply **r);
+// Starts an FCALL in s->command; keys and arguments follow.
+void redis_fcall(struct store_redis *s, const char *function, int keys);
+// The status word of a function's reply: ERROR_NONE for OK.
+enum error_class redis_status(const redisReply *r, struct error *e);
+// How an error reply ranks: COMMIT_REFUSED, COMMIT_LOST (function missing) or COMMIT_HALT.
+enum commit_status redis_error_rank(const char *text);
+static inline struct span reply_span(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_STRING ? (struct span){ r->str, (size_t)r->len } : (struct span){ NULL, 0 };
+}
+bool position_parse(struct span text, struct position *ret);
+void position_format(const struct position *p, char buf[128]);
+
+void redis_commit_send(struct store *port, struct commit *c);
+bool redis_commit_receive(struct store *port, int timeout_ms, struct commit_result *ret);
+extern const struct store_ops store_redis_ops;
+
+#endif
