@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a topic from outside any group: what is committed, all partitions, up to an end fixed beforehand, or on and on.
+//
+// Invariant of reading back: every record below the end offsets taken at the call is given to fn, and none at or above them. A
+// partition is done at its end offset or where the broker says that there is no more (transaction markers take offsets, too).
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "model/kafka_conf.h"
+#include "period/period.h"
+#include "sink/topic_client.h"
+
+enum { READ_BATCH = 500, READ_TICK_MS = 50 };
+
+struct reader {
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+	const char *topic;
+	int32_t n, open;      // partitions, and those not done yet
+	int64_t *start, *end; // end: INT64_MAX when following
+	bool *done;
+	topic_reader_fn *fn;
+	void *ctx;
+	bool stopped;         // by fn
+	int64_t moved_us;     // last progress
+	struct arena headers;
+	rd_kafka_message_t *batch[READ_BATCH];
+};
+
+static void reader_close(struct reader *r)
+{
+	if (r->queue != NULL)
+		rd_kafka_queue_destroy(r->queue);
+	topic_client_freep(&r->rk);
+	free(r->start);
+	free(r->end);
+	free(r->done);
+	arena_free(&r->headers);
+}
+
+static enum error_class find_range(struct reader *r, const struct kafka_options *o, int32_t p, int64_t from_ms, int timeout_ms,
+				   struct error *e)
+{
+	int64_t low = 0, high = 0, at = 0;
+	enum error_class c = topic_client_offsets(r->rk, r->topic, p, timeout_ms, &low, &high, e);
+	if (c != ERROR_NONE)
+		return c;
+	r->start[p] = low;
+	r->end[p] = high;
+	if (from_ms == TIME_NONE || o->embedded)
+		return ERROR_NONE;
+	c = topic_client_offset_at(r->rk, r->topic, p, from_ms > 0 ? from_ms : 0, timeout_ms, &at, e);
+	if (c == ERROR_NONE)
+		r->start[p] = at >= 0 ? at : high; // none yet: from what was the end when we asked
+	return c;
+}
+
+static enum error_class start_reading(struct reader *r, bool follow, struct error *e)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(r->n);
+	for (int32_t p = 0; p < r->n; p++) {
+		if (follow)
+			r->end[p] = INT64_MAX;
+		r->done[p] = r->start[p] >= r->end[p];
+		if (r->done[p])
+			continue;
+		rd_kafka_topic_partition_list_add(list, r->topic, p)->offset = r->start[p];
+		r->open++;
+	}
+	rd_kafka_resp_err_t err = rd_kafka_assign(r->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return topic_client_error(r->topic, "reading", err, e);
+	r->moved_us = clock_mono_us();
+	return ERROR_NONE;
+}
+
+static enum error_class reader_open(struct reader *r, const struct kafka_options *o, int64_t from_ms, bool follow, int timeout_ms,
+				    struct error *e)
+{
+	enum error_class c = topic_client_open(o, &r->rk, e);
+	if (c != ERROR_NONE)
+		return c;
+	rd_kafka_poll_set_consumer(r->rk);
+	r->queue = rd_kafka_queue_get_consumer(r->rk);
+	c = topic_client_partitions(r->rk, r->topic, timeout_ms, &r->n, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (r->n == 0)
+		return topic_client_error(r->topic, "reading", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, e);
+	r->start = xcalloc((size_t)r->n, sizeof(*r->start));
+	r->end = xcalloc((size_t)r->n, sizeof(*r->end));
+	r->done = xcalloc((size_t)r->n, sizeof(*r->done));
+	for (int32_t p = 0; p < r->n && c == ERROR_NONE; p++)
+		c = find_range(r, o, p, from_ms, timeout_ms, e);
+	return c != ERROR_NONE ? c : start_reading(r, follow, e);
+}
+
+static void partition_done(struct reader *r, int32_t p)
+{
+	if (!r->done[p])
+		r->open--;
+	r->done[p] = true;
+}
+
+static void take_headers(struct reader *r, const rd_kafka_message_t *m, struct record *rec)
+{
+	rd_kafka_headers_t *list;
+	if (rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	size_t n = rd_kafka_header_cnt(list);
+	struct header *h = arena_alloc(&r->headers, (n + 1) * sizeof(*h));
+	for (size_t i = 0; i < n; i++) {
+		const char *name;
+		const void *value;
+		size_t size;
+		check(rd_kafka_header_get_all(list, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR);
+		h[i] = (struct header){ span_of(name), { value, value != NULL ? size : 0 } };
+	}
+	rec->headers = h;
+	rec->n_headers = (uint32_t)n;
+}
+
+static void give(struct reader *r, rd_kafka_message_t *m)
+{
+	rd_kafka_timestamp_type_t type;
+	int64_t ts = rd_kafka_message_timestamp(m, &type);
+	struct topic_record t = {
+		.partition = m->partition,
+		.r = { .offset = m->offset,
+		       .timestamp_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : ts,
+		       .key = { m->key, m->key_len },
+		       .value = { m->payload, m->len },
+		       .part = (uint32_t)m->partition,
+		       .opaque = m },
+	};
+	take_headers(r, m, &t.r);
+	if (!r->fn(r->ctx, &t))
+		r->stopped = true;
+	arena_reset(&r->headers);
+}
+
+static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct error *e)
+{
+	int32_t p = m->partition;
+	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		r->moved_us = clock_mono_us();
+		if (r->end[p] != INT64_MAX)
+			partition_done(r, p);
+		return ERROR_NONE;
+	}
+	if (m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || m->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		return topic_client_error(r->topic, "reading", m->err, e);
+	if (m->err == RD_KAFKA_RESP_ERR__BAD_MSG || m->err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%" PRId32 " holds a damaged batch at offset %" PRId64, r->topic, p,
+				 m->offset);
+	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return ERROR_NONE; // passes, or the time-out ends it
+	r->moved_us = clock_mono_us();
+	if (m->offset < r->end[p])
+		give(r, m);
+	if (m->offset + 1 >= r->end[p])
+		partition_done(r, p);
+	return ERROR_NONE;
+}
+
+// One round: waits up to READ_TICK_MS for a first message, then takes what is there.
+static enum error_class read_some(struct reader *r, struct error *e)
+{
+	ssize_t n = rd_kafka_consume_batch_queue(r->queue, 0, r->batch, READ_BATCH);
+	if (n <= 0)
+		n = rd_kafka_consume_batch_queue(r->queue, READ_TICK_MS, r->batch, 1);
+	enum error_class c = ERROR_NONE;
+	for (ssize_t i = 0; i < n; i++) {
+		if (c == ERROR_NONE && !r->stopped)
+			c = take(r, r->batch[i], e);
+		rd_kafka_message_destroy(r->batch[i]);
+	}
+	return c;
+}
+
+enum error_class topic_read_back(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms,
+				 topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+	enum error_class c = reader_open(&r, o, from_ms, false, timeout_ms, e);
+	while (c == ERROR_NONE && r.open > 0 && !r.stopped) {
+		c = read_some(&r, e);
+		if (c == ERROR_NONE && clock_mono_us() - r.moved_us > (int64_t)timeout_ms * 1000)
+			c = error_set(e, ERROR_RETRY, 0, "reading %s back: nothing came for %d ms", topic, timeout_ms);
+	}
+	return c;
+}
+
+enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
+			      topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+	enum error_class c = reader_open(&r, o, from_ms, true, 10000, e);
+	int64_t tick_us = clock_mono_us();
+	while (c == ERROR_NONE && !r.stopped && (stop == NULL || !*stop)) {
+		c = read_some(&r, e);
+		if (c == ERROR_NONE && !r.stopped && clock_mono_us() - tick_us >= READ_TICK_MS * 1000) {
+			r.stopped = !fn(ctx, NULL);
+			tick_us = clock_mono_us();
+		}
+	}
+	return c;
+}
