@@ -9,11 +9,13 @@
 #include "outbox/outbox.h"
 
 struct closer_options {
+	const struct sink_port *port; // NULL: Kafka
 	const struct kafka_options *kafka;
 	struct store *store;  // not owned
 	struct relay *relay;  // not owned
 	uint32_t shards;
 	const char *source;
+	int timeout_ms;       // of a call to Kafka
 	int64_t outbox_most;  // settle no further while a shard's outbox holds more entries
 };
 
@@ -29,7 +31,7 @@ struct closer;
 struct closer *closer_new(const struct closer_options *o);
 void closer_freep(struct closer **c);
 
-// One bounded piece of work. *ret_more: call again at once. *journal is reloaded (replaced) when a control record was written.
+// One bounded piece of work. *ret_more: call again at once, with a relay_drain in between. *journal is reloaded (replaced) when a control record was written.
 // now_ms: wall clock, used with `clock: wall` only to know when a tick is due; with `clock: records` now is the highest record
 // clock of any admitted partition.
 enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e);

@@ -3,8 +3,8 @@
 // once and then only by the closer through its transactional producer. Everyone reads it at start, on assignment and after a
 // rollback, and adopts what it says.
 //
-// Records are JSON documents with "type", "seq" free form otherwise; unknown types and fields are refused: an older
-// program must not carry on past a decision it does not understand.
+// Records are JSON documents with "type"; unknown types and fields are refused: an older program must not carry on past a
+// decision it does not understand. Times are RFC 3339, null where there is none.
 #ifndef JOURNAL_JOURNAL_H
 #define JOURNAL_JOURNAL_H
 
@@ -36,6 +36,7 @@ struct journal_manifest {
 	int64_t counters, calls;  // totals: lines in the counters, calls in them
 	char sha256[65];          // of the record's value
 };
+enum { JOURNAL_SCHEMA = 1 };
 
 struct journal {
 	char init_id[40];         // empty: no init
@@ -51,6 +52,9 @@ struct journal {
 // Reads the whole topic. A journal without init is not an error: init_id is empty. ERROR_ABORT 78: a record that this program
 // does not understand (says its offset and type); 75: topic missing; ERROR_RETRY: brokers away.
 enum error_class journal_load(const struct kafka_options *o, int timeout_ms, struct journal **ret, struct error *e);
+// The same through another port; the topic must have one partition.
+enum error_class journal_load_from(const struct sink_port *port, const struct kafka_options *o, int timeout_ms, struct journal **ret,
+				   struct error *e);
 // One more record, as read from the topic: what journal_load does for each; also for tests.
 enum error_class journal_apply(struct journal *j, int64_t offset, struct span value, struct error *e);
 struct journal *journal_new(void);

@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 struct relay_options {
+	const struct sink_port *port; // NULL: Kafka
 	const struct kafka_options *kafka;
 	struct store *store;         // the office's own connection; not owned
 	uint32_t shards;
@@ -25,15 +26,18 @@ struct relay_options {
 
 enum relay_status {
 	RELAY_DONE,
-	RELAY_RETRY,     // Kafka or the store is away: call again later
+	RELAY_RETRY,     // Kafka or the store is away, or an entry needs rules that *j does not hold: load the journal, call again later
 	RELAY_TAKE_OVER, // the end of a transaction is unknown, or the store rolled back: relay_take_over first
 	RELAY_FENCED,    // somebody else is the relay now
-	RELAY_HALT,      // an error that a person must look at; text says what
+	RELAY_HALT,      // an error that a person must look at; text says what. Call again later: the rest goes on
+	RELAY_ABORT,     // the process ends with e->exit_code
 };
 
 struct relay_numbers {
 	uint64_t published, already_out, twins_dropped; // twins_dropped: alerts whose published twin says something else
 	uint64_t known;                                 // published ids held
+	uint64_t passes;                                // drains that left nothing: all that lay in the outboxes before is out
+	uint64_t take_overs;
 	int64_t pending;                                // outbox entries seen in the last full pass
 	bool settlement_twin;                           // a settlement differs from its published twin: closing must stop
 	char settlement_twin_id[33];
@@ -46,10 +50,12 @@ void relay_freep(struct relay **r);
 // A fresh producer, init_transactions (fences), then the end offsets, then the output topics read back to them. Also starts the
 // set of published ids of this tenure. `oldest_ms`: read back at least to there (TIME_NONE: all of the topics).
 enum relay_status relay_take_over(struct relay *r, int64_t oldest_ms, struct error *e);
-// One pass over the outboxes of all shards, from their starts. *ret_left: entries remain (more than one transaction's worth).
+// One pass over the outboxes of all shards, from their starts, at most one transaction. *ret_left: entries remain, call again.
+// An entry that cannot be published (RELAY_HALT with its text) or whose twin differs stays, and those behind it go on.
 enum relay_status relay_drain(struct relay *r, const struct journal *j, bool *ret_left, struct error *e);
 // Control records, ticks: one transaction. Only after a successful take-over.
 enum relay_status relay_publish(struct relay *r, const struct message *m, uint32_t n, struct error *e);
+bool relay_in_charge(const struct relay *r); // a take-over succeeded, and nothing since asks for another
 void relay_numbers(const struct relay *r, struct relay_numbers *ret);
 // Gives the tenure up: closes the producer.
 void relay_leave(struct relay *r);

@@ -93,4 +93,16 @@ enum error_class topic_offsets(const struct kafka_options *o, const char *topic,
 enum error_class topic_offset_at(const struct kafka_options *o, const char *topic, int32_t partition, int64_t time_ms, int timeout_ms,
 				 int64_t *ret, struct error *e);
 
+// ---- what the relay, the closer and the journal need of Kafka, as one port: the in-memory twin takes its place in tests
+struct sink_port {
+	enum error_class (*txn_open)(const struct kafka_options *o, const char *transactional_id, int timeout_ms, struct txn_sink **ret,
+				     struct error *e);
+	enum error_class (*read_back)(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms, topic_reader_fn *fn,
+				      void *ctx, struct error *e);
+	enum error_class (*describe)(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret, struct error *e);
+	enum error_class (*offsets)(const struct kafka_options *o, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
+				    int64_t *ret_high, struct error *e);
+};
+extern const struct sink_port sink_port_kafka;
+
 #endif

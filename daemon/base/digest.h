@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256, for identities and for what must be recognisable years later. Pure.
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+
+#include "base/span.h"
+
+enum { DIGEST_SHA256 = 32, DIGEST_SHA256_TEXT = 65 }; // text: lower-case hex and NUL
+
+void digest_sha256(struct span s, unsigned char ret[DIGEST_SHA256]);
+void digest_sha256_text(struct span s, char ret[DIGEST_SHA256_TEXT]);
+
+#endif

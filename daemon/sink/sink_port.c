@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/sink.h"
+
+const struct sink_port sink_port_kafka = {
+	.txn_open = sink_kafka_txn_open,
+	.read_back = topic_read_back,
+	.describe = topic_describe,
+	.offsets = topic_offsets,
+};
