@@ -82,34 +82,46 @@ const char *money_fen_text(int64_t fen, char buf[MONEY_TEXT])
 	return decimal_text(fen, 2, 2, buf);
 }
 
-bool money_round_fen(amount_pico amount, enum rounding mode, int64_t *ret_fen)
+static bool divide_rounded(amount_pico amount, amount_pico divisor, enum rounding mode, int64_t *ret)
 {
-	amount_pico fen = amount / PICO_PER_FEN; // towards zero
-	amount_pico rest = amount % PICO_PER_FEN;
+	amount_pico whole = amount / divisor; // towards zero
+	amount_pico rest = amount % divisor;
 	amount_pico twice = 2 * (rest < 0 ? -rest : rest);
 	bool away = false;
 	switch (mode) {
 	case ROUND_HALF_UP:
-		away = twice >= PICO_PER_FEN;
+		away = twice >= divisor;
 		break;
 	case ROUND_HALF_EVEN:
-		away = twice > PICO_PER_FEN || (twice == PICO_PER_FEN && fen % 2 != 0);
+		away = twice > divisor || (twice == divisor && whole % 2 != 0);
 		break;
 	case ROUND_DOWN:
 		break;
 	}
 	if (away)
-		fen += amount < 0 ? -1 : 1;
-	if (fen > INT64_MAX || fen < INT64_MIN)
+		whole += amount < 0 ? -1 : 1;
+	if (whole > INT64_MAX || whole < INT64_MIN)
 		return false;
-	*ret_fen = (int64_t)fen;
+	*ret = (int64_t)whole;
 	return true;
+}
+
+bool money_round_fen(amount_pico amount, enum rounding mode, int64_t *ret_fen)
+{
+	return divide_rounded(amount, PICO_PER_FEN, mode, ret_fen);
+}
+
+bool money_round_share_fen(amount_pico amount, int64_t share_micro, enum rounding mode, int64_t *ret_fen)
+{
+	amount_pico share;
+	if (__builtin_mul_overflow(amount, (amount_pico)share_micro, &share))
+		return false;
+	return divide_rounded(share, (amount_pico)PICO_PER_FEN * MICRO, mode, ret_fen);
 }
 
 bool money_of_calls(int64_t price_micro, int64_t per, int64_t calls, amount_pico *ret)
 {
 	check(per > 0 && PICO_PER_MICRO % per == 0);
-	amount_pico product; // of two 64-bit numbers: always fits
-	product = (amount_pico)price_micro * calls;
+	amount_pico product = (amount_pico)price_micro * calls; // of two 64-bit numbers: always fits
 	return !__builtin_mul_overflow(product, (amount_pico)(PICO_PER_MICRO / per), ret);
 }

@@ -28,6 +28,8 @@ const char *money_amount_text(amount_pico amount, char buf[MONEY_TEXT]);
 const char *money_fen_text(int64_t fen, char buf[MONEY_TEXT]);
 // False when the result does not fit.
 bool money_round_fen(amount_pico amount, enum rounding mode, int64_t *ret_fen);
+// The same for a share of the amount, in millionths (1000000: all of it), rounded once.
+bool money_round_share_fen(amount_pico amount, int64_t share_micro, enum rounding mode, int64_t *ret_fen);
 // price_micro per `per` calls, times calls. False on overflow. per is a power of ten, 1 … 10^6.
 bool money_of_calls(int64_t price_micro, int64_t per, int64_t calls, amount_pico *ret);
 

@@ -37,6 +37,7 @@ struct plan {
 	int64_t per;         // power of ten, 1 … 10^6
 	int64_t package;     // calls a block (MODEL_PACKAGE), else 0
 	int64_t quota;       // free calls a month, 0 for none
+	bool fee_at_zero;    // the first tier's fee is due also where the count that picks the tier is 0
 	int64_t warn_micro;  // share of the quota that raises free_quota.warning, in millionths (800000); 0 for no warning
 	uint32_t n_tiers;    // >= 1
 	const struct price_tier *tiers;

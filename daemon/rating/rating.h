@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // From calls to money: pricing.md, section 2. Pure; integers only; every overflow is an error and nothing else.
+//
+// The count that picks the tier is all calls or the billable ones (tier_basis). What it picks, by model:
+//   volume     the tier reached prices all billable calls
+//   flat       the same with one tier, shown as a slice
+//   package    the tier reached prices all started blocks of billable calls
+//   graduated  each tier prices the billable calls that lie between its bound and the next one. By total, the calls of a month
+//              stand in a row: free ones, those of packs, billable ones. By billable, the billable ones begin at 0. A slice is
+//              as long as the distance of its bounds, whichever side they belong to.
+// A tier's fee is due once the count reaches the tier (graduated: each tier reached, else the tier reached). A count of 0 reaches
+// none, unless the plan says fee_at_zero.
 #ifndef RATING_RATING_H
 #define RATING_RATING_H
 
@@ -10,11 +20,11 @@ struct rating_pack {       // a prepaid pack as it stands before this month's de
 	int64_t left;
 };
 
-struct rating_slice {      // graduated, flat, package: one per tier that has calls
+struct rating_slice {      // graduated, flat, package: one per tier that has calls or a fee; their amounts sum to `exact`
 	uint32_t tier;     // from 0
 	int64_t calls;     // calls, or blocks for packages
 	int64_t price_micro;
-	amount_pico amount;
+	amount_pico amount; // with the tier's fee
 };
 
 enum { RATING_MAX_PACKS = 64, RATING_MAX_SLICES = 1024 };
