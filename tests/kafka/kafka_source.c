@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Kafka source against an Apache Kafka at $KAFKA_BOOTSTRAP: what the mock cluster cannot show.
+#include "kafka_test.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "source/source.h"
+
+enum { PARTS = 4 };
+
+struct member {
+	struct source *s;
+	uint32_t n, assigned, revoked, lost;
+	struct source_part *parts;
+	int64_t start[PARTS];   // by partition number
+	int64_t next[PARTS];    // by partition number
+	int64_t end[PARTS];     // at_end, by partition number
+	uint64_t records;
+	struct error e;
+	enum error_class last;
+	uint32_t bad_part;
+};
+
+static enum error_class on_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e)
+{
+	struct member *m = ctx;
+	(void)e;
+	m->parts = parts;
+	m->n = n;
+	m->assigned++;
+	for (uint32_t i = 0; i < n; i++) {
+		parts[i].read_from = m->next[parts[i].partition] = m->start[parts[i].partition];
+		m->end[parts[i].partition] = -1;
+	}
+	return ERROR_NONE;
+}
+
+static void on_revoked(void *ctx, bool lost)
+{
+	struct member *m = ctx;
+	m->parts = NULL;
+	m->n = 0;
+	m->revoked++;
+	m->lost += lost;
+}
+
+static void on_end(void *ctx, uint32_t part, int64_t end)
+{
+	struct member *m = ctx;
+	m->end[m->parts[part].partition] = end;
+}
+
+static void member_open(struct member *m, const struct kafka_options *o, const char *instance)
+{
+	struct source_callbacks cb = { m, on_assigned, on_revoked, on_end };
+	struct error e = { 0 };
+	cr_assert(source_kafka_open(o, instance, &cb, &m->s, &e) == ERROR_NONE, "%s", e.text);
+}
+
+// One poll; every record must be the very next one of its partition, with the value that was written there.
+static void member_poll(struct member *m, int timeout_ms)
+{
+	struct record *r;
+	uint32_t n;
+	m->e = (struct error){ 0 };
+	m->last = m->s->ops->poll(m->s, timeout_ms, &r, &n, &m->bad_part, &m->e);
+	for (uint32_t i = 0; i < n; i++) {
+		int32_t p = m->parts[r[i].part].partition;
+		char want[16];
+		int len = snprintf(want, sizeof(want), "%lld", (long long)r[i].offset);
+		cr_assert(r[i].offset == m->next[p], "partition %d: offset %lld, not %lld", p, (long long)r[i].offset,
+			  (long long)m->next[p]);
+		cr_assert(r[i].value.n == (size_t)len && memcmp(r[i].value.p, want, (size_t)len) == 0);
+		cr_assert(r[i].timestamp_ms == (r[i].offset + 1) * 1000);
+		m->next[p]++;
+	}
+	m->records += n;
+	m->s->ops->release(m->s);
+}
+
+static int64_t now_ms(void)
+{
+	return clock_mono_us() / 1000;
+}
+
+#define UNTIL(cond, ms, ...)                                                                       \
+	do {                                                                                       \
+		int64_t until_ = now_ms() + (ms);                                                  \
+		while (!(cond)) {                                                                  \
+			cr_assert(now_ms() < until_, "waited in vain for " #cond);                 \
+			__VA_ARGS__;                                                               \
+		}                                                                                  \
+	} while (0)
+
+static void one_topic(struct test_broker *b, int partitions, int records)
+{
+	test_broker_open(b, true, "source");
+	test_topic(b, b->name, partitions, NULL);
+	for (int p = 0; p < partitions; p++)
+		test_fill(b, b->name, p, 0, records);
+}
+
+Test(kafka_source, reads_from_the_offsets_set_in_the_callback_to_the_end)
+{
+	struct test_broker b;
+	one_topic(&b, 2, 10);
+	struct member m = { .start = { 4, 7 } };
+	member_open(&m, &b.o, "a");
+	UNTIL(m.next[0] == 10 && m.next[1] == 10 && m.end[0] == 10 && m.end[1] == 10, 20000, member_poll(&m, 100));
+	cr_assert(m.assigned == 1 && m.n == 2 && m.records == 9 && m.last == ERROR_NONE);
+	cr_assert(m.s->ops->high(m.s, 0) == 10);
+	m.s->ops->hint(m.s, 0, 10);
+	int64_t t = now_ms();
+	m.s->ops->close(m.s, 5000);
+	fprintf(stderr, "close took %lld ms\n", (long long)(now_ms() - t));
+	cr_assert(m.revoked == 1 && m.lost == 0);
+	cr_assert(now_ms() - t < 5000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, rejoins_at_other_offsets_without_one_stale_record)
+{
+	struct test_broker b;
+	one_topic(&b, PARTS, 30000);
+	struct member m = { 0 };
+	member_open(&m, &b.o, "a");
+	uint32_t seed = 7;
+	int64_t slowest = 0, sum = 0;
+	for (uint32_t round = 1; round <= 30; round++) {
+		UNTIL(m.assigned == round, 20000, member_poll(&m, 20));
+		uint64_t until = m.records + (seed % 20) * 1000 + 1;
+		UNTIL(m.records >= until, 20000, member_poll(&m, 20));
+		for (int p = 0; p < PARTS; p++) {
+			seed = seed * 1103515245 + 12345;
+			m.start[p] = (seed >> 8) % 9000; // also far behind what was read
+		}
+		int64_t t = now_ms();
+		struct error e = { 0 };
+		cr_assert(m.s->ops->rejoin(m.s, &e) == ERROR_NONE, "%s", e.text);
+		cr_assert(m.revoked == round && m.lost == round && m.parts == NULL);
+		UNTIL(m.assigned == round + 1, 20000, member_poll(&m, 20));
+		slowest = now_ms() - t > slowest ? now_ms() - t : slowest;
+		sum += now_ms() - t;
+	}
+	fprintf(stderr, "rejoin, one member: mean %lld ms, slowest %lld ms\n", (long long)(sum / 30), (long long)slowest);
+	UNTIL(m.next[0] == 30000 && m.next[1] == 30000 && m.next[2] == 30000 && m.next[3] == 30000, 20000, member_poll(&m, 20));
+	m.s->ops->close(m.s, 5000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, two_members_share_by_range_and_survive_a_rejoin_of_either)
+{
+	struct test_broker b;
+	one_topic(&b, PARTS, 1000);
+	struct member m[2] = { 0 };
+	member_open(&m[0], &b.o, "a");
+	UNTIL(m[0].assigned == 1, 20000, member_poll(&m[0], 20));
+	cr_assert(m[0].n == PARTS);
+	member_open(&m[1], &b.o, "b");
+	UNTIL(m[0].n == 2 && m[1].n == 2, 20000, member_poll(&m[0], 10); member_poll(&m[1], 10));
+	cr_assert(m[0].parts[0].partition / 2 != m[1].parts[0].partition / 2);
+	for (int who = 0; who < 2; who++) {
+		uint32_t before = m[who].assigned;
+		int64_t t = now_ms();
+		struct error e = { 0 };
+		cr_assert(m[who].s->ops->rejoin(m[who].s, &e) == ERROR_NONE);
+		UNTIL(m[who].assigned > before && m[0].n == 2 && m[1].n == 2, 30000, member_poll(&m[0], 10);
+		      member_poll(&m[1], 10));
+		fprintf(stderr, "rejoin of member %d of two: %lld ms\n", who, (long long)(now_ms() - t));
+	}
+	// a restart within the session time-out moves nothing
+	uint32_t other = m[1].assigned;
+	int64_t t = now_ms();
+	m[0].s->ops->close(m[0].s, 5000);
+	uint32_t before = m[0].assigned;
+	member_open(&m[0], &b.o, "a");
+	UNTIL(m[0].assigned > before && m[0].n == 2, 30000, member_poll(&m[0], 10); member_poll(&m[1], 10));
+	fprintf(stderr, "restart of a static member: %lld ms, the other was reassigned %u times\n", (long long)(now_ms() - t),
+		m[1].assigned - other);
+	m[0].s->ops->close(m[0].s, 5000);
+	m[1].s->ops->close(m[1].s, 5000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, a_second_member_of_the_same_name_fences_the_first)
+{
+	struct test_broker b;
+	one_topic(&b, 1, 10);
+	struct member m[2] = { 0 };
+	member_open(&m[0], &b.o, "same");
+	UNTIL(m[0].assigned == 1, 20000, member_poll(&m[0], 20));
+	member_open(&m[1], &b.o, "same");
+	UNTIL(m[0].last == ERROR_ABORT, 30000, member_poll(&m[0], 20); member_poll(&m[1], 20));
+	cr_assert(m[0].e.exit_code == EXIT_LATER && strstr(m[0].e.text, "own `instance`") != NULL, "%s", m[0].e.text);
+	UNTIL(m[1].next[0] == 10, 20000, member_poll(&m[1], 20));
+	m[0].s->ops->close(m[0].s, 3000);
+	m[1].s->ops->close(m[1].s, 3000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, an_offset_that_is_gone_halts_its_partition_only)
+{
+	struct test_broker b;
+	one_topic(&b, 2, 10);
+	struct member m = { .start = { 1000, 0 } };
+	member_open(&m, &b.o, "a");
+	UNTIL(m.last == ERROR_HALT, 20000, member_poll(&m, 20));
+	cr_assert(m.parts[m.bad_part].partition == 0 && strstr(m.e.text, "/0") != NULL, "%s", m.e.text);
+	UNTIL(m.next[1] == 10, 20000, member_poll(&m, 20));
+	cr_assert(m.next[0] == 1000);
+	m.s->ops->close(m.s, 5000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, a_failed_assigned_callback_comes_out_of_poll_and_a_rejoin_mends_it)
+{
+	struct test_broker b;
+	one_topic(&b, 1, 10);
+	struct member m = { 0 };
+	member_open(&m, &b.o, "a");
+	UNTIL(m.assigned == 1, 20000, member_poll(&m, 20));
+	struct error e = { 0 };
+	for (int i = 0; i < 3; i++)
+		cr_assert(m.s->ops->rejoin(m.s, &e) == ERROR_NONE); // again and again, also while joining
+	UNTIL(m.assigned == 2 && m.next[0] == 10, 20000, member_poll(&m, 20));
+	m.s->ops->close(m.s, 5000);
+	test_broker_close(&b);
+}
+
+Test(kafka_source, a_member_stopped_beyond_its_session_learns_that_its_partitions_are_lost)
+{
+	struct test_broker b;
+	one_topic(&b, PARTS, 100);
+	struct member *m = mmap(NULL, 2 * sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child = fork();
+	if (child == 0) {
+		member_open(&m[1], &b.o, "stopped");
+		for (;;)
+			member_poll(&m[1], 20);
+	}
+	member_open(&m[0], &b.o, "other");
+	UNTIL(m[0].n == 2 && m[1].n == 2, 30000, member_poll(&m[0], 20));
+	kill(child, SIGSTOP);
+	int64_t t = now_ms();
+	UNTIL(m[0].n == PARTS, 30000, member_poll(&m[0], 20));
+	fprintf(stderr, "partitions of a stopped member moved after %lld ms\n", (long long)(now_ms() - t));
+	kill(child, SIGCONT);
+	UNTIL(m[1].lost == 1, 30000, member_poll(&m[0], 20));
+	UNTIL(m[0].n == 2 && m[1].n == 2, 30000, member_poll(&m[0], 20));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	m[0].s->ops->close(m[0].s, 5000);
+	test_broker_close(&b);
+}
