@@ -149,7 +149,7 @@ static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct err
 	int32_t p = m->partition;
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		r->moved_us = clock_mono_us();
-		if (r->end[p] != INT64_MAX)
+		if (m->offset >= r->end[p])
 			partition_done(r, p);
 		return ERROR_NONE;
 	}

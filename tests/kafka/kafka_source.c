@@ -21,12 +21,16 @@ struct member {
 	struct error e;
 	enum error_class last;
 	uint32_t bad_part;
+	bool fail; // the next assigned callback fails
 };
 
 static enum error_class on_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e)
 {
 	struct member *m = ctx;
-	(void)e;
+	if (m->fail) {
+		m->fail = false;
+		return error_set(e, ERROR_RETRY, 0, "no offsets");
+	}
 	m->parts = parts;
 	m->n = n;
 	m->assigned++;
@@ -218,13 +222,15 @@ Test(kafka_source, a_failed_assigned_callback_comes_out_of_poll_and_a_rejoin_men
 {
 	struct test_broker b;
 	one_topic(&b, 1, 10);
-	struct member m = { 0 };
+	struct member m = { .fail = true };
 	member_open(&m, &b.o, "a");
-	UNTIL(m.assigned == 1, 20000, member_poll(&m, 20));
+	UNTIL(m.last == ERROR_RETRY, 20000, member_poll(&m, 20));
+	cr_assert_str_eq(m.e.text, "no offsets");
+	cr_assert(m.assigned == 0 && m.records == 0 && m.revoked == 0);
 	struct error e = { 0 };
 	for (int i = 0; i < 3; i++)
 		cr_assert(m.s->ops->rejoin(m.s, &e) == ERROR_NONE); // again and again, also while joining
-	UNTIL(m.assigned == 2 && m.next[0] == 10, 20000, member_poll(&m, 20));
+	UNTIL(m.assigned == 1 && m.next[0] == 10, 20000, member_poll(&m, 20));
 	m.s->ops->close(m.s, 5000);
 	test_broker_close(&b);
 }
