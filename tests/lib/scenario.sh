@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+# The words that scenarios are written in. A scenario is a bash file which sources this one; tests/scenario/run gives it DIR (its
+# own directory), SCENARIO (its name), BUILD and KAFKA_DIR (the broker that all share). Everything waits on conditions.
+#
+#   topics […]                  fresh topics of this scenario: options of `topics.py create`
+#   start_redis [OPTION VALUE]  a Redis of its own; kill9_redis, restart_redis
+#   own_kafka                   a broker of its own, where the scenario kills it: kill9_kafka, restart_kafka
+#   config NAME [key=value]…    writes NAME.yaml: settings of meterd by their paths; a later call for the same NAME replaces it
+#   ctl VERB …                  meterctl with --config of the instance written first ($MAIN)
+#   start NAME, stop NAME, kill9 NAME, pause NAME, resume NAME      meterd instances; stop expects exit 0
+#   ends_with NAME CODE [TEXT]  runs meterd until it ends by itself; expects the exit code, and TEXT among its words
+#   event key=value…            one flat event as JSON; numbers unquoted
+#   wait_for SECONDS 'condition' [what]
+#   expect_equal WHAT GOT WANTED, expect_match WHAT TEXT REGEX, expect_code CODE COMMAND…, fail WHY
+#   drained                     true when meterd has taken in every record of the input topic
+#   settled MONTH               true when the end of the run of MONTH is published
+#   auditor_agrees […]          the independent computation over the log equals counters, ledger, alerts, settlements
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+. "$LIB/kafka.sh"
+. "$LIB/redis.sh"
+: "${DIR:?run me by tests/scenario/run}" "${SCENARIO:?}" "${BUILD:?}" "${KAFKA_DIR:?}"
+METERD=$BUILD/bin/meterd METERCTL=$BUILD/bin/meterctl
+PREFIX=$SCENARIO. # of topics
+MAIN=
+declare -A PIDS=()
+printf 0 >"$DIR/seconds"
+
+at_exit() {
+	local rc=$? n
+	trap - EXIT
+	for n in "${!PIDS[@]}"; do kill -CONT "${PIDS[$n]}" 2>/dev/null; kill -KILL "${PIDS[$n]}" 2>/dev/null; wait "${PIDS[$n]}" 2>/dev/null; done
+	redis_down "$DIR"
+	kafka_down "$DIR"
+	echo "$SECONDS" >"$DIR/seconds"
+	exit "$rc"
+}
+trap at_exit EXIT
+trap 'exit 130' INT TERM
+
+fail() {
+	local i
+	echo "FAILED: $*"
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		[[ ${FUNCNAME[i]} == main ]] && echo "  at line ${BASH_LINENO[i - 1]} of $SCENARIO"
+	done
+	exit 1
+}
+expect_equal() { [[ $2 == "$3" ]] || fail "$1: got '$2', wanted '$3'"; }
+expect_match() { [[ $2 =~ $3 ]] || fail "$1: '$2' does not match '$3'"; }
+expect_code() {
+	local want=$1 got
+	shift
+	"$@"
+	got=$?
+	((got == want)) || fail "exit $got instead of $want: $*"
+}
+condition() { eval "$1"; }
+wait_for() { wait_until "$1" condition "$2" || fail "waited $1 s for: ${3:-$2}"; }
+
+# -- parts
+bootstrap() { if [[ -f $DIR/kafka.bootstrap ]]; then cat "$DIR/kafka.bootstrap"; else cat "$KAFKA_DIR/kafka.bootstrap"; fi; }
+topics() { "$PYTHON" "$LIB/topics.py" create "$(bootstrap)" --prefix "$PREFIX" "$@" || fail "topics"; }
+ends() { "$PYTHON" "$LIB/topics.py" ends "$(bootstrap)" "$@"; }
+start_redis() { redis_up "$DIR" "$@"; }
+kill9_redis() { redis_kill9 "$DIR"; }
+restart_redis() { redis_restart "$DIR"; }
+own_kafka() { kafka_up "$DIR" "$@"; }
+kill9_kafka() { kafka_kill9 "$DIR"; }
+restart_kafka() { kafka_restart "$DIR"; }
+INPUT=${PREFIX}usage.calls ALERTS=${PREFIX}meterd.alerts SETTLEMENTS=${PREFIX}meterd.settlements
+CONTROL=${PREFIX}meterd.control DLQ=${PREFIX}usage.calls.dlq
+
+config() {
+	local name=$1
+	shift
+	[[ -n $MAIN ]] || MAIN=$name
+	mkdir -p "$DIR/state-$name"
+	"$PYTHON" - "$@" >"$DIR/$name.yaml" <<-PY || fail "config $name"
+	import json, os, sys
+	p = "$PREFIX"
+	pairs = {
+	    "instance": "$name", "catalog": "$ROOT/config/catalog.yaml", "state_dir": "$DIR/state-$name",
+	    "kafka.bootstrap": "$(bootstrap)", "kafka.group": "$SCENARIO", "topics.input": [p + "usage.calls"],
+	    "topics.alerts": p + "meterd.alerts", "topics.settlements": p + "meterd.settlements",
+	    "topics.control": p + "meterd.control", "topics.accounts": p + "meterd.accounts", "topics.dlq": p + "usage.calls.dlq",
+	    "redis.url": "$([[ -f $DIR/redis.port ]] && redis_url "$DIR" || echo redis://127.0.0.1:1/0)",
+	    "http.listen": "127.0.0.1:0", "clock": "records",
+	}
+	pairs.update(a.split("=", 1) for a in sys.argv[1:])
+	tree = {}
+	for path, value in pairs.items():
+	    *up, leaf = path.split(".")
+	    node = tree
+	    for u in up:
+	        node = node.setdefault(u, {})
+	    node[leaf] = value
+	def write(node, indent):
+	    for k, v in node.items():
+	        if isinstance(v, dict):
+	            print(f"{indent}{k}:")
+	            write(v, indent + "  ")
+	        else:
+	            print(f"{indent}{k}: {json.dumps(v) if isinstance(v, list) else v}")
+	write(tree, "")
+	PY
+}
+ctl() {
+	local verb=$1
+	shift
+	"$METERCTL" "$verb" --config "$DIR/$MAIN.yaml" "$@"
+}
+ctl_q() { ctl "$@" 2>>"$DIR/meterctl.log"; } # its words into a log: for use in conditions
+
+# -- meterd
+start() {
+	local name=$1
+	shift
+	"$METERD" --config "$DIR/$name.yaml" "$@" >>"$DIR/$name.log" 2>&1 &
+	PIDS[$name]=$!
+	echo "$! $(started_at $!)" >"$DIR/$name.pid"
+}
+running() { kill -0 "${PIDS[$1]}" 2>/dev/null && [[ -n $(started_at "${PIDS[$1]}") ]]; }
+not_running() { ! running "$1"; }
+reaped() { # exit code in $CODE
+	wait "${PIDS[$1]}"
+	CODE=$?
+	unset "PIDS[$1]"
+	rm -f "$DIR/$1.pid"
+}
+stop() {
+	kill -TERM "${PIDS[$1]}" || fail "$1 does not run any more"
+	wait_until "${2:-30}" not_running "$1" || fail "$1 does not stop on SIGTERM"
+	reaped "$1"
+	((CODE == 0)) || fail "$1 ended with $CODE on SIGTERM"
+}
+kill9() { kill -KILL "${PIDS[$1]}" || fail "$1 does not run any more"; reaped "$1" 2>/dev/null; }
+pause() { kill -STOP "${PIDS[$1]}" || fail "$1 does not run any more"; }
+resume() { kill -CONT "${PIDS[$1]}" || fail "$1 does not run any more"; }
+ends_with() {
+	local name=$1 want=$2 text=${3:-}
+	start "$name"
+	wait_until 60 not_running "$name" || fail "$name runs on, although it should end with $want"
+	reaped "$name"
+	expect_equal "exit code of $name" "$CODE" "$want"
+	[[ -z $text ]] || expect_match "words of $name" "$(tail -n 20 "$DIR/$name.log")" "$text"
+}
+
+# -- events
+event() {
+	local pair out=
+	for pair; do
+		local k=${pair%%=*} v=${pair#*=}
+		[[ $v =~ ^-?[0-9]+$ && $k != id && $k != account ]] || v="\"$v\""
+		out+=${out:+,}\"$k\":$v
+	done
+	echo "{$out}"
+}
+# Records from standard input, one JSON object a line: {"partition":0,"timestamp":…,"key":…,"value":…,"headers":[["name","value"],…]}
+produce() { "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$INPUT" "$@" || fail "produce"; }
+
+# -- what meterd says
+ledger() { ctl_q audit --format ndjson | jq -s "map(.$1) | add"; }
+drained() {
+	local got
+	got=$(ctl_q audit --format ndjson) || return 1
+	"$PYTHON" "$ROOT/tests/lib/drained.py" "$(bootstrap)" "$INPUT" <<<"$got"
+}
+settled() {
+	ctl_q settlements --format ndjson | jq -es --arg p "$1" \
+		'any(.[]; .type == "meterd.period.closed.v1" and .data.period == $p)' >/dev/null
+}
+outbox_empty() {
+	local key n
+	for key in $(redis_do "$DIR" --scan --pattern '*:out'); do
+		n=$(redis_do "$DIR" xlen "$key")
+		((n == 0)) || return 1
+	done
+}
+auditor_agrees() {
+	"$PYTHON" "$ROOT/tests/lib/auditor.py" --config "$DIR/$MAIN.yaml" --meterctl "$METERCTL" "$@" || fail "the auditor disagrees"
+}
