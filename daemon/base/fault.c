@@ -12,13 +12,21 @@
 
 enum { FAULTS_MOST = 1000, TEXT_MOST = 1000, SHOWN_BEFORE = 100, SHOWN_AFTER = 60 };
 
+// Control characters, byte order marks, and what turns the direction of writing.
+static bool unprintable(uint32_t c)
+{
+	return (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
+// What is replaced by one '?' keeps its length: the rest of its bytes are broken UTF-8, and replaced too.
 static void make_printable(char *s)
 {
 	size_t n = strlen(s);
 	uint32_t c = 0;
 	for (size_t i = 0, len; i < n; i += len) {
 		len = utf8_next(s + i, n - i, &c);
-		if (len == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+		if (len == 0 || c == '\t' || unprintable(c)) {
 			s[i] = '?';
 			len = 1;
 		}
@@ -105,7 +113,7 @@ static void print_source(struct span line, int column, FILE *to)
 	int at = 1;
 	for (size_t i = 0, len; i < line.n && at <= column + SHOWN_AFTER; i += len, at++) {
 		len = utf8_next(line.p + i, line.n - i, &c);
-		bool bad = len == 0 || (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0);
+		bool bad = len == 0 || unprintable(c);
 		if (len == 0)
 			len = 1;
 		if (at < column - SHOWN_BEFORE)

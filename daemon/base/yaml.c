@@ -99,7 +99,7 @@ struct advice {
 	bool at_context; // the place that helps is where the construct began
 };
 static const struct advice advices[] = {
-	{ "mapping values are not allowed", "a ':' that cannot be here: indent the line like its neighbours, or put a text that holds ': ' in quotes", false },
+	{ "mapping values are not allowed", "a ':' that cannot be here: indent the line like its neighbours, put a text that holds ': ' in quotes, or add the ':' that the line above lacks", false },
 	{ "could not find expected ':'", "a key without a value: write \"key: value\"", true },
 	{ "did not find expected key", "this line does not fit the ones above: indent keys of one level alike, and put texts that begin with a quote wholly in quotes", false },
 	{ "did not find expected '-' indicator", "this line does not fit the list above: indent its items alike, each with \"- \"", false },

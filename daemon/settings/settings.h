@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration file: one row of tbl/settings.def gives the struct field, the parser, --print-config, the sample file and the
 // man page. Unknown keys, duplicate keys, wrong units and values out of range are faults, all reported at once.
+//
+// No secret ever stands in the file or in this struct: passwords lie in files of their own, and only the view for the store reads
+// them.
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
 
 #include <stdio.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "model/kafka_options.h"
 #include "rules/rules.h"
 #include "store/store.h"
 
+enum on_state_loss { ON_STATE_LOSS_HALT };
+
 // SETTING(path, member, TYPE, default text, min, max, reloadable, decides, help)
 // TYPE: TEXT char*, PATH char* (relative to the file's folder), SECRET_FILE char* (path of a file that holds it), INT int64_t,
 // DURATION int64_t ms ("250ms", "5s", "10m", "24h", "3d"; a unit is required), BYTES int64_t ("512KiB"), BOOL bool,
-// LIST char** (NULL-terminated), CHOICE int (choices in the row).
+// LIST char** (NULL-terminated), CHOICE int (a value of choice.def: enum clock_mode, on_state_loss, log_level).
 struct settings {
 #define SETTING(path, member, type, ...) SETTING_C_##type member;
 #define SETTING_C_TEXT char *
@@ -28,16 +34,21 @@ struct settings {
 #define SETTING_C_CHOICE int
 #include "tbl/settings.def"
 #undef SETTING
-	char *file; // as given
+	char *file;     // as given
+	char *password; // content of redis.password_file once settings_store was called; NULL: none
 };
 
-// NULL when there are faults. Defaults fill what the file leaves out. Cross-checks are done too (grace under 72 h, window against
-// max_age, group and instance names, …).
+enum { SETTINGS_FILE_MOST = 4 * 1024 * 1024 };
+
+// NULL when there are faults. Defaults fill what the file leaves out. Cross-checks are done too (grace under 72 h, dedupe.max_age
+// against it, names of groups and topics, addresses, …).
 struct settings *settings_parse(const char *file, struct span text, struct faults *faults);
-// Reads the file; a missing or unreadable one is a fault.
+// Reads the file; a missing or unreadable one is a fault. *ret_text (may be NULL) is set to the content also when there are
+// faults, for faults_print; NULL when it could not be read. Free it.
 struct settings *settings_load(const char *file, struct faults *faults, char **ret_text);
 void settings_freep(struct settings **s);
-// Every setting with its value and where it differs from the default, as YAML that can be read again; secrets as "***".
+// Every setting with its value and, where it differs, the default beside it; as YAML that gives the same settings wherever it is
+// stored.
 void settings_print(const struct settings *s, FILE *to);
 // The sample file: every option with its paragraph of advice, commented out where it is the default.
 void settings_print_sample(FILE *to);

@@ -92,7 +92,8 @@ Test(yaml, extras_of_the_language)
 
 Test(yaml, broken_syntax)
 {
-	refused("a: b: c\n", "f:1:5: error: a ':' that cannot be here: indent the line like its neighbours, or put a text that holds ': ' in quotes\n"
+	refused("a: b: c\n", "f:1:5: error: a ':' that cannot be here: indent the line like its neighbours, put a text that holds ': ' in quotes, or "
+			     "add the ':' that the line above lacks\n"
 			     "    a: b: c\n        ^\n");
 	refused("a: 1\nb\nc: 1\n", "f:2:1: error: a key without a value: write \"key: value\"\n    b\n    ^\n");
 	refused("a: \"x\nb: 1\n", "f:1:4: error: a quote that is never closed: add the closing one\n    a: \"x\n       ^\n");
@@ -106,7 +107,7 @@ Test(yaml, bytes)
 {
 	refused("a: \xff\n", "f:1:4: error: not UTF-8: save the file as UTF-8\n    a: ?\n       ^\n");
 	refused("a: \xc0\x80\n", "f:1:4: error: not UTF-8: save the file as UTF-8\n    a: ??\n       ^\n");
-	refused("\xef\xbb\xbf" "a: 1\n", "f:1:1: error: the file begins with a byte order mark: save it as UTF-8 without one\n    \xef\xbb\xbf" "a: 1\n    ^\n");
+	refused("\xef\xbb\xbf" "a: 1\n", "f:1:1: error: the file begins with a byte order mark: save it as UTF-8 without one\n    ?a: 1\n    ^\n");
 	refused("a: \x1b[31m\n", "f:1:4: error: control character U+001B: remove it\n    a: ?[31m\n       ^\n");
 	refused_bytes(SPAN_LIT("a: \0\n"), "f:1:4: error: control character U+0000: remove it\n    a: ?\n       ^\n");
 	refused("a: \"x\\0y\"\n", "f:1:4: error: a text with a NUL character: remove the \\0\n    a: \"x\\0y\"\n       ^\n");
