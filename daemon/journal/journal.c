@@ -3,16 +3,11 @@
 // whoever skips a decision counts differently from everyone else.
 #include "journal/journal.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/digest.h"
-
-static void json_free(json_t **j)
-{
-	json_decref(*j);
-}
+#include "journal/json.h"
 
 struct journal *journal_new(void)
 {
@@ -171,8 +166,7 @@ static bool apply_rules(struct journal *j, struct reading *r, struct error *e)
 		r->why = "the time of effect does not fit the version before";
 	if (r->why != NULL)
 		return false;
-	CLEANUP(freep) char *text = json_dumps(rules_json, JSON_COMPACT);
-	check(text != NULL);
+	CLEANUP(freep) char *text = json_compact(rules_json);
 	struct rules *rules = NULL;
 	if (rules_from_json(span_of(text), &rules, e) != ERROR_NONE) {
 		r->why = "its rules are not understood";
@@ -244,7 +238,7 @@ static bool apply(struct journal *j, struct reading *r, const char *type, struct
 
 enum error_class journal_apply(struct journal *j, int64_t offset, struct span value, struct error *e)
 {
-	CLEANUP(json_free) json_t *root = value.p != NULL ? json_loadb(value.p, value.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	CLEANUP(json_freep) json_t *root = value.p != NULL ? json_loadb(value.p, value.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	if (!json_is_object(root))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "control topic, offset %lld: not a JSON object; something else writes to this topic",
 				 (long long)offset);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing JSON of which every byte is decided: fields in the order in which they are put, compact. For the control topic and the
+// documents that go out.
+#ifndef JOURNAL_JSON_H
+#define JOURNAL_JSON_H
+
+#include <jansson.h>
+
+#include "base/check.h"
+#include "period/period.h"
+
+static inline void json_freep(json_t **j)
+{
+	json_decref(*j);
+}
+
+// Takes the value over. For what is known to be text or a number.
+static inline void json_put(json_t *object, const char *name, json_t *value)
+{
+	check(value != NULL && json_object_set_new(object, name, value) == 0);
+}
+
+// For bytes from outside: false when they are not UTF-8; null where there are none.
+static inline bool json_put_bytes(json_t *object, const char *name, struct span s)
+{
+	json_t *value = s.p != NULL ? json_stringn(s.p, s.n) : json_null();
+	return value != NULL && json_object_set_new(object, name, value) == 0;
+}
+
+static inline json_t *json_time(int64_t time_ms)
+{
+	char text[TIME_TEXT];
+	return time_ms == TIME_NONE ? json_null() : json_string(time_text(time_ms, text));
+}
+
+static inline char *json_compact(const json_t *j) // free it
+{
+	char *text = json_dumps(j, JSON_COMPACT);
+	check(text != NULL);
+	return text;
+}
+
+#endif
