@@ -15,7 +15,7 @@ _Noreturn void check_failed(const char *file, int line, const char *what)
 	abort();
 }
 
-static _Noreturn void out_of_memory(size_t n, size_t size)
+_Noreturn void out_of_memory(size_t n, size_t size)
 {
 	fprintf(stderr, "level=fatal event=out_of_memory wanted=%zu*%zu "
 			"do=\"give the service more memory; it goes on where it stopped\"\n",

@@ -27,6 +27,7 @@ _Noreturn void check_failed(const char *file, int line, const char *what);
 
 // Memory that must be there: start-up structures and bounded buffers. On exhaustion the process ends with
 // a message; nothing is lost, since nothing was acknowledged.
+_Noreturn void out_of_memory(size_t n, size_t size); // wanted: n * size bytes
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrndup(const char *s, size_t n);

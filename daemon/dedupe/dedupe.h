@@ -10,7 +10,8 @@
 //
 // The set has a position Q: the offsets below it are in the table. Decisions for offsets below Q come from the list of
 // duplicate offsets in [Q0, Q); the table never answers for them, or a re-read event would be its own duplicate.
-// Memory: 64-byte buckets of five (64-bit tag, 32-bit offset) entries plus 6 further tag bits each; at most about 17 bytes an id.
+// Memory: 64-byte buckets of five (64-bit tag, 32-bit offset) entries plus 5 further bits each (buckets.h has the arithmetic):
+// about 17 bytes an id in a full window, and up to 2 more where the record clock rises with every record.
 #ifndef DEDUPE_DEDUPE_H
 #define DEDUPE_DEDUPE_H
 
@@ -26,6 +27,8 @@ struct dedupe_options {
 	unsigned generations;     // 1 … 240
 	int64_t max_age_ms;       // >= 0
 	int64_t first_offset;     // of init or admit
+	uint64_t seed;            // of the deployment, such as a hash of the init id: places the ids, so that nobody who makes up
+	                          // ids can aim at one bucket. The same in every process that reads this partition
 	uint32_t max_list;        // duplicate offsets kept below Q, at the most (older ones are given up: Q0 rises)
 };
 
@@ -35,7 +38,9 @@ struct dedupe_key {
 // 128-bit hash of (source, id); an absent source (p == NULL) differs from every source, the empty one included.
 struct dedupe_key dedupe_key(struct span source, struct span id);
 
-// An empty set with position `position` = the offset where read-back begins; Q0 = Q = position.
+// An empty set with position `position` = the offset where read-back begins. Q = position; Q0 is the first offset whose window
+// begins at `position` or later (position itself where that is first_offset): it can lie above Q while the log is read back, and
+// for a read-back from dedupe_window_start(o, P) it is at or below P. What dedupe_seen says about offsets below Q0 is not to be used.
 // `clock_ms`: record clock just before that offset (TIME_NONE: none yet, or all clocks so far are older than max_age).
 struct dedupe *dedupe_new(const struct dedupe_options *o, int64_t position, int64_t clock_ms);
 void dedupe_freep(struct dedupe **d);
@@ -46,7 +51,8 @@ int64_t dedupe_list_start(const struct dedupe *d); // Q0: rewinds to an offset >
 // Moves on to a record at `offset` with this record clock, whatever it holds (rejected and control records too). Offsets
 // come in order, with gaps allowed; an offset below Q changes nothing.
 void dedupe_advance(struct dedupe *d, int64_t offset, int64_t clock_ms);
-// Is the event at `offset` a duplicate? Call after dedupe_advance(offset). offset >= Q0. At and above Q it is also remembered.
+// Is the event at `offset` a duplicate? Call after dedupe_advance(offset), before advancing further. For
+// offsets that were below Q already: offset >= Q0. A new one is also remembered.
 bool dedupe_seen(struct dedupe *d, int64_t offset, struct dedupe_key key);
 // The smallest offset that decides for an event at `offset` by generations and first_offset (not by age): where read-back starts.
 int64_t dedupe_window_start(const struct dedupe_options *o, int64_t offset);
