@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls gathered per counter until a flush. A counter (account, service, month, late bucket) is remembered over batches with what
+// is known of its stored total; that knowledge is only a hint for when to send lists and when to hurry: the store decides.
+//
+// Pure; one owner. Memory: the counters remembered are bounded by `most`; past it all hints are dropped between batches.
+#ifndef AGGREGATE_AGGREGATE_H
+#define AGGREGATE_AGGREGATE_H
+
+#include "base/arena.h"
+#include "model/commit.h"
+
+struct counter {
+	uint64_t hash;
+	struct span account;
+	uint32_t service;
+	int month, adjust_month;
+	uint32_t shard;
+	bool active_known;       // the shard knows that the account is active in this month
+	int64_t known;           // stored total as of the last answer; -1: not known
+	int64_t sent;            // calls in commits without an answer
+	int64_t next_at;         // next rung beyond `known`; INT64_MAX: none
+	const struct ladder *ladder, *ladder_first;
+	uint64_t batch;          // serial of the batch whose delta is `delta`
+	uint32_t delta;
+};
+
+// The deltas of one shard in one batch.
+struct shard_batch {
+	uint32_t n, size;
+	struct commit_delta *deltas;
+	struct counter **counters; // of each delta
+	struct call_ref ***tails;  // where the next call of each delta is linked
+};
+
+struct batch {
+	uint64_t serial;
+	struct arena arena;        // accounts, ids, call lists, commits: as long as the batch
+	struct shard_batch *shards;
+	uint32_t n_shards, largest; // largest: most deltas in one shard
+	uint64_t calls;            // call_refs held
+	bool urgent;               // a counter reached or may have reached a rung
+};
+
+struct aggregate;
+struct aggregate *aggregate_new(uint32_t shards, uint32_t most);
+void aggregate_freep(struct aggregate **a);
+
+struct batch *batch_new(uint32_t shards);
+void batch_freep(struct batch **b);
+void aggregate_begin(struct aggregate *a, struct batch *b); // empties b
+
+// Finds or makes the counter; account is copied.
+struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard);
+// Adds one call. `ref` lies in b's arena and is linked into the list; its next must be NULL. ref->calls >= 1.
+void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, struct call_ref *ref);
+// Before sending: decides with_calls and activates of each delta of the shard, and counts them as sent.
+void aggregate_sent(struct batch *b, uint32_t shard);
+// The commit of that shard was applied. `known`: the totals in the deltas are the store's; otherwise they are not known.
+void aggregate_applied(struct batch *b, uint32_t shard, bool known);
+// Everything that was sent and not applied never happened; all hints go. No batch may be in use after it.
+void aggregate_forget(struct aggregate *a);
+// Over the limit: hints should be dropped when no batch is in use.
+bool aggregate_full(const struct aggregate *a);
+uint64_t aggregate_counters(const struct aggregate *a);
+
+#endif

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Taking partitions over and giving them up. There is no separate recovery: a start, a rebalance, a rollback and a lost race all
+// come here, claim the partitions in every shard, read where the shards stand, and read on from there.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pipeline/state.h"
+#include "store/store.h"
+
+enum { TOPIC_TIMEOUT_MS = 10000 };
+
+// All tokens have one length: commits under way point at the buffer.
+void worker_new_token(struct worker *w)
+{
+	uint64_t random = 0;
+	check(getrandom(&random, sizeof(random), 0) == sizeof(random));
+	snprintf(w->token, sizeof(w->token), "%016" PRIx64 "-%016" PRIx64, random, ++w->token_serial);
+}
+
+const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int month)
+{
+	for (uint32_t i = w->n_ladders; i > 0; i--)
+		if (w->ladders[i - 1].service == service && w->ladders[i - 1].month == month)
+			return &w->ladders[i - 1];
+	const struct plan *plan = catalog_plan(w->newest->rules->catalog, service, month);
+	struct ladder_row row = { .service = service, .month = month };
+	if (plan != NULL)
+		row.plain = ladder_of_plan(plan, plan->quota);
+	if (plan != NULL && plan->first_month == FIRST_MONTH_NEXT && plan->quota > 0)
+		row.first = ladder_of_plan(plan, 0);
+	w->ladders = xrealloc(w->ladders, w->n_ladders + 1, sizeof(*w->ladders));
+	w->ladders[w->n_ladders] = row;
+	return &w->ladders[w->n_ladders++];
+}
+
+static void ladders_free(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_ladders; i++) {
+		ladder_freep(&w->ladders[i].plain);
+		ladder_freep(&w->ladders[i].first);
+	}
+	free(w->ladders);
+	w->ladders = NULL;
+	w->n_ladders = 0;
+}
+
+// The rules as the control topic has them now. Nothing refers to the old ones: no batch is open or under way.
+static enum error_class load_journal(struct worker *w, struct error *e)
+{
+	struct journal *j = NULL;
+	enum error_class cls = journal_load(w->o.kafka, TOPIC_TIMEOUT_MS, &j, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	if (j->init_id[0] == '\0' || j->n_rules == 0) {
+		journal_freep(&j);
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once",
+				 w->o.kafka->control_topic);
+	}
+	if (j->shards != w->o.store->shards) {
+		cls = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back",
+				w->o.store->shards, j->shards);
+		journal_freep(&j);
+		return cls;
+	}
+	ladders_free(w);
+	journal_freep(&w->journal);
+	w->journal = j;
+	w->newest = &j->rules[j->n_rules - 1];
+	w->store->ops->identity(w->store, j->init_id, j->generation);
+	return ERROR_NONE;
+}
+
+// Claims all admitted partitions in every shard; positions[shard * n + i].
+static enum error_class claim_all(struct worker *w, struct position *positions, struct error *e)
+{
+	struct store_claim *claims = xcalloc(w->n_parts, sizeof(*claims));
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		const struct journal_part *jp = journal_part(w->journal, span_of(w->parts[i].name));
+		if (jp != NULL)
+			claims[n++] = (struct store_claim){ .name = span_of(w->parts[i].name),
+							    .start = { jp->offset, jp->clock_ms, -1, 0 } };
+	}
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t s = 0; cls == ERROR_NONE && n > 0 && s < w->o.store->shards; s++) {
+		worker_alive(w);
+		cls = w->store->ops->claim(w->store, s, span_of(w->token), claims, n, e);
+		for (uint32_t i = 0, k = 0; cls == ERROR_NONE && i < w->n_parts; i++)
+			if (journal_part(w->journal, span_of(w->parts[i].name)) != NULL)
+				positions[s * w->n_parts + i] = claims[k++].at;
+	}
+	free(claims);
+	return cls;
+}
+
+// What an earlier assignment of this process knows about duplicates is still true if it covers the start.
+static bool take_kept(struct worker *w, struct part *p)
+{
+	for (uint32_t i = 0; i < w->n_kept; i++) {
+		struct part *k = &w->kept[i];
+		if (k->dedupe == NULL || strcmp(k->name, p->name) != 0)
+			continue;
+		if (dedupe_list_start(k->dedupe) > p->start || dedupe_position(k->dedupe) < p->start)
+			return false;
+		p->dedupe = TAKE_PTR(k->dedupe);
+		return true;
+	}
+	return false;
+}
+
+// Where reading back begins, and the record clock there. The log may not reach back to the whole window in offsets; then it must
+// reach back to its age.
+static enum error_class window_begin(struct worker *w, struct part *p, int64_t low, int64_t *ret_clock, struct error *e)
+{
+	int64_t begin = dedupe_window_start(&p->dedupe_options, p->start);
+	const struct journal_part *jp = journal_part(w->journal, span_of(p->name));
+	*ret_clock = TIME_NONE;
+	if (begin >= low) {
+		p->read_from = begin;
+		p->clock_whole = true;
+		if (begin == jp->offset) {
+			*ret_clock = jp->clock_ms;
+			return ERROR_NONE;
+		}
+		enum error_class cls = w->store->ops->mark(w->store, span_of(p->name), begin, ret_clock, e);
+		if (cls == ERROR_NONE && *ret_clock == TIME_NONE && begin < p->start)
+			part_halt(p, "the record clock at offset %lld is missing in Redis: restore it, or run `meterctl rebuild`",
+				  (long long)begin);
+		return cls;
+	}
+	if (p->clock_ms == TIME_NONE || low > p->start) {
+		part_halt(p, "the log begins at offset %lld, counting stands at %lld: %lld offsets are gone. Set a longer retention; to go on "
+			  "without them a person must decide", (long long)low, (long long)p->start, (long long)(low - p->start));
+		return ERROR_NONE;
+	}
+	int64_t at = -1;
+	enum error_class cls = topic_offset_at(w->o.kafka, p->topic, p->partition, p->clock_ms - p->dedupe_options.max_age_ms,
+					       TOPIC_TIMEOUT_MS, &at, e);
+	p->read_from = at < 0 || at > p->start ? p->start : at;
+	return cls;
+}
+
+static enum error_class place_part(struct worker *w, struct part *p, uint32_t index, const struct position *positions, struct error *e)
+{
+	struct position *of_shards = xcalloc(w->o.store->shards, sizeof(*of_shards));
+	for (uint32_t s = 0; s < w->o.store->shards; s++)
+		of_shards[s] = positions[s * w->n_parts + index];
+	part_place(p, of_shards);
+	free(of_shards);
+	const struct rules_settings *rs = &w->newest->rules->settings;
+	const struct journal_part *jp = journal_part(w->journal, span_of(p->name));
+	p->dedupe_options = (struct dedupe_options){ .generation_bits = rs->generation_bits, .generations = rs->generations,
+						     .max_age_ms = rs->dedupe_max_age_ms, .first_offset = jp->offset, .max_list = 1u << 20 };
+	part_begin(p, w->journal);
+	int64_t low = 0, high = 0, clock = TIME_NONE;
+	enum error_class cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &high, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	p->end = high;
+	if (high < p->start)
+		part_halt(p, "the log ends at offset %lld, counting stands at %lld: the topic was made again or cut off. Nothing was counted "
+			  "from it", (long long)high, (long long)p->start);
+	if (p->state != PART_RUNNING)
+		return ERROR_NONE;
+	if (!rs->dedupe || take_kept(w, p)) {
+		if (low > p->start)
+			return window_begin(w, p, low, &clock, e); // says how much is gone
+	} else {
+		cls = window_begin(w, p, low, &clock, e);
+		if (cls == ERROR_NONE && p->state == PART_RUNNING)
+			p->dedupe = dedupe_new(&p->dedupe_options, p->read_from, clock);
+	}
+	// The record before the offset is read too: its fingerprint tells whether this is still the same log.
+	for (uint32_t i = 0; i < p->n_prints; i++)
+		if (p->prints[i].offset >= low && p->prints[i].offset < p->read_from) {
+			p->read_from = p->prints[i].offset;
+			p->clock_whole = false;
+		}
+	if (p->read_from < p->start)
+		p->clock_ms = clock;
+	p->next = p->read_from;
+	return cls;
+}
+
+static void log_assignment(const struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		const struct part *p = &w->parts[i];
+		log_line(LVL_INFO, "partition_assigned", "partition=%s next=%lld read_from=%lld state=%s", p->name, (long long)p->start,
+			 (long long)p->read_from, p->state == PART_RUNNING ? "running" : p->state == PART_HALTED ? "halted" : "unadmitted");
+	}
+}
+
+static void parts_clear(struct part **parts, uint32_t *n)
+{
+	for (uint32_t i = 0; i < *n; i++)
+		part_clear(&(*parts)[i]);
+	free(*parts);
+	*parts = NULL;
+	*n = 0;
+}
+
+static void give_up_first(struct worker *w)
+{
+	if (w->owns_first)
+		atomic_fetch_sub(&w->o.shared->first_owners, 1);
+	w->owns_first = false;
+}
+
+static enum error_class place_all(struct worker *w, struct source_part *parts, struct error *e)
+{
+	struct position *positions = xcalloc((size_t)w->o.store->shards * w->n_parts, sizeof(*positions));
+	enum error_class cls = claim_all(w, positions, e);
+	for (uint32_t i = 0; cls == ERROR_NONE && i < w->n_parts; i++) {
+		struct part *p = &w->parts[i];
+		worker_alive(w);
+		if (journal_part(w->journal, span_of(p->name)) == NULL) {
+			int64_t low = 0;
+			p->state = PART_UNADMITTED;
+			w->unadmitted = true;
+			cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &p->read_from, e);
+		} else {
+			cls = place_part(w, p, i, positions, e);
+		}
+		parts[i].read_from = p->state == PART_HALTED ? (p->end >= 0 ? p->end : 0) : p->read_from;
+		if (p->partition == 0 && strcmp(p->topic, w->o.kafka->input_topics[0]) == 0 && cls == ERROR_NONE)
+			w->owns_first = true;
+	}
+	free(positions);
+	return cls;
+}
+
+enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e)
+{
+	struct worker *w = ctx;
+	check(w->parts == NULL && w->n_flights == 0);
+	enum error_class cls = load_journal(w, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	worker_new_token(w);
+	w->n_parts = n;
+	w->unadmitted = false;
+	w->parts = xcalloc(n, sizeof(*w->parts));
+	w->last_record = xrealloc(w->last_record, n, sizeof(*w->last_record));
+	for (uint32_t i = 0; i < n; i++) {
+		part_init(&w->parts[i], parts[i].topic, parts[i].partition, parts[i].name, w->o.store->shards);
+		w->last_record[i] = UINT32_MAX;
+	}
+	cls = place_all(w, parts, e);
+	if (cls != ERROR_NONE) {
+		w->owns_first = false;
+		parts_clear(&w->parts, &w->n_parts);
+		return cls;
+	}
+	for (uint32_t s = 0; s < w->o.store->shards; s++)
+		w->advanced_us[s] = clock_mono_us();
+	if (w->owns_first)
+		atomic_fetch_add(&w->o.shared->first_owners, 1);
+	parts_clear(&w->kept, &w->n_kept);
+	worker_say(w, "running", "");
+	log_assignment(w);
+	return ERROR_NONE;
+}
+
+void worker_revoked(void *ctx, bool lost)
+{
+	struct worker *w = ctx;
+	if (!lost && w->trouble == TROUBLE_NONE)
+		worker_finish(w, (int)w->o.settings->redis_timeout);
+	worker_drop(w);
+	give_up_first(w);
+	parts_clear(&w->kept, &w->n_kept);
+	w->kept = TAKE_PTR(w->parts);
+	w->n_kept = w->n_parts;
+	w->n_parts = 0;
+}

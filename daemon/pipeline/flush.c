@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the open batch to the shards and back. Commits of one shard are chained by their offsets, so they are applied in order or
+// not at all: when one is refused, those behind it are refused too, and all are sent again in order (or, when somebody else
+// owns the partition or the store rolled back, everything is read again).
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pipeline/state.h"
+#include "store/store.h"
+
+// ---- sending
+
+static bool shard_has_work(const struct worker *w, uint32_t shard)
+{
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		if (w->parts[i].shards[shard].touched)
+			return true;
+	return false;
+}
+
+static bool shard_is_behind(const struct worker *w, uint32_t shard)
+{
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		if (w->parts[i].next > w->parts[i].shards[shard].from)
+			return true;
+	return false;
+}
+
+static bool shard_advance_due(const struct worker *w, uint32_t shard, int64_t now_us)
+{
+	return now_us - w->advanced_us[shard] >= w->o.settings->flush_idle_advance * 1000 && shard_is_behind(w, shard);
+}
+
+static struct commit_cut *copy_cuts(struct arena *a, const struct part *p, int64_t from, uint32_t *ret_n)
+{
+	struct commit_cut *cuts = arena_alloc(a, p->n_cuts * sizeof(*cuts));
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_cuts; i++)
+		if (p->cuts[i].offset >= from)
+			cuts[n++] = p->cuts[i];
+	*ret_n = n;
+	return cuts;
+}
+
+static struct commit_mark *copy_marks(struct arena *a, const struct part *p, int64_t from, uint32_t *ret_n)
+{
+	struct commit_mark *marks = arena_alloc(a, p->n_marks * sizeof(*marks));
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_marks; i++)
+		if (p->marks[i].offset >= from)
+			marks[n++] = p->marks[i];
+	*ret_n = n;
+	return marks;
+}
+
+static void commit_part_fill(struct worker *w, struct arena *a, struct commit_part *out, uint32_t index, uint32_t shard)
+{
+	struct part *p = &w->parts[index];
+	struct part_shard *s = &p->shards[shard];
+	*out = (struct commit_part){ .part = index,
+				     .name = span_of(p->name),
+				     .token = span_of(w->token),
+				     .from = s->from,
+				     .to = { .next = p->next, .clock_ms = p->clock_ms, .last = p->last, .print = p->print },
+				     .consumed = p->consumed - s->consumed_sent };
+	memcpy(out->outcomes, s->outcomes, sizeof(out->outcomes));
+	out->cuts = copy_cuts(a, p, s->from, &out->n_cuts);
+	if (shard == 0)
+		out->marks = copy_marks(a, p, s->from, &out->n_marks);
+	s->consumed_sent = p->consumed;
+	memset(s->outcomes, 0, sizeof(s->outcomes));
+	s->touched = false;
+	s->from = p->next;
+}
+
+static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool all_parts)
+{
+	struct arena *a = &f->batch->arena;
+	struct commit *c = &f->commits[shard];
+	*c = (struct commit){ .shard = shard,
+			      .rules_version = w->newest->version,
+			      .catalog = w->newest->rules->catalog,
+			      .parts = arena_alloc(a, w->n_parts * sizeof(*c->parts)),
+			      .n_deltas = f->batch->shards[shard].n,
+			      .deltas = f->batch->shards[shard].deltas };
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		const struct part_shard *s = &w->parts[i].shards[shard];
+		if (w->parts[i].next > s->from && (s->touched || all_parts))
+			commit_part_fill(w, a, &c->parts[c->n_parts++], i, shard);
+	}
+	check(c->n_deltas == 0 || c->n_parts > 0);
+}
+
+// Rejected records must lie in the dead-letter topic before an offset passes them.
+static bool wait_for_dead_letters(struct worker *w)
+{
+	while (w->open_rejects && w->dlq->ops->pending(w->dlq, 50) > 0) {
+		worker_alive(w);
+		worker_say(w, "waiting", "dead letters are not acknowledged by Kafka yet");
+		if (worker_stopping(w))
+			return false;
+	}
+	w->open_rejects = false;
+	return true;
+}
+
+static void flight_send(struct worker *w, struct flight *f, uint32_t shard)
+{
+	f->states[shard] = STATE_SENT;
+	f->commits[shard].tag = (uint64_t)(f - w->flights);
+	w->store->ops->commit_send(w->store, &f->commits[shard]);
+}
+
+void worker_flush(struct worker *w, bool everything)
+{
+	if (!wait_for_dead_letters(w)) {
+		worker_trouble(w, TROUBLE_REJOIN, "stopped before the dead letters were acknowledged");
+		return;
+	}
+	struct flight *f = worker_open(w);
+	int64_t now = clock_mono_us();
+	f->waiting = 0;
+	f->sent_us = now;
+	for (uint32_t s = 0; s < w->o.store->shards; s++) {
+		bool advance = (everything && shard_is_behind(w, s)) || shard_advance_due(w, s, now);
+		f->states[s] = STATE_NONE;
+		f->commits[s].n_parts = 0;
+		if (!advance && !shard_has_work(w, s))
+			continue;
+		commit_fill(w, f, s, advance);
+		check(f->commits[s].n_parts > 0);
+		if (advance)
+			w->advanced_us[s] = now;
+		aggregate_sent(f->batch, s);
+		f->waiting++;
+		flight_send(w, f, s);
+	}
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		part_prune(&w->parts[i]);
+	w->open_records = 0;
+	if (f->waiting > 0)
+		w->n_flights++;
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+}
+
+static bool batch_is_large(const struct worker *w)
+{
+	const struct batch *b = worker_open(w)->batch;
+	const struct settings *s = w->o.settings;
+	return b->calls >= (uint64_t)s->flush_max_events || b->largest >= (uint64_t)s->flush_max_deltas || b->arena.total >= 64u << 20;
+}
+
+bool worker_flush_due(struct worker *w, bool caught_up)
+{
+	if (w->n_flights == FLIGHTS - 1)
+		return false; // the open batch must keep a place
+	int64_t now = clock_mono_us();
+	if (w->open_records > 0 && (worker_open(w)->batch->urgent || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
+				    now - w->opened_us >= w->o.settings->flush_max_interval * 1000))
+		return true;
+	for (uint32_t s = 0; s < w->o.store->shards; s++)
+		if (shard_advance_due(w, s, now))
+			return true;
+	return false;
+}
+
+// ---- answers
+
+static bool earlier_goes_again(const struct worker *w, const struct flight *f, uint32_t shard)
+{
+	for (uint32_t i = 0; i < w->n_flights; i++) {
+		const struct flight *g = &w->flights[(w->first_flight + i) % FLIGHTS];
+		if (g == f)
+			return false;
+		if (g->states[shard] == STATE_AGAIN)
+			return true;
+	}
+	return false;
+}
+
+static void flight_done(struct worker *w, struct flight *f, uint32_t shard, bool known)
+{
+	f->states[shard] = STATE_DONE;
+	aggregate_applied(f->batch, shard, known);
+	f->waiting--;
+	w->commits++;
+	w->progress_us = clock_mono_us();
+	uint64_t us = (uint64_t)(w->progress_us - f->sent_us);
+	w->commit_us_sum += us;
+	for (size_t i = 0; i < ARRAY_LEN(w->commit_us_buckets); i++)
+		w->commit_us_buckets[i] += us <= (250ull << i);
+	while (w->n_flights > 0 && w->flights[w->first_flight].waiting == 0) {
+		w->first_flight = (w->first_flight + 1) % FLIGHTS;
+		w->n_flights--;
+	}
+}
+
+static void wake_office(struct worker *w)
+{
+	eventfd_t one = 1;
+	ssize_t n = write(w->o.shared->office_wake, &one, sizeof(one));
+	(void)n; // full: it is awake
+}
+
+static void take_result(struct worker *w, const struct commit_result *r)
+{
+	struct flight *f = &w->flights[r->tag];
+	check(f->states[r->shard] == STATE_SENT);
+	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST)
+		w->conflicts++;
+	switch (r->status) {
+	case COMMIT_DONE:
+		w->alerts += r->alerts;
+		w->backoff_ms = 0;
+		if (r->alerts > 0)
+			wake_office(w);
+		flight_done(w, f, r->shard, true);
+		return;
+	case COMMIT_REFUSED:
+		w->backoff_ms = w->backoff_ms == 0 ? 50 : w->backoff_ms < 1000 ? w->backoff_ms * 2 : w->backoff_ms;
+		worker_say(w, "waiting", r->text);
+		/* fallthrough */
+	case COMMIT_NEEDLIST:
+		f->states[r->shard] = STATE_AGAIN;
+		worker_trouble(w, TROUBLE_AGAIN, r->text);
+		return;
+	case COMMIT_ROLLBACK:
+	case COMMIT_FOREIGN:
+		f->states[r->shard] = STATE_AGAIN;
+		worker_trouble(w, earlier_goes_again(w, f, r->shard) ? TROUBLE_AGAIN : TROUBLE_REJOIN, r->text);
+		return;
+	case COMMIT_OLD_RULES:
+		f->states[r->shard] = STATE_AGAIN;
+		worker_trouble(w, TROUBLE_REJOIN, r->text);
+		return;
+	case COMMIT_UNKNOWN:
+		worker_trouble(w, TROUBLE_RESOLVE, r->text);
+		return;
+	case COMMIT_LOST:
+		worker_trouble(w, TROUBLE_ABORT, r->text);
+		return;
+	case COMMIT_HALT:
+		worker_trouble(w, TROUBLE_HALT, r->text);
+		return;
+	}
+}
+
+void worker_results(struct worker *w, int timeout_ms)
+{
+	struct commit_result r;
+	while (w->n_flights > 0 && w->store->ops->commit_receive(w->store, timeout_ms, &r)) {
+		take_result(w, &r);
+		timeout_ms = w->trouble != TROUBLE_NONE ? (int)w->o.settings->redis_timeout : 0;
+	}
+}
+
+// All answers are in (trouble was met, so they were waited for); those that were certainly not applied go again, in order.
+void worker_again(struct worker *w)
+{
+	w->trouble = TROUBLE_NONE;
+	for (uint32_t i = 0; i < w->n_flights; i++) {
+		struct flight *f = &w->flights[(w->first_flight + i) % FLIGHTS];
+		for (uint32_t s = 0; s < w->o.store->shards; s++)
+			if (f->states[s] == STATE_AGAIN)
+				flight_send(w, f, s);
+	}
+}
+
+void worker_drop(struct worker *w)
+{
+	struct commit_result r;
+	while (w->store->ops->commit_receive(w->store, (int)w->o.settings->redis_timeout, &r))
+		;
+	w->n_flights = 0;
+	w->first_flight = 0;
+	w->open_records = 0;
+	w->open_rejects = false;
+	w->dlq->ops->drop(w->dlq);
+	aggregate_forget(w->aggregate);
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+	if (w->trouble < TROUBLE_HALT)
+		w->trouble = TROUBLE_NONE;
+}
+
+// ---- unknown results
+
+enum where { WHERE_BEFORE, WHERE_BEHIND, WHERE_ELSEWHERE };
+
+// Where the shard stands with regard to a commit, by all of its partitions: they move together or not at all.
+static enum where commit_where(const struct commit *c, const struct store_claim *claims)
+{
+	uint32_t before = 0, behind = 0;
+	for (uint32_t i = 0; i < c->n_parts; i++) {
+		int64_t next = claims[c->parts[i].part].at.next;
+		before += next == c->parts[i].from;
+		behind += next >= c->parts[i].to.next;
+	}
+	return before == c->n_parts ? WHERE_BEFORE : behind == c->n_parts ? WHERE_BEHIND : WHERE_ELSEWHERE;
+}
+
+static bool resolve_shard(struct worker *w, uint32_t shard, const struct store_claim *claims)
+{
+	bool again = false;
+	uint32_t n = w->n_flights, first = w->first_flight; // flight_done moves them
+	for (uint32_t i = 0; i < n; i++) {
+		struct flight *f = &w->flights[(first + i) % FLIGHTS];
+		if (f->states[shard] != STATE_SENT && f->states[shard] != STATE_AGAIN)
+			continue;
+		enum where where = again ? WHERE_BEFORE : commit_where(&f->commits[shard], claims);
+		if (where == WHERE_ELSEWHERE)
+			return false;
+		if (where == WHERE_BEHIND) {
+			flight_done(w, f, shard, false);
+			continue;
+		}
+		f->states[shard] = STATE_AGAIN;
+		again = true;
+	}
+	return true;
+}
+
+// Renews the token in a shard: compare and set on the old one; an earlier try of the same renewal may have got through.
+static enum error_class renew_shard(struct worker *w, uint32_t shard, const char *old, struct store_claim *claims, bool *ret_foreign)
+{
+	struct error e = { 0 };
+	enum error_class cls = w->store->ops->renew(w->store, shard, span_of(old), span_of(w->token), claims, w->n_parts, ret_foreign, &e);
+	if (cls == ERROR_NONE && *ret_foreign)
+		cls = w->store->ops->renew(w->store, shard, span_of(w->token), span_of(w->token), claims, w->n_parts, ret_foreign, &e);
+	if (cls == ERROR_RETRY)
+		worker_say(w, "waiting", e.text);
+	else if (cls != ERROR_NONE)
+		worker_trouble(w, cls == ERROR_ABORT ? TROUBLE_ABORT : TROUBLE_HALT, e.text);
+	return cls;
+}
+
+static bool wait_before_retry(struct worker *w)
+{
+	w->known_wait = true;
+	w->backoff_ms = w->backoff_ms == 0 ? 50 : w->backoff_ms < 1000 ? w->backoff_ms * 2 : w->backoff_ms;
+	worker_alive(w);
+	clock_sleep_ms(w->backoff_ms);
+	return !worker_stopping(w);
+}
+
+void worker_resolve(struct worker *w)
+{
+	char old[sizeof(w->token)];
+	struct commit_result r;
+	snprintf(old, sizeof(old), "%s", w->token);
+	while (w->store->ops->commit_receive(w->store, 0, &r)) // the rest of that connection is unknown too
+		;
+	worker_new_token(w); // what still sits in a buffer carries the old one, and is refused
+	struct store_claim *claims = xcalloc(w->n_parts, sizeof(*claims));
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		claims[i].name = span_of(w->parts[i].name);
+	w->trouble = TROUBLE_NONE;
+	for (uint32_t s = 0; s < w->o.store->shards && w->trouble == TROUBLE_NONE; s++) {
+		bool foreign = false;
+		enum error_class cls;
+		while ((cls = renew_shard(w, s, old, claims, &foreign)) == ERROR_RETRY)
+			if (!wait_before_retry(w))
+				break;
+		if (cls == ERROR_RETRY)
+			worker_trouble(w, TROUBLE_REJOIN, "stopped while Redis was away");
+		else if (cls == ERROR_NONE && (foreign || !resolve_shard(w, s, claims)))
+			worker_trouble(w, TROUBLE_REJOIN, "the shard moved while its answer was missing");
+	}
+	free(claims);
+	w->backoff_ms = 0;
+	if (w->trouble == TROUBLE_NONE)
+		worker_again(w);
+}
+
+bool worker_finish(struct worker *w, int deadline_ms)
+{
+	int64_t until = clock_mono_us() + (int64_t)deadline_ms * 1000;
+	bool sent = false;
+	while (w->trouble <= TROUBLE_AGAIN && clock_mono_us() < until) {
+		if (w->trouble == TROUBLE_AGAIN) {
+			clock_sleep_ms(w->backoff_ms);
+			worker_again(w);
+		}
+		if (!sent && w->n_flights < FLIGHTS - 1) {
+			worker_flush(w, true);
+			sent = true;
+		}
+		if (sent && w->n_flights == 0 && w->trouble == TROUBLE_NONE)
+			return true;
+		worker_results(w, 50);
+	}
+	return false;
+}

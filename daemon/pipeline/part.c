@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/part.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+void part_init(struct part *p, const char *topic, int32_t partition, const char *name, uint32_t n_shards)
+{
+	*p = (struct part){ .topic = xstrdup(topic),
+			    .name = xstrdup(name),
+			    .partition = partition,
+			    .clock_ms = TIME_NONE,
+			    .last = -1,
+			    .end = -1,
+			    .open_month = MONTH_NONE,
+			    .n_shards = n_shards };
+	p->shards = xcalloc(n_shards, sizeof(*p->shards));
+}
+
+void part_clear(struct part *p)
+{
+	free(p->topic);
+	free(p->name);
+	free(p->shards);
+	free(p->cuts);
+	free(p->marks);
+	free(p->prints);
+	dedupe_freep(&p->dedupe);
+	*p = (struct part){ 0 };
+}
+
+void part_halt(struct part *p, const char *fmt, ...)
+{
+	char quoted[400];
+	va_list ap;
+	if (p->state == PART_HALTED)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(p->halted, sizeof(p->halted), fmt, ap);
+	va_end(ap);
+	p->state = PART_HALTED;
+	log_line(LVL_ERROR, "partition_halted", "partition=%s next=%lld why=%s", p->name, (long long)p->next,
+		 log_quote(p->halted, quoted, sizeof(quoted)));
+}
+
+uint64_t record_print(const struct record *r)
+{
+	return XXH3_64bits_withSeed(r->value.p != NULL ? r->value.p : "", r->value.n, (uint64_t)r->timestamp_ms);
+}
+
+static void part_add_print(struct part *p, const struct position *at)
+{
+	if (at->last < 0)
+		return;
+	for (uint32_t i = 0; i < p->n_prints; i++)
+		if (p->prints[i].offset == at->last)
+			return;
+	p->prints = xrealloc(p->prints, p->n_prints + 1, sizeof(*p->prints));
+	p->prints[p->n_prints++] = (struct part_print){ at->last, at->print };
+}
+
+void part_place(struct part *p, const struct position *of_shards)
+{
+	const struct position *least = &of_shards[0];
+	for (uint32_t s = 0; s < p->n_shards; s++) {
+		p->shards[s] = (struct part_shard){ .start = of_shards[s].next, .from = of_shards[s].next };
+		if (of_shards[s].next < least->next)
+			least = &of_shards[s];
+		if (of_shards[s].next > p->max_start)
+			p->max_start = of_shards[s].next;
+		part_add_print(p, &of_shards[s]);
+	}
+	p->start = p->next = p->read_from = least->next;
+	p->stored_clock_ms = p->clock_ms = least->clock_ms;
+	p->last = least->last;
+	p->print = least->print;
+}
+
+static void part_rules_at(struct part *p, const struct journal *j)
+{
+	p->rules = journal_rules_at(j, p->clock_ms);
+	check(p->rules != NULL);
+	p->next_rules_ms = INT64_MAX;
+	for (uint32_t i = 0; i < j->n_rules; i++)
+		if (j->rules[i].version > p->rules->version && j->rules[i].effective_ms != TIME_NONE &&
+		    j->rules[i].effective_ms < p->next_rules_ms)
+			p->next_rules_ms = j->rules[i].effective_ms;
+}
+
+// First month whose close lies after the clock.
+static void part_find_month(struct part *p)
+{
+	const struct rules *r = p->rules->rules;
+	const struct zone *z = catalog_zone(r->catalog);
+	int month = period_month(z, p->clock_ms - r->settings.close_grace_ms);
+	// Before 2000 nothing is counted, so nothing closes there.
+	p->open_month = month == MONTH_NONE ? MONTH_FIRST : month;
+	p->next_close_ms = rules_close_ms(r, p->open_month);
+	check(p->next_close_ms > p->clock_ms || p->open_month == MONTH_LAST);
+}
+
+void part_begin(struct part *p, const struct journal *j)
+{
+	int64_t step = (int64_t)1 << p->dedupe_options.generation_bits;
+	part_rules_at(p, j);
+	p->next_mark = (p->start + step - 1) / step * step;
+	if (p->clock_ms != TIME_NONE)
+		part_find_month(p);
+}
+
+static void part_add_cut(struct part *p, int month, int64_t offset)
+{
+	if (p->n_cuts == p->size_cuts) {
+		p->size_cuts = p->size_cuts * 2 + 8;
+		p->cuts = xrealloc(p->cuts, p->size_cuts, sizeof(*p->cuts));
+	}
+	p->cuts[p->n_cuts++] = (struct commit_cut){ month, offset };
+}
+
+static void part_add_mark(struct part *p, int64_t offset)
+{
+	const struct dedupe_options *o = &p->dedupe_options;
+	if (p->n_marks == p->size_marks) {
+		p->size_marks = p->size_marks * 2 + 8;
+		p->marks = xrealloc(p->marks, p->size_marks, sizeof(*p->marks));
+	}
+	int64_t window = (int64_t)(o->generations + 2) << o->generation_bits;
+	p->marks[p->n_marks++] = (struct commit_mark){ offset, p->clock_ms, offset - window };
+}
+
+static void part_close_months(struct part *p, int64_t offset)
+{
+	while (p->clock_ms >= p->next_close_ms && p->open_month < MONTH_LAST) {
+		part_add_cut(p, p->open_month++, offset);
+		p->next_close_ms = rules_close_ms(p->rules->rules, p->open_month);
+	}
+}
+
+void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms)
+{
+	for (; p->next_mark <= offset; p->next_mark += (int64_t)1 << p->dedupe_options.generation_bits)
+		part_add_mark(p, p->next_mark);
+	if (timestamp_ms < 0 || (p->clock_ms != TIME_NONE && timestamp_ms <= p->clock_ms))
+		return;
+	bool first = p->clock_ms == TIME_NONE;
+	p->clock_ms = timestamp_ms;
+	if (p->clock_ms >= p->next_rules_ms)
+		part_rules_at(p, j);
+	if (first) {
+		part_add_cut(p, MONTH_NONE, offset);
+		part_find_month(p);
+	} else if (p->clock_ms >= p->next_close_ms) {
+		part_close_months(p, offset);
+	}
+}
+
+void part_prune(struct part *p)
+{
+	int64_t least = INT64_MAX;
+	for (uint32_t s = 0; s < p->n_shards; s++)
+		if (p->shards[s].from < least)
+			least = p->shards[s].from;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_cuts; i++)
+		if (p->cuts[i].offset >= least)
+			p->cuts[n++] = p->cuts[i];
+	p->n_cuts = n;
+	n = 0;
+	for (uint32_t i = 0; i < p->n_marks; i++)
+		if (p->marks[i].offset >= p->shards[0].from)
+			p->marks[n++] = p->marks[i];
+	p->n_marks = n;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// One partition as its worker holds it: where reading stands, where each shard stands, what is gathered for the shards.
+//
+// Cursors, in order:   read_from <= start <= next
+//   [read_from, start)  read back only: fills the set of duplicates, checks clock and fingerprint, counts nothing
+//   [start, …)          counted; a shard s takes part from its own shard_start[s] >= start on (after a crash between shards
+//                       they differ), and has been sent everything below shard_from[s]
+//
+// @thread owned by the worker.
+#ifndef PIPELINE_PART_H
+#define PIPELINE_PART_H
+
+#include "dedupe/dedupe.h"
+#include "journal/journal.h"
+#include "model/commit.h"
+
+enum part_state {
+	PART_RUNNING,
+	PART_UNADMITTED, // not in the control topic yet: not read
+	PART_HALTED,     // a person must look; its records are passed over, nothing moves
+};
+
+struct part_print {      // a fingerprint to find again while reading back
+	int64_t offset;
+	uint64_t print;
+};
+
+struct part {
+	char *topic, *name;
+	int32_t partition;
+	enum part_state state;
+	char halted[300];
+
+	int64_t read_from, start, next;
+	int64_t clock_ms;        // record clock just before `next`
+	int64_t stored_clock_ms; // at `start`, as the shards have it
+	bool clock_whole;        // the clock at read_from was known, so the one at `start` can be compared
+	int64_t last;            // offset of the last record below `next`, -1: none
+	uint64_t print;          // its fingerprint, up to date after every poll
+	int64_t end;             // high watermark last heard of, -1
+
+	int open_month;          // first month whose close lies after the clock; MONTH_NONE while there is no clock
+	int64_t next_close_ms;   // close(open_month)
+	int64_t next_mark;       // next multiple of a dedupe generation whose clock is to be kept
+	const struct journal_rules *rules;
+	int64_t next_rules_ms;   // clock at which another version takes effect; INT64_MAX
+
+	struct dedupe *dedupe;
+	struct dedupe_options dedupe_options;
+
+	uint32_t n_shards;
+	int64_t max_start;       // greatest shard_start
+	int64_t consumed;        // records from `start` on
+	struct part_shard {
+		int64_t start, from;
+		int64_t consumed_sent;            // of `consumed`, what was sent (or lay below the shard's start)
+		int64_t outcomes[OUTCOME_COUNT];  // gathered, not sent
+		bool touched;                     // outcomes gathered since the last send
+	} *shards;
+
+	uint32_t n_cuts, size_cuts, n_marks, size_marks, n_prints;
+	struct commit_cut *cuts;   // at or above the lowest shard's from
+	struct commit_mark *marks; // at or above shard 0's from
+	struct part_print *prints; // still to be met, by offset
+};
+
+void part_init(struct part *p, const char *topic, int32_t partition, const char *name, uint32_t n_shards);
+void part_clear(struct part *p);
+void part_halt(struct part *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Where the shards stand, one position each: sets start, clock, shard starts, fingerprints to meet.
+void part_place(struct part *p, const struct position *of_shards);
+// Rules in force at the clock, months, marks: after part_place, before the first record.
+void part_begin(struct part *p, const struct journal *j);
+// The clock moves to that of a record at `offset`: cuts, marks, rules.
+void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms);
+// Fingerprint of a record.
+uint64_t record_print(const struct record *r);
+// Drops cuts and marks that every shard has.
+void part_prune(struct part *p);
+
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of a worker. Not included by other rooms.
+#ifndef PIPELINE_STATE_H
+#define PIPELINE_STATE_H
+
+#include "aggregate/aggregate.h"
+#include "base/clock.h"
+#include "pipeline/part.h"
+#include "pipeline/worker.h"
+#include "sink/sink.h"
+#include "source/source.h"
+
+enum { FLIGHTS = 3 };
+
+enum commit_state { STATE_NONE, STATE_SENT, STATE_DONE, STATE_AGAIN };
+
+// A batch under way to the shards.
+struct flight {
+	struct batch *batch;
+	struct commit *commits;     // by shard; n_parts 0: nothing for this shard
+	enum commit_state *states;
+	uint32_t waiting;           // commits not done yet
+	int64_t sent_us;
+};
+
+// What went wrong, worst last. Everything from REJOIN on drops what is not committed.
+enum trouble {
+	TROUBLE_NONE,
+	TROUBLE_AGAIN,   // some commits were certainly not applied: send them again
+	TROUBLE_RESOLVE, // some may have been applied: ask
+	TROUBLE_REJOIN,  // somebody else owns a partition, or the store rolled back: start over
+	TROUBLE_HALT,    // a person must look
+	TROUBLE_ABORT,   // the process ends
+};
+
+// A ladder of one service and month under one rules version.
+struct ladder_row {
+	uint32_t service;
+	int month;
+	struct ladder *plain, *first; // first NULL: the same
+};
+
+struct worker {
+	struct worker_options o;
+	pthread_t thread;
+	bool running;
+	char instance_id[128];
+	struct source *source;
+	struct store *store;
+	struct dlq *dlq;
+
+	struct journal *journal;
+	const struct journal_rules *newest; // prices, ids and ladders come from it
+	struct ladder_row *ladders;
+	uint32_t n_ladders;
+
+	struct part *parts, *kept; // kept: what an earlier assignment learned about duplicates
+	uint32_t n_parts, n_kept;
+	bool owns_first, unadmitted;
+	char token[48];
+	uint64_t token_serial;
+
+	struct aggregate *aggregate;
+	struct flight flights[FLIGHTS];
+	uint32_t first_flight, n_flights; // sent, oldest first; the open batch is flights[(first + n) % FLIGHTS]
+	uint64_t open_records;
+	int64_t opened_us;
+	bool open_rejects;
+	int64_t *advanced_us;      // by shard: when its offsets were last sent
+	enum trouble trouble;
+	int64_t backoff_ms;
+	bool away;                 // Redis, said in the log
+	bool source_away;
+	int64_t rejoin_at_us;      // 0: no rejoin is due
+	int64_t journal_at_us;     // next look for admissions
+	int64_t hinted_us;
+	struct error halted;
+
+	struct decode_scratch scratch;
+	struct event event;
+	uint32_t *last_record;     // by part: index in the poll's records, or UINT32_MAX
+
+	pthread_mutex_t lock;      // of `status`
+	struct worker_status status;
+	int64_t status_us;
+	uint64_t commits, commit_us_sum, conflicts, alerts;
+	uint64_t commit_us_buckets[16];
+	int64_t progress_us;
+	bool known_wait;
+	char state[32], reason[300];
+};
+
+static inline struct flight *worker_open(const struct worker *w)
+{
+	return (struct flight *)&w->flights[(w->first_flight + w->n_flights) % FLIGHTS];
+}
+
+// step.c
+void worker_record(struct worker *w, const struct record *r);
+
+// flush.c
+bool worker_flush_due(struct worker *w, bool caught_up);
+void worker_flush(struct worker *w, bool everything);
+void worker_results(struct worker *w, int timeout_ms); // takes what came; waits at most timeout_ms for the first
+void worker_drop(struct worker *w);                     // all that is not committed never happened
+void worker_again(struct worker *w);
+void worker_resolve(struct worker *w);
+bool worker_finish(struct worker *w, int deadline_ms);  // flushes and waits; false when it did not end well
+
+// assign.c
+enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e);
+void worker_revoked(void *ctx, bool lost);
+void worker_new_token(struct worker *w);
+const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int month);
+
+// worker.c
+void worker_trouble(struct worker *w, enum trouble t, const char *text);
+void worker_say(struct worker *w, const char *state, const char *reason);
+void worker_alive(struct worker *w);
+static inline bool worker_stopping(const struct worker *w)
+{
+	return atomic_load_explicit(&w->o.shared->stop, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// One record: which outcome it has, and what it adds. The order of the steps is that of events.md, section 1.
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pipeline/state.h"
+#include "store/store.h"
+
+// The event with its names resolved: one entry a service, calls summed, in order of first mention.
+struct resolved {
+	struct span account;
+	uint32_t n;
+	struct {
+		uint32_t service; // in the newest catalog
+		int64_t calls;
+	} items[EVENT_MAX_ITEMS];
+};
+
+static enum reject resolve_item(struct worker *w, const struct catalog *c, const struct event *ev, const struct event_item *item,
+				struct resolved *out, char detail[160])
+{
+	uint32_t service = 0;
+	switch (catalog_find(c, item->service, ev->time_ms, &service)) {
+	case SERVICE_UNKNOWN:
+		snprintf(detail, 160, "`%.*s`", (int)(item->service.n < 100 ? item->service.n : 100), item->service.p);
+		return REJECT_SERVICE_UNKNOWN;
+	case SERVICE_NOT_BEGUN:
+		snprintf(detail, 160, "%s", catalog_service_id(c, service));
+		return REJECT_SERVICE_NOT_BEGUN;
+	case SERVICE_ENDED: {
+		const char *successor = catalog_service_successor(c, service);
+		snprintf(detail, 160, "%s%s%s", catalog_service_id(c, service), successor != NULL ? ", successor " : "",
+			 successor != NULL ? successor : "");
+		return REJECT_SERVICE_ENDED;
+	}
+	case SERVICE_OK:
+		break;
+	}
+	if (c != w->newest->rules->catalog)
+		check(catalog_find_id(w->newest->rules->catalog, span_of(catalog_service_id(c, service)), &service));
+	for (uint32_t i = 0; i < out->n; i++) {
+		if (out->items[i].service == service) {
+			out->items[i].calls += item->calls; // at most 64 * 10^9
+			return REJECT_NONE;
+		}
+	}
+	out->items[out->n].service = service;
+	out->items[out->n++].calls = item->calls;
+	return REJECT_NONE;
+}
+
+static enum reject resolve_event(struct worker *w, const struct rules *rules, const struct record *r, const struct event *ev,
+				 int64_t clock_ms, struct resolved *out, char detail[160])
+{
+	out->n = 0;
+	out->account = catalog_owner(rules->catalog, ev->account, ev->time_ms);
+	for (uint32_t i = 0; i < ev->n_items; i++) {
+		enum reject why = resolve_item(w, rules->catalog, ev, &ev->items[i], out, detail);
+		if (why != REJECT_NONE)
+			return why;
+	}
+	int64_t stamp = r->timestamp_ms >= 0 ? r->timestamp_ms : clock_ms;
+	if (ev->time_ms > stamp + rules->settings.max_future_ms) {
+		char a[TIME_TEXT], b[TIME_TEXT];
+		snprintf(detail, 160, "event %s, record %s", time_text(ev->time_ms, a), time_text(stamp, b));
+		return REJECT_TIME_FUTURE;
+	}
+	return REJECT_NONE;
+}
+
+static void part_outcome(struct part *p, uint32_t shard, enum outcome o)
+{
+	p->shards[shard].outcomes[o]++;
+	p->shards[shard].touched = true;
+}
+
+static void worker_reject(struct worker *w, struct part *p, const struct record *r, enum reject why, const struct decode_result *d)
+{
+	if (r->offset < p->shards[0].start)
+		return;
+	const struct reject_info *info = reject_info(why);
+	char message[400];
+	snprintf(message, sizeof(message), "%s%s%s", info->message, d->detail[0] != '\0' ? ": " : "", d->detail);
+	struct dlq_reason reason = { info->stage, info->code, message };
+	struct error e = { 0 };
+	while (w->dlq->ops->send(w->dlq, p->topic, p->partition, r, &reason, &e) != ERROR_NONE) {
+		// The queue is full: wait for room. Nothing is lost, the offset has not moved.
+		if (e.cls != ERROR_RETRY || worker_stopping(w)) {
+			worker_trouble(w, e.cls == ERROR_RETRY ? TROUBLE_REJOIN : TROUBLE_ABORT, e.text);
+			return;
+		}
+		e = (struct error){ 0 };
+		worker_alive(w);
+		w->dlq->ops->pending(w->dlq, 100);
+	}
+	w->open_rejects = true;
+	part_outcome(p, 0, OUTCOME_REJECTED);
+}
+
+static struct call_ref *worker_call(struct worker *w, struct batch *b, const struct record *r, int64_t calls)
+{
+	const struct event *ev = &w->event;
+	struct call_ref *ref = arena_alloc(&b->arena, sizeof(*ref));
+	*ref = (struct call_ref){ .offset = r->offset,
+				  .time_ms = ev->time_ms,
+				  .calls = calls,
+				  .timestamp_ms = r->timestamp_ms,
+				  .id = arena_copy(&b->arena, ev->id),
+				  .source = arena_copy(&b->arena, ev->source),
+				  .part = r->part };
+	return ref;
+}
+
+static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct resolved *ev, uint32_t shard, int month)
+{
+	bool late = month < p->open_month;
+	struct batch *b = worker_open(w)->batch;
+	for (uint32_t i = 0; i < ev->n; i++) {
+		struct counter *c = aggregate_counter(w->aggregate, ev->account, ev->items[i].service, month,
+						      late ? p->open_month : MONTH_NONE, shard);
+		if (c->batch == 0 && !late) {
+			const struct ladder_row *row = worker_ladders(w, c->service, month);
+			c->ladder = row->plain;
+			c->ladder_first = row->first;
+		}
+		aggregate_add(w->aggregate, b, c, worker_call(w, b, r, ev->items[i].calls));
+	}
+	part_outcome(p, shard, late ? OUTCOME_LATE : OUTCOME_COUNTED);
+}
+
+static bool part_duplicate(struct part *p, const struct record *r, const struct event *ev)
+{
+	if (p->dedupe == NULL)
+		return false;
+	return dedupe_seen(p->dedupe, r->offset, dedupe_key(ev->source, ev->id));
+}
+
+static void worker_event(struct worker *w, struct part *p, const struct record *r)
+{
+	const struct rules *rules = p->rules->rules;
+	struct decode_result d;
+	struct resolved ev;
+	decode_record(&rules->settings.fields, r, &w->scratch, &w->event, &d);
+	enum reject why = d.reject;
+	if (why == REJECT_NONE)
+		why = resolve_event(w, rules, r, &w->event, p->clock_ms, &ev, d.detail);
+	bool counting = r->offset >= p->start;
+	if (why != REJECT_NONE) {
+		if (counting)
+			worker_reject(w, p, r, why, &d);
+		return;
+	}
+	bool duplicate = part_duplicate(p, r, &w->event);
+	if (!counting)
+		return;
+	uint32_t shard = store_shard(ev.account, w->o.store->shards);
+	if (r->offset < p->shards[shard].start)
+		return;
+	int month = period_month(catalog_zone(rules->catalog), w->event.time_ms);
+	check(month != MONTH_NONE);
+	if (duplicate)
+		part_outcome(p, shard, OUTCOME_DUPLICATE);
+	else if (!catalog_billable(rules->catalog, w->event.status, w->event.time_ms))
+		part_outcome(p, shard, OUTCOME_NOT_BILLABLE);
+	else
+		worker_count(w, p, r, &ev, shard, month);
+}
+
+// Shards that were ahead join in at their own offset: what lies below it they have had.
+static void part_shards_join(struct part *p, int64_t offset)
+{
+	for (uint32_t s = 0; s < p->n_shards; s++)
+		if (offset < p->shards[s].start)
+			p->shards[s].consumed_sent = p->consumed + 1;
+}
+
+// The fingerprints that the shards kept must be met again: a re-created or truncated topic is another log.
+static void part_check_print(struct part *p, const struct record *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_prints; i++) {
+		if (r->offset < p->prints[i].offset) {
+			p->prints[n++] = p->prints[i];
+		} else if (r->offset > p->prints[i].offset || record_print(r) != p->prints[i].print) {
+			part_halt(p, "the record at offset %lld is not the one that was counted: the topic was made again or cut off. "
+				  "Nothing was counted from it; if the topic is right, the counters are not its: run `meterctl rebuild`",
+				  (long long)p->prints[i].offset);
+			return;
+		}
+	}
+	p->n_prints = n;
+}
+
+// At the first record to be counted, the clock that was read back must be the one that the shards have.
+static void part_check_clock(struct part *p, const struct journal *j)
+{
+	if (p->clock_whole && p->clock_ms != p->stored_clock_ms)
+		part_halt(p, "the record clock at offset %lld is not the stored one: the log before it has changed", (long long)p->start);
+	p->clock_ms = p->stored_clock_ms;
+	p->clock_whole = false;
+	p->rules = journal_rules_at(j, p->clock_ms);
+}
+
+void worker_record(struct worker *w, const struct record *r)
+{
+	struct part *p = &w->parts[r->part];
+	if (p->state != PART_RUNNING || r->offset < p->next)
+		return;
+	if (p->n_prints > 0)
+		part_check_print(p, r);
+	bool counting = r->offset >= p->start;
+	if (counting && p->next <= p->start && p->read_from < p->start)
+		part_check_clock(p, w->journal);
+	if (p->state != PART_RUNNING)
+		return;
+	if (counting) {
+		part_tick_clock(p, w->journal, r->offset, r->timestamp_ms);
+		if (r->offset < p->max_start)
+			part_shards_join(p, r->offset);
+		p->consumed++;
+	} else if (r->timestamp_ms > p->clock_ms) {
+		p->clock_ms = r->timestamp_ms;
+		if (w->journal->n_rules > 1)
+			p->rules = journal_rules_at(w->journal, p->clock_ms);
+	}
+	if (p->dedupe != NULL)
+		dedupe_advance(p->dedupe, r->offset, p->clock_ms);
+	p->next = r->offset + 1;
+	w->last_record[r->part] = 0; // set to its index by the loop
+	if (r->n_headers > 0 && record_is_tick(r)) {
+		if (counting && r->offset >= p->shards[0].start)
+			part_outcome(p, 0, OUTCOME_CONTROL);
+	} else {
+		worker_event(w, p, r);
+	}
+	if (counting)
+		w->open_records++;
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of a worker, and what it does when something is away.
+#include "pipeline/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pipeline/state.h"
+#include "store/store.h"
+
+enum {
+	IDLE_POLL_MS = 100,
+	FINISH_MS = 8000,     // at stop: flush and wait for the shards
+	CLOSE_MS = 3000,      // leaving the group can hang
+	REJOIN_PAUSE_MS = 200,
+	STATUS_EVERY_US = 100000,
+	HINT_EVERY_US = 5000000,
+	ADMISSION_EVERY_US = 2000000,
+	COUNTERS_MOST = 1 << 20,
+};
+
+void shared_fail(struct shared *s, const struct error *e)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!atomic_load(&s->failed))
+		s->failure = *e;
+	atomic_store(&s->failed, true);
+	pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->stop, true);
+}
+
+void worker_say(struct worker *w, const char *state, const char *reason)
+{
+	bool waiting = strcmp(state, "waiting") == 0;
+	if (strcmp(w->state, state) != 0 || (waiting && w->reason[0] == '\0')) {
+		char quoted[400];
+		log_line(waiting ? LVL_WARN : LVL_INFO, "worker_state", "worker=%s state=%s why=%s", w->instance_id, state,
+			 log_quote(reason, quoted, sizeof(quoted)));
+	}
+	snprintf(w->state, sizeof(w->state), "%s", state);
+	snprintf(w->reason, sizeof(w->reason), "%s", reason);
+	w->known_wait = strcmp(state, "running") != 0;
+}
+
+void worker_trouble(struct worker *w, enum trouble t, const char *text)
+{
+	if (t <= w->trouble)
+		return;
+	char quoted[500];
+	w->trouble = t;
+	if (t >= TROUBLE_RESOLVE)
+		log_line(t >= TROUBLE_HALT ? LVL_ERROR : LVL_WARN, "commit_conflict", "worker=%s why=%s then=%s", w->instance_id,
+			 log_quote(text, quoted, sizeof(quoted)),
+			 t == TROUBLE_RESOLVE  ? "read_back"
+			 : t == TROUBLE_REJOIN ? "start_over"
+			 : t == TROUBLE_HALT   ? "halt"
+					       : "stop");
+	if (t >= TROUBLE_HALT && w->halted.cls == ERROR_NONE)
+		error_set(&w->halted, t == TROUBLE_ABORT ? ERROR_ABORT : ERROR_HALT, t == TROUBLE_ABORT ? EXIT_CONFIG_ERR : 0, "%s", text);
+}
+
+// ---- status
+
+static void status_part(const struct worker *w, const struct part *p, uint32_t index, struct worker_part_status *out)
+{
+	*out = (struct worker_part_status){ .next = p->next, .clock_ms = p->clock_ms, .window_clock_ms = TIME_NONE,
+					    .reading_back = p->next < p->start };
+	snprintf(out->name, sizeof(out->name), "%s", p->name);
+	snprintf(out->halted, sizeof(out->halted), "%s", p->state == PART_UNADMITTED ? "waits to be admitted by the closer" : p->halted);
+	int64_t high = w->source->ops->high(w->source, index);
+	out->end = high > p->end ? high : p->end;
+	if (p->dedupe != NULL)
+		out->window_clock_ms = dedupe_oldest_clock(p->dedupe);
+}
+
+static void publish_status(struct worker *w)
+{
+	w->status_us = clock_mono_us();
+	struct worker_part_status *parts = xcalloc(w->n_parts, sizeof(*parts));
+	uint64_t dedupe = 0;
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		status_part(w, &w->parts[i], i, &parts[i]);
+		dedupe += w->parts[i].dedupe != NULL ? dedupe_bytes(w->parts[i].dedupe) : 0;
+	}
+	pthread_mutex_lock(&w->lock);
+	free(w->status.parts);
+	w->status = (struct worker_status){ .n_parts = w->n_parts, .parts = parts, .commits = w->commits,
+					    .commit_us_sum = w->commit_us_sum, .conflicts = w->conflicts, .alerts = w->alerts,
+					    .counters = aggregate_counters(w->aggregate), .dedupe_bytes = dedupe,
+					    .alive_us = w->status_us, .progress_us = w->progress_us, .known_wait = w->known_wait };
+	memcpy(w->status.commit_us_buckets, w->commit_us_buckets, sizeof(w->commit_us_buckets));
+	snprintf(w->status.state, sizeof(w->status.state), "%s", w->state);
+	snprintf(w->status.reason, sizeof(w->status.reason), "%s", w->reason);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_alive(struct worker *w)
+{
+	if (clock_mono_us() - w->status_us >= STATUS_EVERY_US)
+		publish_status(w);
+}
+
+void worker_status(struct worker *w, struct worker_status *ret)
+{
+	pthread_mutex_lock(&w->lock);
+	*ret = w->status;
+	ret->parts = xcalloc(w->status.n_parts, sizeof(*ret->parts));
+	if (w->status.n_parts > 0)
+		memcpy(ret->parts, w->status.parts, w->status.n_parts * sizeof(*ret->parts));
+	pthread_mutex_unlock(&w->lock);
+}
+
+// ---- loop
+
+static void halt(struct worker *w)
+{
+	worker_say(w, "halted", w->halted.text);
+	worker_drop(w);
+	w->trouble = TROUBLE_HALT;
+}
+
+static void start_over(struct worker *w)
+{
+	worker_drop(w);
+	w->rejoin_at_us = clock_mono_us() + REJOIN_PAUSE_MS * 1000;
+}
+
+static void handle_trouble(struct worker *w)
+{
+	switch (w->trouble) {
+	case TROUBLE_NONE:
+		return;
+	case TROUBLE_AGAIN:
+		if (w->backoff_ms > 0) {
+			worker_alive(w);
+			clock_sleep_ms(w->backoff_ms);
+		}
+		worker_again(w);
+		return;
+	case TROUBLE_RESOLVE:
+		worker_resolve(w);
+		if (w->trouble > TROUBLE_AGAIN)
+			handle_trouble(w);
+		return;
+	case TROUBLE_REJOIN:
+		start_over(w);
+		return;
+	case TROUBLE_HALT:
+		halt(w);
+		return;
+	case TROUBLE_ABORT:
+		worker_drop(w);
+		shared_fail(w->o.shared, &w->halted);
+		return;
+	}
+}
+
+static void update_prints(struct worker *w, const struct record *records, uint32_t n)
+{
+	for (uint32_t i = n; i > 0; i--) { // the last record of each partition
+		const struct record *r = &records[i - 1];
+		struct part *p = &w->parts[r->part];
+		if (w->last_record[r->part] != 0 || r->offset + 1 != p->next)
+			continue;
+		w->last_record[r->part] = UINT32_MAX;
+		p->last = r->offset;
+		p->print = record_print(r);
+	}
+}
+
+static void take_records(struct worker *w, const struct record *records, uint32_t n)
+{
+	if (w->open_records == 0)
+		w->opened_us = clock_mono_us();
+	for (uint32_t i = 0; i < n; i++)
+		worker_record(w, &records[i]);
+	update_prints(w, records, n);
+}
+
+static void source_error(struct worker *w, enum error_class cls, uint32_t part, const struct error *e)
+{
+	if (cls == ERROR_HALT && part < w->n_parts) {
+		part_halt(&w->parts[part], "%s", e->text);
+	} else if (cls == ERROR_HALT || cls == ERROR_ABORT) {
+		struct error fatal = *e;
+		if (cls == ERROR_HALT) {
+			fatal.cls = ERROR_ABORT;
+			fatal.exit_code = EXIT_LATER;
+		}
+		worker_drop(w);
+		shared_fail(w->o.shared, &fatal);
+	} else {
+		// Redis or Kafka was away in the middle of an assignment, or the brokers are away: only the first needs a new try.
+		worker_say(w, "waiting", e->text);
+		w->source_away = true;
+		if (w->parts == NULL && w->rejoin_at_us == 0)
+			w->rejoin_at_us = clock_mono_us() + REJOIN_PAUSE_MS * 1000;
+	}
+}
+
+static void rejoin_when_due(struct worker *w)
+{
+	if (w->rejoin_at_us == 0 || clock_mono_us() < w->rejoin_at_us)
+		return;
+	struct error e = { 0 };
+	w->rejoin_at_us = 0;
+	if (w->source->ops->rejoin(w->source, &e) != ERROR_NONE)
+		source_error(w, e.cls, UINT32_MAX, &e);
+}
+
+// Partitions that are not admitted yet: look at the control topic now and then; an admission means starting over.
+static void look_for_admission(struct worker *w)
+{
+	int64_t now = clock_mono_us();
+	if (!w->unadmitted || now < w->journal_at_us)
+		return;
+	w->journal_at_us = now + ADMISSION_EVERY_US;
+	struct journal *j = NULL;
+	if (journal_load(w->o.kafka, 5000, &j, NULL) != ERROR_NONE)
+		return;
+	if (j->next_offset > w->journal->next_offset)
+		worker_trouble(w, TROUBLE_REJOIN, "the control topic has news");
+	journal_freep(&j);
+}
+
+static void give_hints(struct worker *w)
+{
+	if (clock_mono_us() - w->hinted_us < HINT_EVERY_US || w->n_flights > 0)
+		return;
+	w->hinted_us = clock_mono_us();
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		int64_t least = INT64_MAX;
+		for (uint32_t s = 0; s < w->parts[i].n_shards; s++)
+			if (w->parts[i].shards[s].from < least)
+				least = w->parts[i].shards[s].from;
+		if (w->parts[i].state == PART_RUNNING && least > w->parts[i].start)
+			w->source->ops->hint(w->source, i, least);
+		if (w->parts[i].dedupe != NULL)
+			dedupe_settled(w->parts[i].dedupe, least);
+	}
+}
+
+static void round_of_source(struct worker *w, int timeout_ms)
+{
+	struct record *records = NULL;
+	struct error e = { 0 };
+	uint32_t n = 0, part = UINT32_MAX;
+	enum error_class cls = w->source->ops->poll(w->source, timeout_ms, &records, &n, &part, &e);
+	if (cls != ERROR_NONE) {
+		source_error(w, cls, part, &e);
+		return;
+	}
+	if (n > 0 || w->source_away) {
+		if (w->parts != NULL)
+			worker_say(w, "running", "");
+		w->source_away = false;
+	}
+	if (n > 0)
+		take_records(w, records, n);
+	w->source->ops->release(w->source);
+	if (n == 0 && w->n_flights == 0)
+		w->progress_us = clock_mono_us(); // nothing to do is progress
+	if (worker_flush_due(w, n == 0 || n < 200))
+		worker_flush(w, false);
+}
+
+static void worker_round(struct worker *w)
+{
+	worker_alive(w);
+	rejoin_when_due(w);
+	if (w->trouble == TROUBLE_HALT) {
+		clock_sleep_ms(IDLE_POLL_MS);
+		return;
+	}
+	// With two batches under way the open one may only grow to its limits: wait for answers first.
+	bool full = w->n_flights == FLIGHTS - 1;
+	bool idle = w->n_flights == 0 && w->open_records == 0;
+	if (!full)
+		round_of_source(w, idle ? IDLE_POLL_MS : 0);
+	worker_results(w, full ? IDLE_POLL_MS : w->open_records == 0 ? 2 : 0);
+	handle_trouble(w);
+	if (w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && strcmp(w->state, "waiting") == 0 && !w->source_away)
+		worker_say(w, "running", "");
+	look_for_admission(w);
+	give_hints(w);
+	if (aggregate_full(w->aggregate) && w->n_flights == 0 && w->open_records == 0) {
+		aggregate_forget(w->aggregate);
+		aggregate_begin(w->aggregate, worker_open(w)->batch);
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	while (!worker_stopping(w))
+		worker_round(w);
+	// source close ends in worker_revoked, which finishes the open batch.
+	if (w->trouble == TROUBLE_NONE && w->parts != NULL && !worker_finish(w, FINISH_MS))
+		log_line(LVL_WARN, "stop_unfinished", "worker=%s do=\"nothing: what was not committed is read again\"", w->instance_id);
+	w->source->ops->close(w->source, CLOSE_MS);
+	w->source = NULL;
+	return NULL;
+}
+
+static void worker_free(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n_kept; i++)
+		part_clear(&w->kept[i]);
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		part_clear(&w->parts[i]);
+	for (uint32_t i = 0; i < FLIGHTS; i++) {
+		batch_freep(&w->flights[i].batch);
+		free(w->flights[i].commits);
+		free(w->flights[i].states);
+	}
+	for (uint32_t i = 0; i < w->n_ladders; i++) {
+		ladder_freep(&w->ladders[i].plain);
+		ladder_freep(&w->ladders[i].first);
+	}
+	free(w->ladders);
+	if (w->store != NULL)
+		w->store->ops->close(w->store);
+	if (w->dlq != NULL)
+		w->dlq->ops->close(w->dlq);
+	aggregate_freep(&w->aggregate);
+	journal_freep(&w->journal);
+	decode_scratch_free(&w->scratch);
+	free(w->kept);
+	free(w->parts);
+	free(w->last_record);
+	free(w->advanced_us);
+	free(w->status.parts);
+	free(w);
+}
+
+static void worker_make_flights(struct worker *w)
+{
+	uint32_t shards = w->o.store->shards;
+	w->aggregate = aggregate_new(shards, COUNTERS_MOST);
+	for (uint32_t i = 0; i < FLIGHTS; i++) {
+		w->flights[i].batch = batch_new(shards);
+		w->flights[i].commits = xcalloc(shards, sizeof(*w->flights[i].commits));
+		w->flights[i].states = xcalloc(shards, sizeof(*w->flights[i].states));
+	}
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+}
+
+enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+	w->o = *o;
+	pthread_mutex_init(&w->lock, NULL);
+	snprintf(w->instance_id, sizeof(w->instance_id), "%s-w%u", o->settings->instance, o->index);
+	w->advanced_us = xcalloc(o->store->shards, sizeof(*w->advanced_us));
+	w->progress_us = clock_mono_us();
+	worker_say(w, "starting", "");
+	worker_make_flights(w);
+	struct source_callbacks cb = { .ctx = w, .assigned = worker_assigned, .revoked = worker_revoked };
+	enum error_class cls = store_redis_open(o->store, &w->store, e);
+	if (cls == ERROR_NONE)
+		cls = sink_kafka_dlq_open(o->kafka, &w->dlq, e);
+	if (cls == ERROR_NONE)
+		cls = source_kafka_open(o->kafka, w->instance_id, &cb, &w->source, e);
+	if (cls == ERROR_NONE && pthread_create(&w->thread, NULL, worker_main, w) != 0)
+		cls = error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for worker %u could be started", o->index);
+	if (cls != ERROR_NONE) {
+		if (w->source != NULL)
+			w->source->ops->close(w->source, CLOSE_MS);
+		worker_free(w);
+		return cls;
+	}
+	w->running = true;
+	*ret = w;
+	return ERROR_NONE;
+}
+
+void worker_join(struct worker **w)
+{
+	if (*w == NULL)
+		return;
+	pthread_join((*w)->thread, NULL);
+	worker_free(*w);
+	*w = NULL;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: one consumer, one pipeline, one Redis connection, one thread, sharing nothing with other workers.
+//
+//	source ─► part (clock, months) ─► decode ─► dedupe ─► aggregate ─► commit (store) ─► office (relay)
+//
+// Start is recovery: claim the partitions, read where the shards stand, read on from there. Every conflict ends there too.
+#ifndef PIPELINE_WORKER_H
+#define PIPELINE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "settings/settings.h"
+
+// What the threads of a process share. Owned by the engine.
+struct shared {
+	atomic_bool stop;         // orderly stop: finish the batch, commit, leave
+	atomic_uint first_owners; // workers that own partition 0 of the first input topic: 0 or 1 in this process
+	int office_wake;          // eventfd: something for the relay or the closer
+	atomic_bool failed;       // a thread ends the process: `failure` says why
+	pthread_mutex_t lock;     // of `failure`
+	struct error failure;
+};
+void shared_fail(struct shared *s, const struct error *e); // first one wins
+
+struct worker_part_status {
+	char name[280];
+	int64_t next, end, clock_ms; // end: high watermark, -1 unknown
+	int64_t outcomes[OUTCOME_COUNT];
+	int64_t gaps;                // offsets that held no record (transaction markers, compaction)
+	int64_t window_clock_ms;     // record clock at the start of the window of duplicates; TIME_NONE
+	bool reading_back;
+	char halted[300];            // empty: running
+};
+struct worker_status {
+	char state[32];              // "starting", "running", "waiting", "halted"
+	char reason[300];            // of waiting or halted, in words; empty otherwise
+	uint32_t n_parts;
+	struct worker_part_status *parts;
+	uint64_t commits, commit_us_sum, conflicts, alerts, counters, dedupe_bytes;
+	uint64_t commit_us_buckets[16]; // commits that took at most 2^i * 250 us
+	int64_t alive_us, progress_us;  // clock_mono_us of the last round of the loop; of the last commit, or of having nothing to do
+	bool known_wait;                // Redis or Kafka away, halted: waiting is right
+};
+
+struct worker_options {
+	const struct settings *settings;
+	const struct kafka_options *kafka;
+	const struct store_options *store;
+	struct shared *shared;
+	uint32_t index;
+};
+
+struct worker;
+enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e);
+void worker_join(struct worker **w);                             // after shared.stop was set
+void worker_status(struct worker *w, struct worker_status *ret); // a copy; free its parts
+
+#endif
