@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is to be done next, found afresh in every step from the control topic and the shards:
+//
+//	no manifest yet        the first month is the first with a counted or late call, once nothing earlier can come
+//	manifests, unfinished  the oldest month with a manifest that some shard has not finished
+//	all finished           the month behind the newest manifest
+//
+//	waiting --all clocks past close(m)--> manifest --> shard 1 … n-1, then 0: closed mark, accounts, finish --> next month
+//
+// Shard 0 is finished last, after the end-of-run document went into its outbox; that document waits until a whole pass of the
+// relay has put out all that was settled before it. So "finished in every shard" is all there is to know of a month.
+#include "closing/closing.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "closing/inner.h"
+#include "journal/json.h"
+
+enum { LOOK_EVERY_MS = 200, ADMIT_EVERY_MS = 30000, DUE_DAYS = 3 };
+
+struct closer {
+	struct closer_options o;
+	const struct sink_port *port;
+	struct closer_numbers numbers;
+	struct ticker *ticker;
+	struct settling *work;  // the shard under way
+	uint64_t take_overs;    // of the relay, when the journal was read last
+	bool stale;             // the control topic may hold more than *journal
+	bool looked, admitted;
+	int64_t looked_ms, admitted_ms;
+	bool waits_pass;        // for the relay to get beyond `pass`
+	uint64_t pass;
+	bool asked;             // somebody wants the month closed now
+};
+
+struct step {
+	struct closer *c;
+	struct journal *j;
+	int64_t now_ms;
+	bool *more;
+	struct error *e;
+	struct look look;
+	int month;              // that is waited for or worked on
+	int wait_month;         // whose close must have passed: `month`, or a later one while the first month is not certain
+	const struct journal_manifest *manifest;
+	const struct rules *rules;
+};
+
+struct closer *closer_new(const struct closer_options *o)
+{
+	check(o->shards > 0 && o->relay != NULL && o->store != NULL);
+	struct closer *c = xcalloc(1, sizeof(*c));
+	c->o = *o;
+	c->port = o->port != NULL ? o->port : &sink_port_kafka;
+	c->ticker = ticker_new(o, c->port);
+	c->numbers.open_month = MONTH_NONE;
+	c->stale = true;
+	return c;
+}
+
+void closer_freep(struct closer **at)
+{
+	struct closer *c = *at;
+	if (c == NULL)
+		return;
+	settling_freep(&c->work);
+	ticker_freep(&c->ticker);
+	free(c);
+	*at = NULL;
+}
+
+void closer_numbers(const struct closer *c, struct closer_numbers *ret)
+{
+	*ret = c->numbers;
+}
+
+static void wait_for(struct closer *c, const char *what)
+{
+	snprintf(c->numbers.waits_for, sizeof(c->numbers.waits_for), "%s", what);
+}
+
+// ---- the control topic
+static enum relay_status reload(struct closer *c, struct journal **journal, struct error *e)
+{
+	struct relay_numbers n;
+	relay_numbers(c->o.relay, &n);
+	struct journal *fresh = NULL;
+	enum error_class cls = journal_load_from(c->port, c->o.kafka, c->o.timeout_ms, &fresh, e);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	journal_freep(journal);
+	*journal = fresh;
+	settling_freep(&c->work);
+	c->stale = false;
+	c->take_overs = n.take_overs;
+	return RELAY_DONE;
+}
+
+// Decides nothing that is not in the topic: whatever becomes of the transaction, the topic is read again before the next step.
+static enum relay_status decide(struct step *s, const char *record)
+{
+	struct message m = { .topic = s->c->o.kafka->control_topic, .partition = 0, .value = span_of(record) };
+	s->c->stale = true;
+	*s->more = true;
+	return relay_publish(s->c->o.relay, &m, 1, s->e);
+}
+
+static const struct journal_rules *newest_rules(const struct journal *j)
+{
+	check(j->n_rules > 0);
+	return &j->rules[j->n_rules - 1];
+}
+
+// ---- partitions that appeared
+static enum error_class find_new(struct step *s, const char *topic, struct journal_part **list, uint32_t *n)
+{
+	struct closer *c = s->c;
+	struct topic_info info = { 0 };
+	enum error_class cls = c->port->describe(c->o.kafka, topic, c->o.timeout_ms, &info, s->e);
+	if (cls != ERROR_NONE)
+		return cls;
+	if (!info.exists)
+		return error_set(s->e, ERROR_RETRY, 0, "input topic %s does not exist; create it", topic);
+	int64_t clock_ms = s->j->n_manifests == 0 ? TIME_NONE :
+		rules_close_ms(newest_rules(s->j)->rules, s->j->manifests[s->j->n_manifests - 1].month);
+	for (int32_t p = 0; p < info.partitions; p++) {
+		CLEANUP(freep) char *name = xasprintf("%s/%d", topic, p);
+		int64_t low = 0, high = 0;
+		if (journal_part(s->j, span_of(name)) != NULL)
+			continue;
+		cls = c->port->offsets(c->o.kafka, topic, p, c->o.timeout_ms, &low, &high, s->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		*list = xrealloc(*list, *n + 1, sizeof(**list));
+		(*list)[(*n)++] = (struct journal_part){ .topic = (char *)(uintptr_t)topic, .partition = p, .offset = low, .clock_ms = clock_ms };
+	}
+	return ERROR_NONE;
+}
+
+static enum relay_status admit(struct step *s, bool *ret_admitted)
+{
+	struct closer *c = s->c;
+	bool soon = c->admitted && s->now_ms >= c->admitted_ms && s->now_ms - c->admitted_ms < ADMIT_EVERY_MS;
+	if (soon)
+		return RELAY_DONE;
+	CLEANUP(freep) struct journal_part *list = NULL;
+	uint32_t n = 0;
+	for (uint32_t i = 0; c->o.kafka->input_topics[i] != NULL; i++) {
+		enum error_class cls = find_new(s, c->o.kafka->input_topics[i], &list, &n);
+		if (cls != ERROR_NONE)
+			return closing_status(cls);
+	}
+	c->admitted = true;
+	c->admitted_ms = s->now_ms;
+	if (n == 0)
+		return RELAY_DONE;
+	CLEANUP(freep) char *record = journal_admit_record(list, n);
+	*ret_admitted = true;
+	c->admitted = false;
+	return decide(s, record);
+}
+
+// ---- requests
+static bool request_close(struct step *s, const char *text)
+{
+	CLEANUP(json_freep) json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	const char *kind = json_string_value(json_object_get(j, "kind")), *period = json_string_value(json_object_get(j, "period"));
+	int month;
+	if (kind == NULL || strcmp(kind, "close") != 0 || period == NULL || !month_parse(span_of(period), &month))
+		return false;
+	s->c->asked = true;
+	return true;
+}
+
+static enum relay_status requests(struct step *s)
+{
+	struct store *store = s->c->o.store;
+	CLEANUP(freep) char *text = NULL;
+	enum error_class cls = store->ops->request_peek(store, &text, s->e);
+	if (cls != ERROR_NONE || text == NULL)
+		return closing_status(cls);
+	if (!request_close(s, text))
+		log_line(LVL_WARN, "request_unknown", "dropped=true");
+	return closing_status(store->ops->request_drop(store, span_of(text), s->e));
+}
+
+// ---- which month
+static enum error_class first_month(struct step *s, int *ret_first, int *ret_certain)
+{
+	struct store *store = s->c->o.store;
+	int counted = MONTH_NONE, first = MONTH_NONE;
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
+			struct store_months months = { 0 };
+			enum error_class cls = store->ops->months(store, shard, &months, s->e);
+			if (cls != ERROR_NONE)
+				return cls;
+			for (uint32_t i = 0; i < months.n; i++) {
+				int at = months.list[i].adjust_month == MONTH_NONE ? months.list[i].month : months.list[i].adjust_month;
+				if (round == 0 && (counted == MONTH_NONE || at < counted))
+					counted = at;
+				if (round == 1 && at == counted && (first == MONTH_NONE || months.list[i].month < first))
+					first = months.list[i].month;
+			}
+			store_months_free(&months);
+		}
+	}
+	*ret_first = first;
+	*ret_certain = counted;
+	return ERROR_NONE;
+}
+
+// Manifests finished in every shard: a shard that finished a month has finished those before it.
+static enum error_class count_finished(struct step *s, uint32_t *ret)
+{
+	struct store *store = s->c->o.store;
+	uint32_t done = s->j->n_manifests;
+	for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
+		bool finished = false;
+		while (done > 0 && !finished) {
+			enum error_class cls = store->ops->finished(store, shard, s->j->manifests[done - 1].month, &finished, s->e);
+			if (cls != ERROR_NONE)
+				return cls;
+			done -= !finished;
+		}
+	}
+	*ret = done;
+	return ERROR_NONE;
+}
+
+static void show_month(struct step *s)
+{
+	const struct zone *z = catalog_zone(s->rules->catalog);
+	s->c->numbers.open_month = s->month;
+	s->c->numbers.due_ms = s->month == MONTH_NONE ? 0 : period_end_ms(z, s->month) + (int64_t)DUE_DAYS * 86400000;
+}
+
+static enum error_class choose_month(struct step *s)
+{
+	uint32_t done = 0;
+	enum error_class cls = count_finished(s, &done);
+	if (cls != ERROR_NONE)
+		return cls;
+	s->rules = newest_rules(s->j)->rules;
+	if (done > 0)
+		s->c->numbers.closed_ms = period_end_ms(catalog_zone(s->rules->catalog), s->j->manifests[done - 1].month);
+	if (done < s->j->n_manifests) {
+		s->manifest = &s->j->manifests[done];
+		s->month = s->wait_month = s->manifest->month;
+		s->rules = journal_rules_version(s->j, s->manifest->rules_version)->rules;
+	} else if (done > 0) {
+		s->month = s->wait_month = s->j->manifests[done - 1].month + 1;
+	} else {
+		cls = first_month(s, &s->month, &s->wait_month);
+	}
+	if (cls == ERROR_NONE)
+		show_month(s);
+	return cls;
+}
+
+// ---- the manifest
+static int part_order(const void *x, const void *y)
+{
+	const struct journal_part *a = *(const struct journal_part *const *)x, *b = *(const struct journal_part *const *)y;
+	int c = strcmp(a->topic, b->topic);
+	return c != 0 ? c : (a->partition > b->partition) - (a->partition < b->partition);
+}
+
+// The partition's first offset with clock >= close(m). One that began behind the close has its start for a cut, whatever was read of
+// it since; of any other the shards have noted it when their clocks passed, all the same one.
+static enum error_class find_cut(struct step *s, const struct journal_part *p, int64_t *ret)
+{
+	struct store *store = s->c->o.store;
+	if (p->clock_ms != TIME_NONE && p->clock_ms >= rules_close_ms(s->rules, s->month)) {
+		*ret = p->offset;
+		return ERROR_NONE;
+	}
+	int64_t cut = -1;
+	for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
+		int64_t at = -1;
+		enum error_class cls = store->ops->cut(store, shard, s->month, span_of(p->name), &at, s->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (at < 0)
+			return error_set(s->e, ERROR_RETRY, 0, "shard %u is past the close in %s and holds no cut of it", shard, p->name);
+		if (cut >= 0 && at != cut)
+			return error_set(s->e, ERROR_HALT, 0, "the shards disagree on the cut of %s: %lld and %lld; a rebuild is needed", p->name,
+					 (long long)cut, (long long)at);
+		cut = at;
+	}
+	*ret = cut;
+	return ERROR_NONE;
+}
+
+static enum error_class find_totals(struct step *s, struct journal_manifest *m)
+{
+	for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
+		struct holdings h = { 0 };
+		enum error_class cls = gather_holdings(s->c->o.store, shard, s->month, s->rules->catalog, &h, s->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		bool over = __builtin_add_overflow(m->calls, h.calls, &m->calls);
+		m->counters += h.counters;
+		holdings_free(&h);
+		if (over)
+			return error_set(s->e, ERROR_HALT, 0, "the month's calls overflow");
+	}
+	return ERROR_NONE;
+}
+
+// Totals and cuts were read while all clocks were past the close, and still are: no shard went back in between.
+static enum error_class still_past(struct step *s)
+{
+	struct look again = { 0 };
+	char waits[256];
+	enum error_class cls = look_take(s->c->o.store, s->c->o.shards, s->j, &again, s->e);
+	if (cls == ERROR_NONE && !look_reached(&again, s->j, NULL, rules_close_ms(s->rules, s->wait_month), waits))
+		cls = error_set(s->e, ERROR_RETRY, 0, "a shard went back while its month was counted");
+	look_free(&again);
+	return cls;
+}
+
+static enum relay_status make_manifest(struct step *s)
+{
+	struct journal_manifest m = { .month = s->month, .rules_version = newest_rules(s->j)->version, .n_cuts = s->j->n_parts };
+	CLEANUP(freep) struct journal_cut *cuts = xcalloc(m.n_cuts + 1, sizeof(*cuts));
+	CLEANUP(freep) const struct journal_part **parts = xcalloc(m.n_cuts + 1, sizeof(*parts));
+	for (uint32_t i = 0; i < m.n_cuts; i++)
+		parts[i] = &s->j->parts[i];
+	if (m.n_cuts > 0)
+		qsort(parts, m.n_cuts, sizeof(*parts), part_order);
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t i = 0; i < m.n_cuts && cls == ERROR_NONE; i++) {
+		cuts[i].name = parts[i]->name;
+		cls = find_cut(s, parts[i], &cuts[i].offset);
+	}
+	if (cls == ERROR_NONE)
+		cls = find_totals(s, &m);
+	if (cls == ERROR_NONE)
+		cls = still_past(s);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	m.cuts = cuts;
+	CLEANUP(freep) char *record = journal_manifest_record(&m);
+	s->c->asked = false;
+	return decide(s, record);
+}
+
+// ---- settling
+static enum error_class end_run(struct step *s)
+{
+	struct closer *c = s->c;
+	struct settled_sums sums = { 0 };
+	for (uint32_t shard = 0; shard < c->o.shards; shard++) {
+		enum error_class cls = gather_settled(c->o.store, shard, s->month, &sums, s->e);
+		if (cls != ERROR_NONE)
+			return cls;
+	}
+	struct statement_frame f = { c->o.source, s->rules, s->manifest, NULL };
+	struct span identity, document;
+	arena_reset(&c->work->arena);
+	statement_end_of_run(&f, &sums, &c->work->arena, &identity, &document);
+	return c->o.store->ops->end_run(c->o.store, s->month, identity, document, statement_not_before_ms(s->rules, s->month), s->e);
+}
+
+// All accounts of the shard are settled. Of shard 0 that makes the month whole, and the relay goes first.
+static enum relay_status finish_shard(struct step *s)
+{
+	struct closer *c = s->c;
+	struct settling *w = c->work;
+	struct relay_numbers n;
+	enum error_class cls = ERROR_NONE;
+	*s->more = true;
+	if (w->shard == 0) {
+		relay_numbers(c->o.relay, &n);
+		if (!c->waits_pass)
+			c->pass = n.passes;
+		c->waits_pass = true;
+		wait_for(c, "outbox");
+		if (n.passes == c->pass)
+			return RELAY_DONE;
+		c->waits_pass = false;
+		cls = end_run(s);
+	}
+	if (cls == ERROR_NONE)
+		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, w->held.counters, w->held.freezes, w->statements, s->e);
+	settling_freep(&c->work);
+	return closing_status(cls);
+}
+
+static enum relay_status settle(struct step *s)
+{
+	struct closer *c = s->c;
+	bool done = false, full = false;
+	int64_t statements = c->work->statements;
+	uint64_t lines = c->work->lines;
+	enum relay_status r = settling_step(&c->o, s->rules, s->manifest, c->work, &done, &full, s->e);
+	if (r != RELAY_DONE)
+		return r;
+	*s->more = true;
+	c->numbers.statements += (uint64_t)(c->work->statements - statements);
+	c->numbers.lines += c->work->lines - lines;
+	if (full)
+		wait_for(c, "outbox");
+	return done ? finish_shard(s) : RELAY_DONE;
+}
+
+static enum relay_status begin_shard(struct step *s)
+{
+	struct closer *c = s->c;
+	*s->more = true;
+	for (uint32_t k = 1; k <= c->o.shards; k++) {
+		uint32_t shard = k % c->o.shards;
+		bool finished = false;
+		enum error_class cls = c->o.store->ops->finished(c->o.store, shard, s->month, &finished, s->e);
+		if (cls != ERROR_NONE)
+			return closing_status(cls);
+		if (!finished) {
+			c->waits_pass = false;
+			return settling_begin(&c->o, s->rules, s->manifest, shard, &c->work, s->e);
+		}
+	}
+	return RELAY_DONE; // finished meanwhile: the next step finds it so
+}
+
+static bool resume(struct step *s)
+{
+	const struct settling *w = s->c->work;
+	s->manifest = w != NULL ? journal_manifest(s->j, w->month) : NULL;
+	if (s->manifest == NULL)
+		return false;
+	s->month = s->manifest->month;
+	s->rules = journal_rules_version(s->j, s->manifest->rules_version)->rules;
+	return true;
+}
+
+// ---- one step
+static enum relay_status wait_or_work(struct step *s)
+{
+	struct closer *c = s->c;
+	enum error_class cls = choose_month(s);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	if (s->month == MONTH_NONE || s->month > MONTH_LAST) {
+		wait_for(c, "a first call");
+		return RELAY_DONE;
+	}
+	int64_t close_ms = rules_close_ms(s->rules, s->wait_month);
+	cls = look_take(c->o.store, c->o.shards, s->j, &s->look, s->e);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	if (!look_reached(&s->look, s->j, s->manifest, close_ms, c->numbers.waits_for)) {
+		bool asked = c->asked;
+		c->asked = false;
+		return ticker_run(c->ticker, s->j, &s->look, s->wait_month, close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
+	}
+	return s->manifest == NULL ? make_manifest(s) : begin_shard(s);
+}
+
+static enum relay_status look_and_act(struct step *s)
+{
+	struct closer *c = s->c;
+	bool soon = c->looked && s->now_ms >= c->looked_ms && s->now_ms - c->looked_ms < LOOK_EVERY_MS;
+	if (soon)
+		return RELAY_DONE;
+	enum relay_status r = requests(s);
+	bool admitted = false;
+	wait_for(c, "");
+	if (r == RELAY_DONE)
+		r = admit(s, &admitted);
+	if (r == RELAY_DONE && !admitted)
+		r = wait_or_work(s);
+	look_free(&s->look);
+	c->looked = r == RELAY_DONE && !*s->more; // what was found undone goes on at once
+	c->looked_ms = s->now_ms;
+	return r;
+}
+
+static enum relay_status check_relay(struct closer *c, struct error *e)
+{
+	struct relay_numbers n;
+	if (!relay_in_charge(c->o.relay))
+		return RELAY_TAKE_OVER;
+	relay_numbers(c->o.relay, &n);
+	c->stale = c->stale || n.take_overs != c->take_overs;
+	if (n.settlement_twin) {
+		error_set(e, ERROR_HALT, 0, "settlement or statement %s is published with other content than the outbox holds; closing stops until a person "
+			  "has looked at both (meterctl settlements)", n.settlement_twin_id);
+		return RELAY_HALT;
+	}
+	return RELAY_DONE;
+}
+
+static enum relay_status run(struct step *s)
+{
+	struct closer *c = s->c;
+	if (s->j->init_id[0] == '\0' || s->j->n_rules == 0) {
+		error_set(s->e, ERROR_ABORT, EXIT_CONFIG_ERR, "the control topic holds no init; run `meterctl init` once");
+		return RELAY_ABORT;
+	}
+	if (resume(s))
+		return settle(s);
+	settling_freep(&c->work);
+	return look_and_act(s);
+}
+
+enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e)
+{
+	*ret_more = false;
+	enum relay_status r = check_relay(c, e);
+	if (r == RELAY_DONE && c->stale)
+		r = reload(c, journal, e);
+	if (r != RELAY_DONE)
+		return r;
+	struct step s = { .c = c, .j = *journal, .now_ms = now_ms, .more = ret_more, .e = e, .month = MONTH_NONE, .wait_month = MONTH_NONE };
+	r = run(&s);
+	if (r != RELAY_DONE) {
+		settling_freep(&c->work);
+		c->waits_pass = false;
+		*ret_more = false;
+	}
+	if (r == RELAY_DONE && c->stale)
+		r = reload(c, journal, e);
+	return r;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// One shard's month, read whole, put in order and freed of repeats: a scan may show a field twice, and in any order. What comes out
+// is the same for the same contents, so that documents leave in the same order whoever closes the month.
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "closing/inner.h"
+#include "journal/json.h"
+
+struct raw {
+	struct span account;
+	uint32_t service;
+	bool freeze;
+	int64_t value;
+};
+
+struct gathering {
+	const struct catalog *catalog;
+	struct arena *arena;
+	struct raw *list;
+	size_t n, size;
+	bool freeze;
+	struct error e;
+};
+
+static void gathering_free(struct gathering *g)
+{
+	free(g->list);
+}
+
+static void gathering_add(struct gathering *g, struct raw r)
+{
+	if (g->n == g->size) {
+		g->size = g->size > 0 ? g->size * 2 : 256;
+		g->list = xrealloc(g->list, g->size, sizeof(*g->list));
+	}
+	g->list[g->n++] = r;
+}
+
+static bool take_field(void *ctx, struct span field, struct span value)
+{
+	struct gathering *g = ctx;
+	struct raw r = { .freeze = g->freeze };
+	const char *slash = memchr(field.p, '/', field.n);
+	if (slash == NULL || !span_int64(value, &r.value) || r.value < 0) {
+		error_set(&g->e, ERROR_HALT, 0, "a %s of the month cannot be read; look for what else writes to this Redis",
+			  g->freeze ? "freeze" : "counter");
+		return false;
+	}
+	struct span account = { field.p, (size_t)(slash - field.p) };
+	struct span service = { slash + 1, (size_t)(field.p + field.n - slash - 1) };
+	if (!catalog_find_id(g->catalog, service, &r.service)) {
+		error_set(&g->e, ERROR_HALT, 0, "calls of service \"%.*s\" are to be settled, and the price book has no such service; put it back",
+			  (int)(service.n < 64 ? service.n : 64), service.p);
+		return false;
+	}
+	r.account = arena_copy(g->arena, account);
+	gathering_add(g, r);
+	return true;
+}
+
+static int span_order(struct span a, struct span b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
+	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static int raw_order(const void *x, const void *y)
+{
+	const struct raw *a = x, *b = y;
+	int c = span_order(a->account, b->account);
+	if (c == 0)
+		c = (a->service > b->service) - (a->service < b->service);
+	if (c == 0)
+		c = (int)a->freeze - (int)b->freeze;
+	return c != 0 ? c : (a->value > b->value) - (a->value < b->value);
+}
+
+// Sorted raw fields to holdings. False: a field showed two values, so that the scan began in one state and ended in another.
+static bool merge(const struct gathering *g, struct holdings *h)
+{
+	h->list = xcalloc(g->n + 1, sizeof(*h->list));
+	for (size_t i = 0; i < g->n; i++) {
+		const struct raw *r = &g->list[i], *before = i > 0 ? r - 1 : NULL;
+		bool same = before != NULL && before->service == r->service && span_eq(before->account, r->account);
+		if (same && before->freeze == r->freeze) {
+			if (before->value != r->value)
+				return false;
+			continue;
+		}
+		if (!same)
+			h->list[h->n++] = (struct holding){ .account = r->account, .service = r->service };
+		struct holding *to = &h->list[h->n - 1];
+		if (r->freeze)
+			to->unfreeze_fen = r->value;
+		else
+			to->calls = r->value;
+		h->freezes += r->freeze;
+		h->counters += !r->freeze;
+		if (!r->freeze && __builtin_add_overflow(h->calls, r->value, &h->calls))
+			return false;
+	}
+	return true;
+}
+
+void holdings_free(struct holdings *h)
+{
+	arena_free(&h->arena);
+	free(h->list);
+	*h = (struct holdings){ 0 };
+}
+
+enum error_class gather_holdings(struct store *s, uint32_t shard, int month, const struct catalog *c, struct holdings *ret, struct error *e)
+{
+	struct holdings h = { 0 };
+	CLEANUP(gathering_free) struct gathering g = { .catalog = c, .arena = &h.arena };
+	enum error_class cls = s->ops->scan_counters(s, shard, month, MONTH_NONE, take_field, &g, e);
+	g.freeze = true;
+	if (cls == ERROR_NONE && g.e.cls == ERROR_NONE)
+		cls = s->ops->scan_freezes(s, shard, month - 1, take_field, &g, e);
+	if (cls == ERROR_NONE && g.e.cls != ERROR_NONE)
+		cls = error_set(e, g.e.cls, g.e.exit_code, "%s", g.e.text);
+	if (cls == ERROR_NONE && g.n > 0)
+		qsort(g.list, g.n, sizeof(*g.list), raw_order);
+	if (cls == ERROR_NONE && !merge(&g, &h))
+		cls = error_set(e, ERROR_RETRY, 0, "the counters of a month changed while they were read");
+	if (cls != ERROR_NONE)
+		holdings_free(&h);
+	else
+		*ret = h;
+	return cls;
+}
+
+// ---- statements that are made already
+static int64_t integer_of(const json_t *j, const char *name, bool *ok)
+{
+	const json_t *v = json_object_get(j, name);
+	*ok = *ok && json_is_integer(v);
+	return json_integer_value(v);
+}
+
+static bool sum_facts(struct span facts, struct settled_sums *s)
+{
+	CLEANUP(json_freep) json_t *j = json_loadb(facts.p, facts.n, JSON_REJECT_DUPLICATES, NULL);
+	bool ok = j != NULL;
+	int64_t lines = integer_of(j, "lines", &ok), charge = integer_of(j, "charge_fen", &ok);
+	int64_t unfreeze = integer_of(j, "unfreeze_fen", &ok), freeze = integer_of(j, "freeze_fen", &ok);
+	s->accounts++;
+	return ok && !__builtin_add_overflow(s->lines, lines, &s->lines) && !__builtin_add_overflow(s->charge_fen, charge, &s->charge_fen) &&
+	       !__builtin_add_overflow(s->unfreeze_fen, unfreeze, &s->unfreeze_fen) &&
+	       !__builtin_add_overflow(s->freeze_fen, freeze, &s->freeze_fen);
+}
+
+struct settled_field {
+	struct span account, facts;
+};
+struct settled_list {
+	struct arena arena;
+	struct settled_field *list;
+	size_t n, size;
+};
+
+static void settled_free(struct settled_list *l)
+{
+	arena_free(&l->arena);
+	free(l->list);
+}
+
+static bool take_settled(void *ctx, struct span field, struct span value)
+{
+	struct settled_list *l = ctx;
+	if (field.n == 0 || field.p[0] == '#' || memchr(field.p, '/', field.n) != NULL)
+		return true; // a line, or the store's own
+	if (l->n == l->size) {
+		l->size = l->size > 0 ? l->size * 2 : 256;
+		l->list = xrealloc(l->list, l->size, sizeof(*l->list));
+	}
+	l->list[l->n++] = (struct settled_field){ arena_copy(&l->arena, field), arena_copy(&l->arena, value) };
+	return true;
+}
+
+static int settled_order(const void *x, const void *y)
+{
+	return span_order(((const struct settled_field *)x)->account, ((const struct settled_field *)y)->account);
+}
+
+enum error_class gather_settled(struct store *s, uint32_t shard, int month, struct settled_sums *sums, struct error *e)
+{
+	CLEANUP(settled_free) struct settled_list l = { 0 };
+	enum error_class c = s->ops->scan_settled(s, shard, month, take_settled, &l, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (l.n > 0)
+		qsort(l.list, l.n, sizeof(*l.list), settled_order);
+	for (size_t i = 0; i < l.n; i++) {
+		if (i > 0 && span_eq(l.list[i].account, l.list[i - 1].account))
+			continue;
+		if (!sum_facts(l.list[i].facts, sums))
+			return error_set(e, ERROR_HALT, 0, "the facts of a statement cannot be read or summed; look for what else writes to this Redis");
+	}
+	return ERROR_NONE;
+}
