@@ -43,6 +43,19 @@ struct plan {
 	const struct price_tier *tiers;
 };
 
+// The words of the file: "volume", "lower-inclusive", "total", "immediate", "list", "half-up".
+const char *pricing_model_text(enum pricing_model m);
+const char *bounds_text(enum bounds b);
+const char *tier_basis_text(enum tier_basis b);
+const char *first_month_text(enum first_month f);
+const char *freeze_basis_text(enum freeze_basis b);
+const char *rounding_text(enum rounding r);
+
+struct catalog_alias {
+	const char *name;
+	int64_t from_ms, until_ms; // INT64_MIN, INT64_MAX: no limit; until is exclusive
+};
+
 struct catalog;
 
 // Parses a price book. `name` stands in messages as the file's name. On any fault: NULL, and all of them are in *faults.
@@ -65,6 +78,13 @@ const char *catalog_service_name(const struct catalog *c, uint32_t service);  //
 const char *catalog_service_group(const struct catalog *c, uint32_t service); // NULL: none
 const char *catalog_service_successor(const struct catalog *c, uint32_t service); // NULL: none
 
+// Other names in use beside the first; NULL at i = their number.
+const char *catalog_service_other_name(const struct catalog *c, uint32_t service, uint32_t i);
+// TIME_NONE, INT64_MAX: no limit; the end is exclusive. By event time.
+int64_t catalog_service_begin_ms(const struct catalog *c, uint32_t service);
+int64_t catalog_service_end_ms(const struct catalog *c, uint32_t service);
+uint32_t catalog_service_aliases(const struct catalog *c, uint32_t service, const struct catalog_alias **ret);
+
 enum service_match { SERVICE_OK, SERVICE_UNKNOWN, SERVICE_NOT_BEGUN, SERVICE_ENDED };
 // Id or alias in force at the event's time. With NOT_BEGUN and ENDED *ret is set too. Hot path: one hash probe.
 enum service_match catalog_find(const struct catalog *c, struct span name, int64_t event_time_ms, uint32_t *ret);
@@ -76,6 +96,8 @@ struct span catalog_owner(const struct catalog *c, struct span account, int64_t 
 
 // NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);
+// The first month later than `after` from which another plan holds (MONTH_NONE: the first of all); MONTH_NONE when there is none.
+int catalog_next_change(const struct catalog *c, uint32_t service, int after);
 // Does the service still exist (some instant of it) in that month? A freeze is made only for such a month.
 bool catalog_service_in(const struct catalog *c, uint32_t service, int month);
 

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prices and free calls of a service: two dated lists in the file, merged here into one list of plans.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "catalog/read.h"
+
+enum { MODEL_WORD_FREE = MODEL_PACKAGE + 1 };
+
+struct dated_quota {
+	int from;
+	int64_t calls, warn_micro;
+	enum first_month first_month;
+};
+
+// --- tiers --------------------------------------------------------------------------------------------------------------
+
+static bool read_tier(struct book_reader *r, const struct yaml_node *n, struct price_tier *t)
+{
+	static const char *const known[] = { "from", "to", "price", "fee", NULL };
+	if (!read_is_map(r, n, "a tier"))
+		return false;
+	yaml_check_keys(n, known, r->file, r->faults);
+	const struct yaml_node *from = read_required(r, n, "from", "0"), *price = read_required(r, n, "price", "2.5");
+	const struct yaml_node *tier_fee = yaml_get(n, "fee");
+	bool ok = from != NULL && read_quantity(r, from, "the tier's `from`", 0, &t->bound);
+	ok = price != NULL && read_price(r, price, "the tier's price", &t->price_micro) && ok;
+	return (tier_fee == NULL || read_price(r, tier_fee, "the tier's fee", &t->flat_micro)) && ok;
+}
+
+// Where tier i ends must be where the next begins. A `to` that was a fault of its own is not judged again.
+static void check_end(struct book_reader *r, const struct yaml_node *n, const struct price_tier *t, const struct price_tier *next)
+{
+	const struct yaml_node *to = yaml_get(n, "to");
+	int64_t end;
+	if (to == NULL || !read_quantity(r, to, "the tier's `to`", 1, &end))
+		return;
+	if (next == NULL)
+		read_fault(r, to, "the last tier has no end: remove its `to`");
+	else if (end <= t->bound)
+		read_fault(r, to, "the tier ends at %lld, where or before it begins: `to` must be %lld", (long long)end, (long long)next->bound);
+	else if (end < next->bound)
+		read_fault(r, to, "gap between tiers: nothing prices the calls from %lld to %lld; let the next tier begin at %lld, or this one end at %lld",
+			   (long long)end, (long long)next->bound, (long long)end, (long long)next->bound);
+	else if (end > next->bound)
+		read_fault(r, to, "overlap of tiers: this one ends at %lld, the next begins at %lld; make them equal", (long long)end,
+			   (long long)next->bound);
+}
+
+static void check_order(struct book_reader *r, const struct yaml_node *list, const struct price_tier *tiers)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct yaml_node *n = list->items[i], *from = yaml_get(n, "from");
+		if (i == 0 && tiers[0].bound != 0)
+			read_fault(r, from, "the first tier begins at %lld: it must begin at 0", (long long)tiers[0].bound);
+		if (i > 0 && tiers[i].bound == tiers[i - 1].bound)
+			read_fault(r, from, "two tiers begin at %lld: remove one of them", (long long)tiers[i].bound);
+		if (i > 0 && tiers[i].bound < tiers[i - 1].bound)
+			read_fault(r, from, "tiers are not in order: %lld stands after %lld", (long long)tiers[i].bound, (long long)tiers[i - 1].bound);
+	}
+	for (uint32_t i = 0; i < list->n; i++)
+		check_end(r, list->items[i], &tiers[i], i + 1 < list->n ? &tiers[i + 1] : NULL);
+}
+
+static bool read_tiers(struct book_reader *r, const struct yaml_node *list, struct plan *p)
+{
+	size_t before = r->faults->n;
+	if (!read_is_list(r, list, "`tiers`"))
+		return false;
+	if (list->n == 0 || list->n > PRICE_TIERS_MOST) {
+		read_fault(r, list, "%u tiers: there must be 1 to %d; the first begins at 0", list->n, PRICE_TIERS_MOST);
+		return false;
+	}
+	if (p->model == MODEL_FLAT && list->n > 1) {
+		read_fault(r, list->items[1], "model flat has one price: remove the other tiers, or use volume or graduated");
+		return false;
+	}
+	struct price_tier *tiers = read_alloc(r, list->n, sizeof(*tiers));
+	bool ok = true;
+	for (uint32_t i = 0; i < list->n; i++)
+		ok = read_tier(r, list->items[i], &tiers[i]) && ok;
+	if (ok)
+		check_order(r, list, tiers);
+	p->tiers = tiers;
+	p->n_tiers = list->n;
+	return r->faults->n == before;
+}
+
+// --- an entry of `prices` -----------------------------------------------------------------------------------------------
+
+static void read_per(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
+{
+	const struct yaml_node *per = yaml_get(entry, "per"), *package = yaml_get(entry, "package");
+	p->per = 1;
+	if (p->model == MODEL_PACKAGE) {
+		if (per != NULL)
+			read_fault(r, per, "model package has its price per block: remove `per`");
+		package = read_required(r, entry, "package", "1000");
+		if (package != NULL)
+			read_quantity(r, package, "`package`", 1, &p->package);
+		return;
+	}
+	if (package != NULL)
+		read_fault(r, package, "only model package has blocks: remove `package`, or write `model: package`");
+	per = read_required(r, entry, "per", "1000");
+	if (per == NULL || !read_quantity(r, per, "`per`", 1, &p->per))
+		return;
+	int64_t power = 1;
+	while (power < p->per && power < 1000000)
+		power *= 10;
+	if (power != p->per)
+		read_fault(r, per, "`per` is %lld: it must be 1, 10, 100, 1000, 10000, 100000 or 1000000, so that prices stay exact", (long long)p->per);
+}
+
+static void check_not_all_zero(struct book_reader *r, const struct yaml_node *entry, const struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n_tiers; i++)
+		if (p->tiers[i].price_micro != 0 || p->tiers[i].flat_micro != 0)
+			return;
+	read_fault(r, entry, "every price is 0: write `model: free` for months at price 0, which have no tiers, free calls or settlements");
+}
+
+static void read_amounts(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
+{
+	const struct yaml_node *tiers = yaml_get(entry, "tiers"), *price = yaml_get(entry, "price");
+	if (tiers != NULL && price != NULL) {
+		read_fault(r, price, "both `price` and `tiers`: keep one of them");
+		return;
+	}
+	if (tiers == NULL && price == NULL) {
+		read_fault(r, entry, "neither `tiers` nor `price`: say what the calls cost, or write `model: free`");
+		return;
+	}
+	bool ok;
+	if (price != NULL) {
+		struct price_tier *t = read_alloc(r, 1, sizeof(*t));
+		ok = read_price(r, price, "`price`", &t->price_micro);
+		p->tiers = t;
+		p->n_tiers = 1;
+	} else {
+		ok = read_tiers(r, tiers, p);
+	}
+	if (ok)
+		check_not_all_zero(r, entry, p);
+}
+
+static void read_switches(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
+{
+	const struct yaml_node *n;
+	int word;
+	if ((n = yaml_get(entry, "bounds")) != NULL && read_choice(r, n, "`bounds`", read_bounds, &word))
+		p->bounds = (enum bounds)word;
+	if ((n = yaml_get(entry, "tier_basis")) != NULL && read_choice(r, n, "`tier_basis`", read_bases, &word))
+		p->tier_basis = (enum tier_basis)word;
+	if ((n = yaml_get(entry, "fee_at_zero")) != NULL)
+		read_bool(r, n, "`fee_at_zero`", &p->fee_at_zero);
+}
+
+static void check_free_entry(struct book_reader *r, const struct yaml_node *entry)
+{
+	for (uint32_t i = 0; i < entry->n; i++) {
+		const struct yaml_node *key = entry->pairs[i].key;
+		if (!span_is(key->text, "from") && !span_is(key->text, "model"))
+			read_fault(r, key, "model free has no `%s`: remove it", key->text.p);
+	}
+}
+
+static void read_price_entry(struct book_reader *r, const struct yaml_node *entry, struct dated_plan *d)
+{
+	static const char *const known[] = { "from", "model", "per", "package", "bounds", "tier_basis", "fee_at_zero", "tiers", "price", NULL };
+	d->from = MONTH_NONE;
+	if (!read_is_map(r, entry, "an entry of `prices`"))
+		return;
+	size_t before = r->faults->n;
+	yaml_check_keys(entry, known, r->file, r->faults);
+	bool keys_known = r->faults->n == before;
+	const struct yaml_node *from = read_required(r, entry, "from", "2020-01"), *model = read_required(r, entry, "model", "volume");
+	int word = -1;
+	if (from != NULL)
+		read_month(r, from, "`from`", &d->from);
+	if (model == NULL || !read_choice(r, model, "`model`", read_models, &word))
+		return;
+	d->free = word == MODEL_WORD_FREE;
+	if (d->free) {
+		if (keys_known)
+			check_free_entry(r, entry);
+		return;
+	}
+	d->plan.model = (enum pricing_model)word;
+	read_per(r, entry, &d->plan);
+	read_switches(r, entry, &d->plan);
+	read_amounts(r, entry, &d->plan);
+}
+
+// --- an entry of `free` -------------------------------------------------------------------------------------------------
+
+static void read_warn(struct book_reader *r, const struct yaml_node *n, int64_t *warn_micro)
+{
+	int64_t share;
+	if (n->kind == YAML_SCALAR && span_is(n->text, "none")) {
+		*warn_micro = 0;
+		return;
+	}
+	if (!read_price(r, n, "`warn`", &share))
+		return;
+	if (share <= 0 || share > 1000000)
+		read_fault(r, n, "`warn` is %.40s: a share above 0 and up to 1, such as 0.8 for 80 %%, or none", n->text.p);
+	else
+		*warn_micro = share;
+}
+
+static void read_quota_entry(struct book_reader *r, const struct yaml_node *entry, struct dated_quota *q)
+{
+	static const char *const known[] = { "from", "calls", "warn", "first_month", NULL };
+	*q = (struct dated_quota){ .from = MONTH_NONE, .warn_micro = 800000 };
+	if (!read_is_map(r, entry, "an entry of `free`"))
+		return;
+	yaml_check_keys(entry, known, r->file, r->faults);
+	const struct yaml_node *from = read_required(r, entry, "from", "2020-01"), *calls = read_required(r, entry, "calls", "10000");
+	const struct yaml_node *warn = yaml_get(entry, "warn"), *first = yaml_get(entry, "first_month");
+	int word = 0;
+	if (from != NULL)
+		read_month(r, from, "`from`", &q->from);
+	if (calls != NULL)
+		read_quantity(r, calls, "`calls`", 0, &q->calls);
+	if (warn != NULL)
+		read_warn(r, warn, &q->warn_micro);
+	if (first != NULL && read_choice(r, first, "`first_month`", read_first_months, &word))
+		q->first_month = (enum first_month)word;
+}
+
+// --- both lists ---------------------------------------------------------------------------------------------------------
+
+static void check_months(struct book_reader *r, const struct yaml_node *list, uint32_t i, int before, int now)
+{
+	char a[MONTH_TEXT], b[MONTH_TEXT];
+	if (before == MONTH_NONE || now == MONTH_NONE)
+		return;
+	const struct yaml_node *from = yaml_get(list->items[i], "from");
+	if (now == before)
+		read_fault(r, from, "two entries begin with %s: remove one of them", month_text(now, a));
+	else if (now < before)
+		read_fault(r, from, "entries are not in order of time: %s stands after %s", month_text(now, a), month_text(before, b));
+}
+
+// The merged list: a plan for each month in which one of the two changes, from the first price on.
+static void merge(struct book_reader *r, struct service *s, const struct dated_plan *prices, uint32_t n_prices,
+		  const struct dated_quota *quotas, uint32_t n_quotas)
+{
+	s->plans = read_alloc(r, n_prices + n_quotas, sizeof(*s->plans));
+	for (uint32_t p = 0, q = 0; p < n_prices || q < n_quotas;) {
+		int at = p < n_prices ? prices[p].from : INT32_MAX;
+		if (q < n_quotas && quotas[q].from < at)
+			at = quotas[q].from;
+		p += p < n_prices && prices[p].from == at;
+		q += q < n_quotas && quotas[q].from == at;
+		if (p == 0 || (prices[p - 1].free && prices[p - 1].from != at))
+			continue; // at price 0: a quota changes nothing
+		struct dated_plan *d = &s->plans[s->n_plans++];
+		*d = prices[p - 1];
+		d->from = at;
+		d->plan.quota = q > 0 ? quotas[q - 1].calls : 0;
+		d->plan.warn_micro = q > 0 ? quotas[q - 1].warn_micro : 0;
+		d->plan.first_month = q > 0 ? quotas[q - 1].first_month : FIRST_MONTH_IMMEDIATE;
+	}
+}
+
+void read_plans(struct book_reader *r, struct service *s, const struct yaml_node *prices, const struct yaml_node *quotas)
+{
+	size_t before = r->faults->n;
+	uint32_t n_prices = prices != NULL && read_is_list(r, prices, "`prices`") ? prices->n : 0;
+	uint32_t n_quotas = quotas != NULL && read_is_list(r, quotas, "`free`") ? quotas->n : 0;
+	CLEANUP(freep) struct dated_plan *p = xcalloc(n_prices, sizeof(*p));
+	CLEANUP(freep) struct dated_quota *q = xcalloc(n_quotas, sizeof(*q));
+	for (uint32_t i = 0; i < n_prices; i++) {
+		read_price_entry(r, prices->items[i], &p[i]);
+		if (i > 0)
+			check_months(r, prices, i, p[i - 1].from, p[i].from);
+	}
+	for (uint32_t i = 0; i < n_quotas; i++) {
+		read_quota_entry(r, quotas->items[i], &q[i]);
+		if (i > 0)
+			check_months(r, quotas, i, q[i - 1].from, q[i].from);
+	}
+	if (n_quotas > 0 && n_prices == 0 && r->faults->n == before)
+		read_fault(r, quotas, "free calls without prices: add `prices`, or remove `free`; without prices every call is at price 0");
+	if (r->faults->n == before)
+		merge(r, s, p, n_prices, q, n_quotas);
+}
