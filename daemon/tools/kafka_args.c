@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/kafka_args.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+
+static const char *const default_inputs[] = { "usage.calls", NULL };
+
+int tool_fail(const char *verb, const struct error *e)
+{
+	check(e->cls != ERROR_NONE);
+	fprintf(stderr, "meterctl %s: %s\n", verb, e->text);
+	return e->cls == ERROR_ABORT ? e->exit_code : EXIT_UNREACHABLE;
+}
+
+int kafka_args_open(struct kafka_args *a, const char *verb)
+{
+	a->o = (struct kafka_options){ .group = "meterd", .input_topics = default_inputs, .alerts_topic = "meterd.alerts",
+				       .settlements_topic = "meterd.settlements", .control_topic = "meterd.control",
+				       .accounts_topic = "meterd.accounts", .dlq_topic = "usage.calls.dlq",
+				       .bootstrap = "127.0.0.1:9092", .session_timeout_ms = 10000, .fetch_max_bytes = 524288,
+				       .queued_max_kbytes = 65536 };
+	if (a->config != NULL) {
+		struct faults faults = { 0 };
+		CLEANUP(freep) char *text = NULL;
+		a->settings = settings_load(a->config, &faults, &text);
+		if (a->settings == NULL) {
+			faults_print(&faults, span_of(text), stderr);
+			faults_free(&faults);
+			fprintf(stderr, "meterctl %s: %s cannot be used\n", verb, a->config);
+			return EXIT_CONFIG_ERR;
+		}
+		faults_free(&faults);
+		settings_kafka(a->settings, &a->o);
+	}
+	if (a->bootstrap != NULL)
+		a->o.bootstrap = a->bootstrap;
+	a->o.embedded = a->o.embedded || a->embedded;
+	return EXIT_DONE;
+}
+
+void kafka_args_close(struct kafka_args *a)
+{
+	settings_freep(&a->settings);
+	a->settings = NULL;
+}
+
+bool tool_parse_time(const struct zone *z, const char *text, int64_t *ret_ms)
+{
+	int month;
+	if (month_parse(span_of(text), &month)) {
+		*ret_ms = period_start_ms(z, month);
+		return true;
+	}
+	return time_parse_rfc3339(span_of(text), ret_ms);
+}
