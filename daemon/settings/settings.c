@@ -194,6 +194,17 @@ struct settings *settings_load(const char *file, struct faults *faults, char **r
 	return s;
 }
 
+char *settings_catalog_path(const char *file, struct span text)
+{
+	struct faults ignored = { 0 };
+	CLEANUP(yaml_freep) struct yaml *y = text.p != NULL ? yaml_parse(file, text, &ignored) : NULL;
+	faults_free(&ignored);
+	const struct yaml_node *root = y != NULL ? yaml_root(y) : NULL, *n = yaml_get(root, "catalog");
+	if (root == NULL || root->kind != YAML_MAP || (n != NULL && (n->kind != YAML_SCALAR || n->text.n == 0)))
+		return NULL;
+	return file_beside(file, n != NULL ? n->text.p : rows[ROW_OF_catalog].fallback);
+}
+
 void settings_freep(struct settings **s)
 {
 	if (*s == NULL)

@@ -46,6 +46,8 @@ struct settings *settings_parse(const char *file, struct span text, struct fault
 // Reads the file; a missing or unreadable one is a fault. *ret_text (may be NULL) is set to the content also when there are
 // faults, for faults_print; NULL when it could not be read. Free it.
 struct settings *settings_load(const char *file, struct faults *faults, char **ret_text);
+// The price book that a faulty file names, as far as that can be told, so that it can be checked too; NULL when it cannot. Free it.
+char *settings_catalog_path(const char *file, struct span text);
 void settings_freep(struct settings **s);
 // Every setting with its value and, where it differs, the default beside it; as YAML that gives the same settings wherever it is
 // stored.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/frontend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/file.h"
+
+static int report(struct faults *f, const char *text)
+{
+	faults_print(f, span_of(text), stderr);
+	fprintf(stderr, "%zu error%s\n", f->n, f->n == 1 ? "" : "s");
+	faults_free(f);
+	return EXIT_CONFIG_ERR;
+}
+
+int frontend_settings(const char *file, struct settings **ret)
+{
+	struct faults f = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text);
+	if (s == NULL)
+		return report(&f, text);
+	*ret = TAKE_PTR(s);
+	return EXIT_DONE;
+}
+
+// Faults of a price book; *ret_text stays set for their lines.
+static bool load_catalog(const char *path, struct faults *f, char **ret_text, size_t *ret_n)
+{
+	struct error e = { 0 };
+	if (file_read(path, FRONTEND_CATALOG_MOST, ret_text, ret_n, &e) == ERROR_NONE)
+		return true;
+	fault_add(f, path, 0, 0, "the price book %s", e.text);
+	return false;
+}
+
+int frontend_rules(const struct settings *s, struct rules **ret)
+{
+	struct faults f = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	size_t n = 0;
+	struct rules_settings rs;
+	settings_rules(s, &rs);
+	struct rules *r = NULL;
+	if (load_catalog(s->catalog, &f, &text, &n))
+		r = rules_new(&rs, s->catalog, (struct span){ text, n }, &f);
+	if (r == NULL)
+		return report(&f, text);
+	*ret = r;
+	return EXIT_DONE;
+}
+
+static size_t check_catalog(const char *path)
+{
+	struct faults f = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	CLEANUP(catalog_freep) struct catalog *c = NULL;
+	size_t n = 0;
+	if (load_catalog(path, &f, &text, &n))
+		c = catalog_parse(path, (struct span){ text, n }, &f);
+	if (c != NULL)
+		printf("%s: good, version %s, %u services\n", path, catalog_version(c), catalog_services(c));
+	size_t faults = f.n;
+	faults_print(&f, (struct span){ text, n }, stderr);
+	faults_free(&f);
+	return faults;
+}
+
+static size_t check_password(struct settings *s)
+{
+	struct store_options o;
+	struct error e = { 0 };
+	if (settings_store(s, &o, &e) == ERROR_NONE)
+		return 0;
+	fprintf(stderr, "%s: error: %s\n", s->file, e.text);
+	return 1;
+}
+
+int frontend_check(const char *file)
+{
+	struct faults f = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text);
+	size_t faults = f.n;
+	faults_print(&f, span_of(text), stderr);
+	faults_free(&f);
+	CLEANUP(freep) char *catalog = s != NULL ? xstrdup(s->catalog) : settings_catalog_path(file, span_of(text));
+	if (s != NULL) {
+		faults += check_password(s);
+		if (faults == 0)
+			printf("%s: good\n", file);
+	}
+	if (catalog != NULL)
+		faults += check_catalog(catalog);
+	if (faults > 0)
+		fprintf(stderr, "%zu error%s\n", faults, faults == 1 ? "" : "s");
+	return faults > 0 ? EXIT_CONFIG_ERR : EXIT_DONE;
+}
+
+int frontend_print(const char *file)
+{
+	CLEANUP(settings_freep) struct settings *s = NULL;
+	int code = frontend_settings(file, &s);
+	if (code == EXIT_DONE)
+		settings_print(s, stdout);
+	return code;
+}
