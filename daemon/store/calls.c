@@ -63,7 +63,7 @@ static enum error_class config_get(struct store_redis *s, const char *name, char
 	return ERROR_NONE; // CONFIG may be forbidden: then the value stays unknown
 }
 
-static enum error_class redis_check(struct store *port, struct error *e)
+static enum error_class redis_verify(struct store *port, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
 	char policy[64], aof[16], cluster[16], quoted[300];
@@ -691,7 +691,7 @@ static void redis_close(struct store *port)
 }
 
 const struct store_ops store_redis_ops = {
-	.check = redis_check,
+	.verify = redis_verify,
 	.state = redis_state,
 	.create = redis_create,
 	.identity = redis_identity,

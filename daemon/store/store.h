@@ -92,7 +92,7 @@ typedef bool store_scan_fn(void *ctx, struct span field, struct span value);
 struct store;
 struct store_ops {
 	// -- start
-	enum error_class (*check)(struct store *s, struct error *e);  // reachable, settings fit (an evicting policy: ABORT 78), functions loaded
+	enum error_class (*verify)(struct store *s, struct error *e);  // reachable, settings fit (an evicting policy: ABORT 78), functions loaded
 	enum error_class (*state)(struct store *s, uint32_t shard, struct store_state *ret, struct error *e);
 	enum error_class (*create)(struct store *s, uint32_t shard, const char *init_id, struct error *e); // idempotent for the same id; another id: ABORT 78
 	void (*identity)(struct store *s, const char *init_id, int64_t generation); // what every later call must find

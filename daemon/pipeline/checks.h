@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must be true of Redis and of the topics before anything is counted. A refusal says which command mends it.
+#ifndef PIPELINE_CHECKS_H
+#define PIPELINE_CHECKS_H
+
+#include "settings/settings.h"
+
+// ERROR_RETRY: a server is away, ask again. ERROR_ABORT: 75 a topic is missing; 78 something only a person can mend.
+// Reads the control topic; without `init`, or with shards that do not belong to it, it refuses.
+enum error_class checks_run(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct error *e);
+
+#endif

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/office.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	KAFKA_TIMEOUT_MS = 15000,
+	BATCH = 500,            // messages a transaction
+	OUTBOX_MOST = 20000,    // settle no further while a shard holds more
+	LOOK_MS = 20,           // at the outboxes, when nobody wakes us: another process's alerts
+	CLOSER_EVERY_US = 200000,
+	READ_BACK_MS = 2 * 3600 * 1000,
+};
+
+struct office {
+	struct office_options o;
+	pthread_t thread;
+	struct store *store;
+	struct relay *relay;
+	struct closer *closer;
+	struct journal *journal;
+	char transactional_id[256], source[256];
+	int64_t closer_us;      // when to look again
+	int64_t backoff_ms;
+	bool known_wait;
+	char state[32], reason[300];
+
+	pthread_mutex_t lock;   // of status
+	struct office_status status;
+};
+
+static void office_publish_status(struct office *f)
+{
+	struct office_status s = { .in_charge = relay_in_charge(f->relay), .alive_us = clock_mono_us(), .known_wait = f->known_wait };
+	relay_numbers(f->relay, &s.relay);
+	closer_numbers(f->closer, &s.closer);
+	snprintf(s.state, sizeof(s.state), "%s", f->state);
+	snprintf(s.reason, sizeof(s.reason), "%s", f->reason);
+	pthread_mutex_lock(&f->lock);
+	s.progress_us = s.relay.published + s.relay.already_out + s.relay.passes !=
+					f->status.relay.published + f->status.relay.already_out + f->status.relay.passes
+				? s.alive_us
+				: f->status.progress_us;
+	f->status = s;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void office_status(struct office *f, struct office_status *ret)
+{
+	pthread_mutex_lock(&f->lock);
+	*ret = f->status;
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void office_say(struct office *f, const char *state, const char *reason)
+{
+	bool bad = strcmp(state, "waiting") == 0 || strcmp(state, "halted") == 0;
+	if (strcmp(f->state, state) != 0 || (bad && strcmp(f->reason, reason) != 0 && strcmp(state, "halted") == 0)) {
+		char quoted[400];
+		log_line(bad ? LVL_WARN : LVL_INFO, "office_state", "state=%s why=%s", state, log_quote(reason, quoted, sizeof(quoted)));
+	}
+	snprintf(f->state, sizeof(f->state), "%s", state);
+	snprintf(f->reason, sizeof(f->reason), "%s", reason);
+	f->known_wait = bad;
+}
+
+// Waits for a wake-up, at most ms.
+static void office_wait(struct office *f, int ms)
+{
+	struct pollfd p = { .fd = f->o.shared->office_wake, .events = POLLIN };
+	eventfd_t n;
+	if (poll(&p, 1, ms) > 0)
+		eventfd_read(f->o.shared->office_wake, &n);
+}
+
+static void office_back_off(struct office *f, const char *why)
+{
+	office_say(f, "waiting", why);
+	f->backoff_ms = f->backoff_ms == 0 ? 50 : f->backoff_ms < 2000 ? f->backoff_ms * 2 : f->backoff_ms;
+	clock_sleep_ms(f->backoff_ms);
+}
+
+static bool office_due(const struct office *f)
+{
+	return !atomic_load(&f->o.shared->stop) && atomic_load(&f->o.shared->first_owners) > 0;
+}
+
+static enum error_class office_load(struct office *f, struct error *e)
+{
+	struct journal *j = NULL;
+	enum error_class cls = journal_load(f->o.kafka, KAFKA_TIMEOUT_MS, &j, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	check(j->init_id[0] != '\0' && j->n_rules > 0); // the worker that owns partition 0 has seen them
+	journal_freep(&f->journal);
+	f->journal = j;
+	f->store->ops->identity(f->store, j->init_id, j->generation);
+	for (uint32_t s = 0; s < f->o.store->shards && cls == ERROR_NONE; s++)
+		cls = f->store->ops->register_rules(f->store, s, j->rules[j->n_rules - 1].version, e);
+	return cls;
+}
+
+// Fences whoever was in office, then reads what is out, then what was decided.
+static enum relay_status office_take(struct office *f, struct error *e)
+{
+	office_say(f, "taking_over", "");
+	enum error_class cls = office_load(f, e);
+	if (cls != ERROR_NONE)
+		return cls == ERROR_ABORT ? RELAY_ABORT : cls == ERROR_RETRY ? RELAY_RETRY : RELAY_HALT;
+	bool wall = f->journal->rules[f->journal->n_rules - 1].rules->settings.clock == CLOCK_WALL;
+	enum relay_status st = relay_take_over(f->relay, wall ? clock_wall_ms() - READ_BACK_MS : TIME_NONE, e);
+	if (st != RELAY_DONE)
+		return st;
+	// Decisions of a predecessor may have come in before it was fenced.
+	cls = office_load(f, e);
+	if (cls == ERROR_NONE)
+		office_say(f, "running", "");
+	return cls == ERROR_NONE ? RELAY_DONE : cls == ERROR_ABORT ? RELAY_ABORT : RELAY_RETRY;
+}
+
+// One round: outboxes, then the closer. *ret_more: there is work left.
+static enum relay_status office_round(struct office *f, bool *ret_more, struct error *e)
+{
+	bool left = false, more = false;
+	enum relay_status st = relay_drain(f->relay, f->journal, &left, e);
+	if (st != RELAY_DONE && st != RELAY_HALT)
+		return st;
+	if (st == RELAY_HALT) {
+		office_say(f, "halted", e->text);
+		*e = (struct error){ 0 };
+	}
+	bool halted = st == RELAY_HALT;
+	if (clock_mono_us() >= f->closer_us) {
+		enum relay_status closing = closer_step(f->closer, &f->journal, clock_wall_ms(), &more, e);
+		f->closer_us = more ? 0 : clock_mono_us() + CLOSER_EVERY_US;
+		if (closing != RELAY_DONE && closing != RELAY_HALT)
+			return closing;
+		if (closing == RELAY_HALT) {
+			office_say(f, "halted", e->text);
+			*e = (struct error){ 0 };
+			halted = true;
+		}
+	}
+	if (!halted)
+		office_say(f, "running", "");
+	*ret_more = (left && !halted) || more;
+	return RELAY_DONE;
+}
+
+static void office_handle(struct office *f, enum relay_status st, const struct error *e)
+{
+	struct error fatal = *e;
+	switch (st) {
+	case RELAY_DONE:
+	case RELAY_HALT:
+		f->backoff_ms = 0;
+		return;
+	case RELAY_RETRY:
+		office_back_off(f, e->text);
+		if (office_load(f, NULL) != ERROR_NONE)
+			return;
+		return;
+	case RELAY_TAKE_OVER:
+	case RELAY_FENCED:
+		log_line(LVL_WARN, st == RELAY_FENCED ? "office_fenced" : "office_take_over_again", "why=\"%.300s\"", e->text);
+		relay_leave(f->relay);
+		clock_sleep_ms(100);
+		return;
+	case RELAY_ABORT:
+		if (fatal.cls != ERROR_ABORT)
+			fatal = (struct error){ .cls = ERROR_ABORT, .exit_code = EXIT_DEFECT };
+		shared_fail(f->o.shared, &fatal);
+		return;
+	}
+}
+
+static void *office_main(void *arg)
+{
+	struct office *f = arg;
+	while (!atomic_load(&f->o.shared->stop)) {
+		struct error e = { 0 };
+		bool more = false;
+		office_publish_status(f);
+		if (!office_due(f)) {
+			if (relay_in_charge(f->relay))
+				relay_leave(f->relay);
+			office_say(f, "idle", "");
+			office_wait(f, 100);
+			continue;
+		}
+		enum relay_status st = RELAY_DONE;
+		if (!relay_in_charge(f->relay))
+			st = office_take(f, &e);
+		if (st == RELAY_DONE)
+			st = office_round(f, &more, &e);
+		office_handle(f, st, &e);
+		if (st == RELAY_DONE && !more)
+			office_wait(f, LOOK_MS);
+	}
+	relay_leave(f->relay);
+	return NULL;
+}
+
+static void office_free(struct office *f)
+{
+	closer_freep(&f->closer);
+	relay_freep(&f->relay);
+	journal_freep(&f->journal);
+	if (f->store != NULL)
+		f->store->ops->close(f->store);
+	free(f);
+}
+
+enum error_class office_start(const struct office_options *o, struct office **ret, struct error *e)
+{
+	struct office *f = xcalloc(1, sizeof(*f));
+	f->o = *o;
+	pthread_mutex_init(&f->lock, NULL);
+	snprintf(f->transactional_id, sizeof(f->transactional_id), "%s-office", o->kafka->group);
+	snprintf(f->source, sizeof(f->source), "/meterd/%s", o->kafka->group);
+	enum error_class cls = store_redis_open(o->store, &f->store, e);
+	if (cls != ERROR_NONE) {
+		free(f);
+		return cls;
+	}
+	f->relay = relay_new(&(struct relay_options){ .kafka = o->kafka, .store = f->store, .shards = o->store->shards,
+						      .transactional_id = f->transactional_id, .source = f->source, .batch = BATCH,
+						      .timeout_ms = KAFKA_TIMEOUT_MS });
+	f->closer = closer_new(&(struct closer_options){ .kafka = o->kafka, .store = f->store, .relay = f->relay,
+							 .shards = o->store->shards, .source = f->source, .timeout_ms = KAFKA_TIMEOUT_MS,
+							 .outbox_most = OUTBOX_MOST });
+	office_say(f, "idle", "");
+	office_publish_status(f);
+	if (pthread_create(&f->thread, NULL, office_main, f) != 0) {
+		office_free(f);
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for the office could be started");
+	}
+	*ret = f;
+	return ERROR_NONE;
+}
+
+void office_join(struct office **f)
+{
+	if (*f == NULL)
+		return;
+	pthread_join((*f)->thread, NULL);
+	office_free(*f);
+	*f = NULL;
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger's steps against a real Redis of its own, on a Unix socket.
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "store/redis.h"
+#include "store/store.h"
+
+static char dir[64], url[160];
+static pid_t server;
+static struct catalog *catalog;
+static uint32_t tag_service;
+static struct store *store;
+
+static void server_start(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/s", dir);
+	server = fork();
+	if (server == 0) {
+		freopen("/dev/null", "w", stdout);
+		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--appendonly", "yes", "--save", "",
+		       (char *)NULL);
+		_exit(127);
+	}
+}
+
+static void server_stop(void)
+{
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+}
+
+static struct store *open_store(void)
+{
+	struct store *s = NULL;
+	struct error e = { 0 };
+	struct store_options o = { .url = url, .prefix = "t:", .shards = 4, .timeout_ms = 2000 };
+	cr_assert_eq(store_redis_open(&o, &s, &e), ERROR_NONE, "%s", e.text);
+	enum error_class cls;
+	while ((cls = s->ops->verify(s, &e)) == ERROR_RETRY) // until the server has started
+		e = (struct error){ 0 };
+	cr_assert_eq(cls, ERROR_NONE, "%s", e.text);
+	return s;
+}
+
+static void setup(void)
+{
+	struct faults faults = { 0 };
+	struct error e = { 0 };
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = fopen(SOURCE_DIR "/config/catalog.yaml", "r");
+	cr_assert(f != NULL);
+	cr_assert(getdelim(&text, &n, '\0', f) > 0);
+	fclose(f);
+	catalog = catalog_parse("catalog.yaml", span_of(text), &faults);
+	cr_assert(catalog != NULL);
+	free(text);
+	cr_assert(catalog_find_id(catalog, SPAN_LIT("image-tag"), &tag_service));
+	snprintf(dir, sizeof(dir), "%s/meterd-store-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : P_tmpdir);
+	cr_assert(mkdtemp(dir) != NULL);
+	snprintf(url, sizeof(url), "unix://%s/s", dir);
+	server_start();
+	store = open_store();
+	for (uint32_t s = 0; s < 4; s++)
+		cr_assert_eq(store->ops->create(store, s, "init1", &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, "init1", 1);
+	for (uint32_t s = 0; s < 4; s++)
+		cr_assert_eq(store->ops->register_rules(store, s, 1, &e), ERROR_NONE, "%s", e.text);
+}
+
+static void teardown(void)
+{
+	store->ops->close(store);
+	server_stop();
+	catalog_freep(&catalog);
+	char command[128];
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(store, .init = setup, .fini = teardown);
+
+// ---- helpers: one partition "t/0", one counter a/image-tag of 2020-01
+
+enum { JAN = 2020 * 12 };
+
+static struct position claim_as(const char *token)
+{
+	struct error e = { 0 };
+	struct store_claim c = { .name = SPAN_LIT("t/0"), .start = { 0, TIME_NONE, -1, 0 } };
+	cr_assert_eq(store->ops->claim(store, 1, span_of(token), &c, 1, &e), ERROR_NONE, "%s", e.text);
+	return c.at;
+}
+
+struct step {
+	struct commit c;
+	struct commit_part part;
+	struct commit_delta delta[3];
+	struct call_ref call[8];
+};
+
+static struct step *step_make(const char *token, int64_t from, int64_t to)
+{
+	struct step *s = xcalloc(1, sizeof(*s));
+	s->part = (struct commit_part){ .name = SPAN_LIT("t/0"), .token = span_of(token), .from = from,
+					.to = { to, 1000 + to, to - 1, 7 }, .consumed = to - from };
+	s->c = (struct commit){ .shard = 1, .rules_version = 1, .catalog = catalog, .n_parts = 1, .parts = &s->part, .deltas = s->delta };
+	return s;
+}
+
+static void step_call(struct step *s, int64_t calls, const struct ladder *ladder, bool list)
+{
+	uint32_t n = s->delta[0].n_calls;
+	if (n == 0) {
+		s->c.n_deltas = 1;
+		s->delta[0] = (struct commit_delta){ .account = SPAN_LIT("a"), .service = tag_service, .month = JAN, .adjust_month = MONTH_NONE,
+						     .ladder = ladder, .activates = true, .first_call = &s->call[0] };
+	}
+	s->call[n] = (struct call_ref){ .offset = s->part.from + n, .time_ms = 1577900000000 + n, .timestamp_ms = 1577900000001, .calls = calls,
+					.id = SPAN_LIT("id"), .next = NULL };
+	if (n > 0)
+		s->call[n - 1].next = &s->call[n];
+	s->delta[0].n_calls++;
+	s->delta[0].calls += calls;
+	s->delta[0].with_calls = list;
+	s->part.outcomes[OUTCOME_COUNTED]++;
+}
+
+static struct commit_result step_send(struct step *s)
+{
+	struct commit_result r;
+	store->ops->commit_send(store, &s->c);
+	cr_assert(store->ops->commit_receive(store, 3000, &r));
+	return r;
+}
+
+static int64_t total(void)
+{
+	struct error e = { 0 };
+	int64_t n = -2;
+	cr_assert_eq(store->ops->counter(store, 1, JAN, SPAN_LIT("a"), SPAN_LIT("image-tag"), &n, &e), ERROR_NONE, "%s", e.text);
+	return n;
+}
+
+struct seen {
+	int n;
+	struct outbox_entry entry[8];
+	char identity[8][200], stream_id[8][64], event_id[8][200];
+};
+static bool see_entry(void *ctx, uint32_t shard, const struct outbox_entry *e)
+{
+	struct seen *s = ctx;
+	cr_assert_eq(shard, 1);
+	snprintf(s->identity[s->n], 200, "%.*s", (int)e->identity.n, e->identity.p);
+	snprintf(s->stream_id[s->n], 64, "%.*s", (int)e->stream_id.n, e->stream_id.p);
+	snprintf(s->event_id[s->n], 200, "%.*s", (int)e->event_id.n, e->event_id.p);
+	s->entry[s->n++] = *e;
+	return true;
+}
+static struct seen outbox(void)
+{
+	struct seen s = { 0 };
+	struct error e = { 0 };
+	cr_assert_eq(store->ops->outbox_read(store, 1, 8, see_entry, &s, &e), ERROR_NONE, "%s", e.text);
+	return s;
+}
+
+// ---- the commit
+
+Test(store, moves_counts_and_offsets_together)
+{
+	struct position at = claim_as("tok1");
+	cr_assert_eq(at.next, 0);
+	cr_assert_eq(at.clock_ms, TIME_NONE);
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	step_call(s, 4, NULL, false);
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(s->delta[0].total, 7);
+	cr_assert_eq(total(), 7);
+	at = claim_as("tok2");
+	cr_assert_eq(at.next, 2);
+	cr_assert_eq(at.clock_ms, 1002);
+	cr_assert_eq(at.last, 1);
+	cr_assert_eq(at.print, 7);
+	free(s);
+}
+
+Test(store, refuses_a_foreign_token_and_any_other_offset)
+{
+	static const struct {
+		const char *token;
+		int64_t from, to;
+		enum commit_status want;
+	} cases[] = { { "tok9", 2, 3, COMMIT_FOREIGN }, { "tok1", 0, 2, COMMIT_FOREIGN }, { "tok1", 1, 3, COMMIT_FOREIGN },
+		      { "tok1", 3, 4, COMMIT_ROLLBACK }, { "tok1", 2, 2, COMMIT_HALT } };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		s = step_make(cases[i].token, cases[i].from, cases[i].to);
+		step_call(s, 5, NULL, false);
+		struct commit_result r = step_send(s);
+		cr_assert_eq(r.status, cases[i].want, "case %zu: %d %s", i, r.status, r.text);
+		cr_assert_eq(total(), 3, "case %zu wrote", i);
+		free(s);
+	}
+}
+
+Test(store, chained_commits_answer_in_order_and_fall_together)
+{
+	claim_as("tok1");
+	struct step *s[4];
+	for (int i = 0; i < 4; i++) {
+		s[i] = step_make(i == 1 ? "other" : "tok1", i, i + 1);
+		step_call(s[i], 1, NULL, false);
+		s[i]->c.tag = (uint64_t)i;
+		store->ops->commit_send(store, &s[i]->c);
+	}
+	static const enum commit_status want[] = { COMMIT_DONE, COMMIT_FOREIGN, COMMIT_ROLLBACK, COMMIT_ROLLBACK };
+	for (int i = 0; i < 4; i++) {
+		struct commit_result r;
+		cr_assert(store->ops->commit_receive(store, 3000, &r));
+		cr_assert_eq(r.tag, (uint64_t)i);
+		cr_assert_eq(r.status, want[i], "%d: %s", i, r.text);
+		free(s[i]);
+	}
+	cr_assert_eq(total(), 1);
+}
+
+Test(store, finds_the_crossing_call_and_asks_for_the_list)
+{
+	struct rung rungs[] = { { 5, 5, ALERT_QUOTA_WARNING, -1 }, { 8, 8, ALERT_QUOTA_EXHAUSTED, -1 }, { 8, 7, ALERT_TIER_CROSSED, 1 } };
+	struct ladder ladder = { 3, rungs };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 4);
+	step_call(s, 4, &ladder, false); // 4
+	step_call(s, 1, &ladder, false); // 5: warning
+	step_call(s, 9, &ladder, false); // 14: both others
+	step_call(s, 1, &ladder, false);
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_NEEDLIST, "%s", r.text);
+	cr_assert(s->delta[0].with_calls);
+	cr_assert_eq(total(), -1);
+	r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(r.alerts, 3);
+	struct seen seen = outbox();
+	cr_assert_eq(seen.n, 3);
+	cr_assert_str_eq(seen.identity[0], "alert\na\nimage-tag\n2020-01\nfree_quota.warning\n5\n");
+	cr_assert_eq(seen.entry[0].offset, 1);
+	cr_assert_eq(seen.entry[0].before, 4);
+	cr_assert_eq(seen.entry[0].after, 5);
+	cr_assert_str_eq(seen.identity[2], "alert\na\nimage-tag\n2020-01\ntier.crossed\n7\n");
+	for (int i = 1; i < 3; i++) {
+		cr_assert_eq(seen.entry[i].offset, 2);
+		cr_assert_eq(seen.entry[i].before, 5);
+		cr_assert_eq(seen.entry[i].after, 14);
+		cr_assert_eq(seen.entry[i].calls, 9);
+		cr_assert_str_eq(seen.event_id[i], "id");
+	}
+	free(s);
+}
+
+Test(store, an_alert_is_raised_once)
+{
+	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 }, again = { 4, 2, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder ladder = { 1, &rung }, moved = { 1, &again };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, &ladder, true);
+	cr_assert_eq(step_send(s).alerts, 1);
+	free(s);
+	s = step_make("tok1", 2, 3); // the same bound under a ladder that moved
+	step_call(s, 3, &moved, false);
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(r.alerts, 0);
+	free(s);
+}
+
+Test(store, the_month_of_activation_has_its_own_ladder)
+{
+	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder plain = { 1, &rung }, none = { 0, NULL };
+	claim_as("tok1");
+	for (int month = 0; month < 2; month++) {
+		struct step *s = step_make("tok1", month, month + 1);
+		step_call(s, 3, &plain, true);
+		s->delta[0].ladder_first = &none;
+		s->delta[0].month = JAN + month;
+		struct commit_result r = step_send(s);
+		cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+		cr_assert_eq(r.alerts, (uint32_t)month); // nothing in the first month, the quota in the second
+		free(s);
+	}
+	struct span account = SPAN_LIT("a");
+	int since = 0;
+	cr_assert_eq(store->ops->active_since(store, 1, &account, 1, JAN + 1, &since, NULL), ERROR_NONE);
+	cr_assert_eq(since, JAN);
+}
+
+Test(store, late_calls_go_into_their_bucket)
+{
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 3, NULL, false);
+	s->delta[0].adjust_month = JAN + 2;
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	cr_assert_eq(total(), -1);
+	struct store_months m = { 0 };
+	cr_assert_eq(store->ops->months(store, 1, &m, NULL), ERROR_NONE);
+	cr_assert_eq(m.n, 1);
+	cr_assert_eq(m.list[0].month, JAN);
+	cr_assert_eq(m.list[0].adjust_month, JAN + 2);
+	store_months_free(&m);
+	int since = 0;
+	struct span account = SPAN_LIT("a");
+	store->ops->active_since(store, 1, &account, 1, JAN + 1, &since, NULL);
+	cr_assert_eq(since, MONTH_NONE); // below the cuts of that month nothing was known of it
+	store->ops->active_since(store, 1, &account, 1, JAN + 2, &since, NULL);
+	cr_assert_eq(since, JAN);
+	free(s);
+}
+
+Test(store, a_closed_month_takes_nothing_more)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2); // clock 1002
+	step_call(s, 3, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1003, "hash", &part, 1, &e), ERROR_RETRY);
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "other", &part, 1, &e), ERROR_HALT);
+	s = step_make("tok1", 2, 3);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_HALT);
+	cr_assert_eq(total(), 3);
+	free(s);
+}
+
+Test(store, cuts_and_marks_come_back)
+{
+	int64_t at = 0;
+	struct commit_cut cuts[] = { { MONTH_NONE, 0 }, { JAN + 1, 1 } };
+	struct commit_mark mark = { 16, 555, 0 };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	s->part.cuts = cuts;
+	s->part.n_cuts = 2;
+	s->part.marks = &mark;
+	s->part.n_marks = 1;
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	store->ops->cut(store, 1, JAN + 1, SPAN_LIT("t/0"), &at, NULL);
+	cr_assert_eq(at, 1);
+	store->ops->cut(store, 1, JAN, SPAN_LIT("t/0"), &at, NULL);
+	cr_assert_eq(at, 0); // the first record stands for what it began behind
+	store->ops->cut(store, 1, JAN, SPAN_LIT("t/1"), &at, NULL);
+	cr_assert_eq(at, -1);
+	free(s);
+}
+
+Test(store, acknowledges_only_the_same_alert_under_the_same_id)
+{
+	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder ladder = { 1, &rung };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, &ladder, true);
+	step_send(s);
+	free(s);
+	struct seen seen = outbox();
+	struct span id = span_of(seen.stream_id[0]), other = SPAN_LIT("alert\nb"), identity = span_of(seen.identity[0]);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &other, 1, NULL), ERROR_NONE);
+	cr_assert_eq(outbox().n, 1);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &identity, 1, NULL), ERROR_NONE);
+	cr_assert_eq(outbox().n, 0);
+}
+
+static enum error_class settle_a(const char *document, int64_t calls, struct error *e)
+{
+	struct store_line line = { .service_id = SPAN_LIT("image-tag"), .calls = calls, .freeze_fen = 25, .facts = SPAN_LIT("{}"),
+				   .identity = SPAN_LIT("settlement\na"), .document = span_of(document) };
+	struct store_statement st = { .account = SPAN_LIT("a"), .n_lines = 1, .lines = &line, .facts = SPAN_LIT("{}"),
+				      .identity = SPAN_LIT("statement\na"), .document = SPAN_LIT("doc"), .not_before_ms = 77 };
+	return store->ops->settle(store, 1, JAN, &st, 1, e);
+}
+
+Test(store, settles_each_account_once_and_finishes_whole)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	step_send(s);
+	free(s);
+	cr_assert_eq(settle_a("d", 3, &e), ERROR_RETRY); // not closed yet
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(settle_a("d", 4, &e), ERROR_HALT); // says another number than the shard holds
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->finish(store, 1, JAN, 1, 0, 1, &e), ERROR_RETRY);
+	e = (struct error){ 0 };
+	cr_assert_eq(settle_a("d", 3, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(settle_a("another", 3, &e), ERROR_NONE); // passed over
+	struct seen seen = outbox();
+	cr_assert_eq(seen.n, 2);
+	cr_assert_str_eq(seen.identity[0], "settlement\na");
+	cr_assert_eq(seen.entry[0].type, OUTBOX_DOCUMENT);
+	cr_assert_eq(seen.entry[0].not_before_ms, 77);
+	cr_assert_str_eq(seen.identity[1], "statement\na");
+	cr_assert_eq(store->ops->finish(store, 1, JAN, 1, 0, 1, &e), ERROR_NONE, "%s", e.text);
+	bool done = false;
+	cr_assert_eq(store->ops->finished(store, 1, JAN, &done, &e), ERROR_NONE);
+	cr_assert(done);
+}
+
+// ---- circumstances
+
+Test(store, a_token_is_renewed_by_its_owner_only)
+{
+	struct store_claim c = { .name = SPAN_LIT("t/0") };
+	bool foreign = false;
+	claim_as("tok1");
+	cr_assert_eq(store->ops->renew(store, 1, SPAN_LIT("tok1"), SPAN_LIT("tok2"), &c, 1, &foreign, NULL), ERROR_NONE);
+	cr_assert(!foreign);
+	cr_assert_eq(store->ops->renew(store, 1, SPAN_LIT("tok1"), SPAN_LIT("tok3"), &c, 1, &foreign, NULL), ERROR_NONE);
+	cr_assert(foreign);
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_FOREIGN);
+	free(s);
+}
+
+Test(store, newer_rules_refuse_an_older_commit)
+{
+	claim_as("tok1");
+	cr_assert_eq(store->ops->register_rules(store, 1, 2, NULL), ERROR_NONE);
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_OLD_RULES);
+	s->c.rules_version = 2;
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+}
+
+static void redis_do(const char *words)
+{
+	char command[400];
+	snprintf(command, sizeof(command), "redis-cli -s %s/s %s >/dev/null", dir, words);
+	cr_assert_eq(system(command), 0);
+}
+
+Test(store, lost_state_is_never_counted_into)
+{
+	claim_as("tok1");
+	redis_do("FLUSHALL");
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_LOST);
+	struct error e = { 0 };
+	struct store_claim c = { .name = SPAN_LIT("t/0") };
+	cr_assert_eq(store->ops->claim(store, 1, SPAN_LIT("tok1"), &c, 1, &e), ERROR_ABORT);
+	cr_assert_eq(e.exit_code, EXIT_CONFIG_ERR);
+	free(s);
+}
+
+Test(store, missing_functions_are_loaded_again)
+{
+	claim_as("tok1");
+	redis_do("FUNCTION FLUSH");
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_REFUSED);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+}
+
+Test(store, a_full_redis_refuses_and_still_drains)
+{
+	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder ladder = { 1, &rung };
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, &ladder, true);
+	step_send(s);
+	free(s);
+	redis_do("CONFIG SET maxmemory 1");
+	s = step_make("tok1", 2, 3);
+	step_call(s, 1, NULL, false);
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_REFUSED, "%s", r.text);
+	struct seen seen = outbox();
+	struct span id = span_of(seen.stream_id[0]), identity = span_of(seen.identity[0]);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &identity, 1, NULL), ERROR_NONE);
+	cr_assert_eq(outbox().n, 0);
+	redis_do("CONFIG SET maxmemory 0");
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	cr_assert_eq(total(), 4);
+	free(s);
+}
+
+Test(store, a_stalled_redis_leaves_the_result_unknown)
+{
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	kill(server, SIGSTOP);
+	store->ops->commit_send(store, &s->c);
+	struct commit_result r = { 0 };
+	while (!store->ops->commit_receive(store, 100, &r))
+		;
+	cr_assert_eq(r.status, COMMIT_UNKNOWN);
+	kill(server, SIGCONT);
+	// Whichever it was, the offset tells: applied wholly or not at all.
+	struct store_claim c = { .name = SPAN_LIT("t/0") };
+	bool foreign = false;
+	while (store->ops->renew(store, 1, SPAN_LIT("tok1"), SPAN_LIT("tok2"), &c, 1, &foreign, NULL) == ERROR_RETRY)
+		;
+	cr_assert(!foreign);
+	cr_assert_eq(total(), c.at.next == 1 ? 1 : -1);
+	free(s);
+}
+
+Test(store, a_redis_that_is_away_has_applied_nothing)
+{
+	claim_as("tok1");
+	server_stop();
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	struct commit_result r = step_send(s);
+	cr_assert(r.status == COMMIT_REFUSED || r.status == COMMIT_UNKNOWN, "%d", r.status);
+	cr_assert_eq(step_send(s).status, COMMIT_REFUSED);
+	server_start();
+	while ((r = step_send(s)).status == COMMIT_REFUSED)
+		clock_sleep_ms(10);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(total(), 1);
+	free(s);
+}
+
+Test(store, an_evicting_redis_is_refused)
+{
+	struct error e = { 0 };
+	redis_do("CONFIG SET maxmemory-policy allkeys-lru");
+	cr_assert_eq(store->ops->verify(store, &e), ERROR_ABORT);
+	cr_assert_eq(e.exit_code, EXIT_CONFIG_ERR);
+	cr_assert(strstr(e.text, "noeviction") != NULL);
+}
