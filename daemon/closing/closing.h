@@ -36,5 +36,7 @@ void closer_freep(struct closer **c);
 // clock of any admitted partition.
 enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e);
 void closer_numbers(const struct closer *c, struct closer_numbers *ret);
+// Which partition's record clock keeps the month open, in words; empty: none. Only looks.
+enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256], struct error *e);
 
 #endif

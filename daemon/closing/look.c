@@ -88,3 +88,17 @@ bool look_reached(const struct look *l, const struct journal *j, const struct jo
 		snprintf(ret_waits, 256, "record clock of %.200s", first);
 	return behind == 0;
 }
+
+enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256], struct error *e)
+{
+	check(j->n_rules > 0);
+	struct look l = { 0 };
+	char waits[256] = "";
+	enum error_class c = look_take(s, shards, j, &l, e);
+	if (c != ERROR_NONE)
+		return c;
+	look_reached(&l, j, journal_manifest(j, month), rules_close_ms(j->rules[j->n_rules - 1].rules, month), waits);
+	look_free(&l);
+	memcpy(ret, waits, sizeof(waits));
+	return ERROR_NONE;
+}

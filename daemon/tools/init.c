@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// meterctl init: makes the state once. First the decision goes to the control topic (init id, where every partition starts, rules
+// version 1, in one transaction), then the shards are made. What a crash leaves between the two is seen on the next run, and only
+// --finish completes it: an empty Redis beside a control topic that knows an init may as well be a Redis that lost everything.
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "journal/journal.h"
+#include "settings/settings.h"
+#include "tools/kafka_args.h"
+#include "tools/tools.h"
+
+enum { CALL_TIMEOUT_MS = 15000, CATALOG_MOST = 4 * 1024 * 1024 };
+
+static const char usage[] =
+	"usage: meterctl init --config FILE [--from-end] [--finish]\n"
+	"  --from-end  begin behind what the input topics hold now, instead of with their first records\n"
+	"  --finish    complete an init that was interrupted: make the shards that the control topic knows of\n";
+
+struct init {
+	struct kafka_args kafka;
+	bool from_end, finish;
+	struct store_options store_options;
+	struct store *store;
+	struct rules *rules;
+	struct journal *journal;
+	uint32_t with_state;   // shards that hold one
+	char found_id[40];     // of those
+	struct journal_part *parts;
+	uint32_t n_parts;
+};
+
+static void init_free(struct init *t)
+{
+	if (t->store != NULL)
+		t->store->ops->close(t->store);
+	for (uint32_t i = 0; i < t->n_parts; i++)
+		free(t->parts[i].topic);
+	free(t->parts);
+	rules_freep(&t->rules);
+	journal_freep(&t->journal);
+	kafka_args_close(&t->kafka);
+}
+
+static int refuse(const char *text)
+{
+	fprintf(stderr, "meterctl init: %s\n", text);
+	return EXIT_CONFIG_ERR;
+}
+
+static bool parse_args(struct init *t, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", 1, NULL, 'c' }, { "from-end", 0, NULL, 'e' }, { "finish", 0, NULL, 'f' }, { NULL, 0, NULL, 0 },
+	};
+	int opt;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == '?')
+			return false;
+		if (opt == 'c')
+			t->kafka.config = optarg;
+		t->from_end = t->from_end || opt == 'e';
+		t->finish = t->finish || opt == 'f';
+	}
+	return optind == argc && t->kafka.config != NULL;
+}
+
+static int load_rules(struct init *t)
+{
+	const struct settings *s = t->kafka.settings;
+	struct rules_settings rs;
+	CLEANUP(freep) char *text = NULL;
+	size_t n = 0;
+	struct error e = { 0 };
+	if (file_read(s->catalog, CATALOG_MOST, &text, &n, &e) != ERROR_NONE) {
+		fprintf(stderr, "meterctl init: %s: %s\n", s->catalog, e.text);
+		return EXIT_CONFIG_ERR;
+	}
+	struct faults faults = { 0 };
+	settings_rules(s, &rs);
+	t->rules = rules_new(&rs, s->catalog, (struct span){ text, n }, &faults);
+	if (t->rules == NULL)
+		faults_print(&faults, (struct span){ text, n }, stderr);
+	faults_free(&faults);
+	return t->rules != NULL ? EXIT_DONE : EXIT_CONFIG_ERR;
+}
+
+static int open_store(struct init *t, struct error *e)
+{
+	if (settings_store(t->kafka.settings, &t->store_options, e) != ERROR_NONE ||
+	    store_redis_open(&t->store_options, &t->store, e) != ERROR_NONE || t->store->ops->verify(t->store, e) != ERROR_NONE)
+		return tool_fail("init", e);
+	for (uint32_t shard = 0; shard < t->store_options.shards; shard++) {
+		struct store_state state = { 0 };
+		if (t->store->ops->state(t->store, shard, &state, e) != ERROR_NONE)
+			return tool_fail("init", e);
+		if (!state.exists)
+			continue;
+		if (t->with_state++ > 0 && strcmp(state.init_id, t->found_id) != 0)
+			return refuse("the shards in Redis belong to different init ids; choose another redis.prefix");
+		snprintf(t->found_id, sizeof(t->found_id), "%s", state.init_id);
+	}
+	return EXIT_DONE;
+}
+
+static int topic_there(struct init *t, const char *topic, struct topic_info *ret, struct error *e)
+{
+	if (topic_describe(&t->kafka.o, topic, CALL_TIMEOUT_MS, ret, e) != ERROR_NONE)
+		return tool_fail("init", e);
+	if (ret->exists)
+		return EXIT_DONE;
+	fprintf(stderr, "meterctl init: topic %s does not exist; create it\n", topic);
+	return EXIT_LATER;
+}
+
+static int check_topics(struct init *t, struct error *e)
+{
+	const struct kafka_options *o = &t->kafka.o;
+	const char *topics[] = { o->control_topic, o->alerts_topic, o->settlements_topic, o->dlq_topic };
+	for (size_t i = 0; i < ARRAY_LEN(topics); i++) {
+		struct topic_info info = { 0 };
+		int code = topic_there(t, topics[i], &info, e);
+		if (code != EXIT_DONE)
+			return code;
+		if (i == 0 && (info.partitions != 1 || info.compacted))
+			return refuse("the control topic must have one partition and cleanup.policy=delete with retention.ms=-1; make it again so");
+	}
+	return EXIT_DONE;
+}
+
+static int find_parts(struct init *t, struct error *e)
+{
+	const struct kafka_options *o = &t->kafka.o;
+	for (uint32_t i = 0; o->input_topics[i] != NULL; i++) {
+		struct topic_info info = { 0 };
+		int code = topic_there(t, o->input_topics[i], &info, e);
+		if (code != EXIT_DONE)
+			return code;
+		for (int32_t p = 0; p < info.partitions; p++) {
+			int64_t low = 0, high = 0;
+			if (topic_offsets(o, o->input_topics[i], p, CALL_TIMEOUT_MS, &low, &high, e) != ERROR_NONE)
+				return tool_fail("init", e);
+			t->parts = xrealloc(t->parts, t->n_parts + 1, sizeof(*t->parts));
+			t->parts[t->n_parts++] = (struct journal_part){ .topic = xstrdup(o->input_topics[i]), .partition = p,
+				.offset = t->from_end ? high : low, .clock_ms = TIME_NONE };
+		}
+	}
+	return EXIT_DONE;
+}
+
+static void make_id(char ret[33])
+{
+	unsigned char bytes[16];
+	check(getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+}
+
+// Behind the fence nobody else can write to the control topic: what it holds now is what it holds when our records come.
+static int publish_init(struct init *t, struct txn_sink *sink, struct error *e)
+{
+	char id[33];
+	journal_freep(&t->journal);
+	if (journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, e) != ERROR_NONE)
+		return tool_fail("init", e);
+	if (t->journal->init_id[0] != '\0')
+		return refuse("somebody else ran init just now; see `meterctl status`");
+	make_id(id);
+	CLEANUP(freep) char *init = journal_init_record(id, t->store_options.shards, t->parts, t->n_parts);
+	CLEANUP(freep) char *rules = journal_rules_record(1, TIME_NONE, t->rules);
+	const char *topic = t->kafka.o.control_topic;
+	struct message m[] = { { .topic = topic, .value = span_of(init) }, { .topic = topic, .value = span_of(rules) } };
+	if (sink->ops->publish(sink, m, ARRAY_LEN(m), e) == TXN_DONE)
+		return EXIT_DONE;
+	fprintf(stderr, "meterctl init: it is not known whether the decision was written (%s); run the same command again\n", e->text);
+	return EXIT_UNREACHABLE;
+}
+
+static int decide(struct init *t, struct error *e)
+{
+	struct txn_sink *sink = NULL;
+	CLEANUP(freep) char *id = xasprintf("%s-office", t->kafka.o.group);
+	int code = find_parts(t, e);
+	if (code != EXIT_DONE)
+		return code;
+	if (sink_kafka_txn_open(&t->kafka.o, id, CALL_TIMEOUT_MS, &sink, e) != ERROR_NONE)
+		return tool_fail("init", e);
+	code = publish_init(t, sink, e);
+	sink->ops->close(sink);
+	if (code != EXIT_DONE)
+		return code;
+	journal_freep(&t->journal);
+	return journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, e) == ERROR_NONE ? EXIT_DONE : tool_fail("init", e);
+}
+
+static int make_shards(struct init *t, struct error *e)
+{
+	struct store *s = t->store;
+	const struct journal *j = t->journal;
+	enum error_class c = ERROR_NONE;
+	for (uint32_t shard = 0; shard < j->shards && c == ERROR_NONE; shard++)
+		c = s->ops->create(s, shard, j->init_id, e);
+	s->ops->identity(s, j->init_id, j->generation);
+	for (uint32_t shard = 0; shard < j->shards && c == ERROR_NONE; shard++)
+		c = s->ops->register_rules(s, shard, j->rules[j->n_rules - 1].version, e);
+	if (c == ERROR_NONE)
+		return EXIT_DONE;
+	int code = tool_fail("init", e);
+	fprintf(stderr, "meterctl init: the decision stands in the control topic, the shards are not all made; run `meterctl init --finish --config %s`\n",
+		t->kafka.config);
+	return code;
+}
+
+// There is an init in the control topic: done, half done, or lost.
+static int meet_existing(struct init *t)
+{
+	const struct journal *j = t->journal;
+	if (t->with_state > 0 && strcmp(j->init_id, t->found_id) != 0) {
+		fprintf(stderr, "meterctl init: Redis holds init id %s, the control topic %s; choose another redis.prefix or topics.control\n",
+			t->found_id, j->init_id);
+		return EXIT_CONFIG_ERR;
+	}
+	if (j->shards != t->store_options.shards) {
+		fprintf(stderr, "meterctl init: the state was made with redis.shards: %u; a change of it is a rebuild\n", j->shards);
+		return EXIT_CONFIG_ERR;
+	}
+	if (t->with_state == j->shards) {
+		fprintf(stderr, "meterctl init: there is a state already, init id %s; nothing is to be done\n", j->init_id);
+		return EXIT_CONFIG_ERR;
+	}
+	if (j->n_manifests > 0)
+		return refuse("Redis lost a state that had closed months already; bring its data back, or rebuild it from the log");
+	if (t->finish && j->n_rules > 0)
+		return EXIT_DONE;
+	fprintf(stderr, "meterctl init: the control topic holds init id %s, and %u of %u shards in Redis hold no state. If an init was interrupted, run "
+		"`meterctl init --finish --config %s`. If Redis lost its data, the same command has everything counted again from the first offsets, "
+		"as far as the topics still hold it.\n", j->init_id, j->shards - t->with_state, j->shards, t->kafka.config);
+	return EXIT_CONFIG_ERR;
+}
+
+static int run(struct init *t)
+{
+	struct error e = { 0 };
+	int code = kafka_args_open(&t->kafka, "init");
+	if (code == EXIT_DONE)
+		code = load_rules(t);
+	if (code == EXIT_DONE)
+		code = open_store(t, &e);
+	if (code == EXIT_DONE)
+		code = check_topics(t, &e);
+	if (code != EXIT_DONE)
+		return code;
+	if (journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, &e) != ERROR_NONE)
+		return tool_fail("init", &e);
+	if (t->journal->init_id[0] != '\0')
+		code = meet_existing(t);
+	else if (t->with_state > 0)
+		code = refuse("Redis holds a state, but the control topic holds no init: it is another group's Redis, or the topic was made again; "
+			      "choose another redis.prefix, or bring the topic back");
+	else
+		code = decide(t, &e);
+	return code == EXIT_DONE ? make_shards(t, &e) : code;
+}
+
+int tool_init(int argc, char **argv)
+{
+	CLEANUP(init_free) struct init t = { 0 };
+	if (!parse_args(&t, argc, argv)) {
+		fputs(usage, stderr);
+		return EXIT_USAGE_ERR;
+	}
+	int code = run(&t);
+	if (code != EXIT_DONE)
+		return code;
+	const struct journal *j = t.journal;
+	printf("init id %s, %u shards, rules version %" PRId64 "\n", j->init_id, j->shards, j->rules[j->n_rules - 1].version);
+	for (uint32_t i = 0; i < j->n_parts; i++)
+		printf("%s from offset %" PRId64 "\n", j->parts[i].name, j->parts[i].offset);
+	return EXIT_DONE;
+}
