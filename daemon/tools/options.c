@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/yaml.h"
@@ -97,22 +96,11 @@ static int unknown_option(const struct options *o, const char *arg, const struct
 	return options_usage(o, "unknown option \"%s\"", name);
 }
 
-static int set_format(struct options *o, const char *value)
-{
-	static const char *const words[] = { [FORMAT_TABLE] = "table", [FORMAT_JSON] = "json", [FORMAT_NDJSON] = "ndjson", [FORMAT_CSV] = "csv" };
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (strcmp(value, words[i]) == 0) {
-			o->format = (enum output_format)i;
-			return OPTIONS_GO_ON;
-		}
-	return options_usage(o, "--format takes table, json, ndjson or csv, not \"%s\"", value);
-}
-
 static int set_option(struct options *o, const struct option_row *row, const char *value)
 {
 	int64_t v = 0;
 	if (row->to == format_name)
-		return set_format(o, value);
+		return output_format_of(value, stdout, &o->format) ? OPTIONS_GO_ON : EXIT_USAGE_ERR;
 	if (row->kind == OPTION_TEXT) {
 		*(const char **)row->to = value;
 	} else {
@@ -179,7 +167,8 @@ int options_parse(struct options *o, int argc, char **argv, const struct option_
 		memcpy(all, rows, n_rows * sizeof(*rows));
 	memcpy(all + n_rows, shared, sizeof(shared));
 	o->config = options_default_config();
-	o->format = isatty(STDOUT_FILENO) ? FORMAT_TABLE : FORMAT_NDJSON;
+	bool known = output_format_of(NULL, stdout, &o->format);
+	check(known);
 	o->n_words = 0;
 	int code = take_words(o, argc, argv, all, n_rows + ARRAY_LEN(shared), words, most);
 	if (help) {

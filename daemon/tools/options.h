@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "settings/settings.h"
-#include "tools/format.h"
+#include "tools/output.h"
 
 enum { OPTIONS_GO_ON = -1 }; // not an exit code: nothing to report yet
 

@@ -48,7 +48,7 @@ Test(options, in_any_order)
 	cr_expect(parse(&o, &g, words, "a --period 2020-01 --limit=12 b --dry-run --format csv --config=/x/y") == OPTIONS_GO_ON);
 	cr_expect(o.n_words == 2 && strcmp(words[0], "a") == 0 && strcmp(words[1], "b") == 0);
 	cr_expect_str_eq(g.period, "2020-01");
-	cr_expect(g.dry_run && g.limit == 12 && o.format == FORMAT_CSV);
+	cr_expect(g.dry_run && g.limit == 12 && o.format == OUTPUT_CSV);
 	cr_expect_str_eq(o.config, "/x/y");
 	cr_expect(parse(&o, &g, words, "-- --period -") == OPTIONS_GO_ON);
 	cr_expect(o.n_words == 2 && strcmp(words[0], "--period") == 0 && strcmp(words[1], "-") == 0 && g.period == NULL);
@@ -62,7 +62,7 @@ Test(options, defaults, .init = cr_redirect_stdout)
 	const char *words[2];
 	unsetenv("METERD_CONFIG");
 	cr_expect(parse(&o, &g, words, "") == OPTIONS_GO_ON);
-	cr_expect(o.format == FORMAT_NDJSON, "stdout is no terminal");
+	cr_expect(o.format == OUTPUT_NDJSON, "stdout is no terminal");
 	cr_expect_str_eq(o.config, "/etc/meterd/meterd.yaml");
 	setenv("METERD_CONFIG", "/x.yaml", 1);
 	cr_expect(parse(&o, &g, words, "") == OPTIONS_GO_ON);
@@ -82,7 +82,7 @@ Test(options, mistakes, .init = cr_redirect_stderr)
 		"meterctl usage: --limit takes a whole number, not \"-1\"\n`meterctl usage --help` says more.\n"
 		"meterctl usage: --limit takes a whole number, not \"99999999999999999999\"\n`meterctl usage --help` says more.\n"
 		"meterctl usage: \"c\" is one argument too many\n`meterctl usage --help` says more.\n"
-		"meterctl usage: --format takes table, json, ndjson or csv, not \"xml\"\n`meterctl usage --help` says more.\n"
+		"--format `xml` is unknown: use table, json, ndjson or csv\n"
 		"meterctl usage: 1 argument is missing\n`meterctl usage --help` says more.\n";
 	struct options o = { .verb = "usage" };
 	struct given g;
