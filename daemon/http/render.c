@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Unknown numbers are null in JSON and absent in metrics, never 0.
+#include "http/render.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "base/check.h"
+
+void render_ready(const struct status *s, FILE *to)
+{
+	if (status_ready(s)) {
+		fputs("ready\n", to);
+		return;
+	}
+	if (s->phase != STATUS_RUNNING)
+		fputs(s->phase == STATUS_STARTING ? "starting\n" : "stopping\n", to);
+	for (uint32_t i = 0; i < s->n_reasons; i++)
+		fprintf(to, "%s\n", s->reasons[i]);
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		if (s->parts[i].halted != NULL)
+			fprintf(to, "%s/%" PRId32 " halted: %s\n", s->parts[i].topic, s->parts[i].partition, s->parts[i].halted);
+}
+
+// ---- metrics
+
+static void one(struct metrics *m, enum metric id, int64_t value)
+{
+	metric_begin(m, id);
+	metric_value(m, NULL, value);
+}
+
+static int64_t part_number(const struct status_part *p, enum metric id)
+{
+	switch (id) {
+	case METRIC_GAPS:
+		return p->gaps;
+	case METRIC_LAG:
+		return p->high < 0 ? INT64_MIN : p->high > p->next ? p->high - p->next : 0;
+	case METRIC_LAST_EVENT:
+		return p->clock_ms;
+	case METRIC_HALTED:
+		return p->halted != NULL;
+	default:
+		check(id == METRIC_WINDOW);
+		return p->window_clock_ms == TIME_NONE || p->clock_ms == TIME_NONE ? INT64_MIN : p->clock_ms - p->window_clock_ms;
+	}
+}
+
+static void by_part(struct metrics *m, const struct status *s, enum metric id)
+{
+	metric_begin(m, id);
+	for (uint32_t i = 0; i < s->n_parts; i++) {
+		const struct status_part *p = &s->parts[i];
+		char number[16];
+		snprintf(number, sizeof(number), "%" PRId32, p->partition);
+		int64_t value = part_number(p, id);
+		if (value != INT64_MIN)
+			metric_value(m, (const char *const[]){ p->topic, number }, value);
+	}
+}
+
+static void by_outcome(struct metrics *m, const struct status *s)
+{
+	metric_begin(m, METRIC_EVENTS);
+	for (uint32_t i = 0; i < s->n_parts; i++) {
+		char number[16];
+		snprintf(number, sizeof(number), "%" PRId32, s->parts[i].partition);
+		for (int o = 0; o < OUTCOME_COUNT; o++)
+			metric_value(m, (const char *const[]){ s->parts[i].topic, number, outcome_text((enum outcome)o) },
+				     s->parts[i].outcomes[o]);
+	}
+}
+
+static void by_name(struct metrics *m, const struct status_counts *c, enum metric id)
+{
+	metric_begin(m, id);
+	for (uint32_t i = 0; i < c->n; i++)
+		metric_value(m, (const char *const[]){ c->list[i].name }, c->list[i].n);
+}
+
+static void office_metrics(struct metrics *m, const struct status *s)
+{
+	metric_begin(m, METRIC_ALERT_DELAY);
+	metric_histogram(m, &s->alert_delay);
+	if (s->relay.pending >= 0)
+		one(m, METRIC_OUTBOX_PENDING, s->relay.pending);
+	one(m, METRIC_OUTBOX_PUBLISHED, (int64_t)s->relay.published);
+	one(m, METRIC_OUTBOX_DROPPED, (int64_t)s->relay.dropped);
+	if (s->imbalance >= 0)
+		one(m, METRIC_IMBALANCE, s->imbalance);
+	if (s->closer.closed_end_ms != TIME_NONE)
+		one(m, METRIC_CLOSED, s->closer.closed_end_ms);
+	if (s->closer.due_ms != TIME_NONE)
+		one(m, METRIC_DUE, s->closer.due_ms);
+	if (s->rules_version >= 0)
+		one(m, METRIC_RULES, s->rules_version);
+}
+
+void render_metrics(const struct status *s, FILE *to)
+{
+	struct metrics m = { .to = to };
+	metric_begin(&m, METRIC_BUILD_INFO);
+	metric_value(&m, (const char *const[]){ METERD_VERSION, s->instance != NULL ? s->instance : "" }, 1);
+	one(&m, METRIC_READY, status_ready(s));
+	by_outcome(&m, s);
+	by_part(&m, s, METRIC_GAPS);
+	by_name(&m, &s->calls, METRIC_CALLS);
+	by_part(&m, s, METRIC_LAG);
+	by_part(&m, s, METRIC_LAST_EVENT);
+	by_part(&m, s, METRIC_HALTED);
+	by_part(&m, s, METRIC_WINDOW);
+	one(&m, METRIC_DEDUPE_BYTES, (int64_t)s->dedupe_bytes);
+	metric_begin(&m, METRIC_COMMIT_TIME);
+	metric_histogram(&m, &s->commit_time);
+	by_name(&m, &s->conflicts, METRIC_CONFLICTS);
+	one(&m, METRIC_COUNTERS, (int64_t)s->counters_committed);
+	office_metrics(&m, s);
+	metrics_process(&m);
+}
+
+// ---- JSON
+
+static json_t *known(int64_t value)
+{
+	return value >= 0 ? json_integer(value) : json_null();
+}
+
+static json_t *instant(int64_t time_ms)
+{
+	char buf[TIME_TEXT];
+	return time_ms != TIME_NONE ? json_string(time_text(time_ms, buf)) : json_null();
+}
+
+static json_t *month(int m)
+{
+	char buf[MONTH_TEXT];
+	return m != MONTH_NONE ? json_string(month_text(m, buf)) : json_null();
+}
+
+static json_t *words(const char *text)
+{
+	return text != NULL ? json_stringn_nocheck(text, strlen(text)) : json_null();
+}
+
+static json_t *part_json(const struct status_part *p)
+{
+	json_t *outcomes = json_object();
+	for (int o = 0; o < OUTCOME_COUNT; o++)
+		json_object_set_new(outcomes, outcome_text((enum outcome)o), json_integer(p->outcomes[o]));
+	return json_pack("{s:s,s:i,s:I,s:o,s:o,s:o,s:b,s:o,s:o}", "topic", p->topic, "partition", (int)p->partition, "next",
+			 (json_int_t)p->next, "high", known(p->high), "lag", known(p->high < 0 ? -1 : part_number(p, METRIC_LAG)),
+			 "clock", instant(p->clock_ms), "reading_back", p->reading_back, "halted", words(p->halted), "outcomes", outcomes);
+}
+
+static json_t *office_json(const struct status *s, const char *which)
+{
+	const struct status_relay *r = &s->relay;
+	const struct status_closer *c = &s->closer;
+	if (which[0] == 'o')
+		return json_pack("{s:b,s:o,s:I,s:I,s:o}", "owner", r->owner, "pending", known(r->pending), "published",
+				 (json_int_t)r->published, "dropped", (json_int_t)r->dropped, "note", words(r->note));
+	return json_pack("{s:b,s:o,s:o,s:o,s:o}", "owner", c->owner, "closed", month(c->closed_month), "open", month(c->open_month),
+			 "due", instant(c->due_ms), "note", words(c->note));
+}
+
+char *render_status(const struct status *s)
+{
+	static const char *const phases[] = { "starting", "running", "stopping" };
+	json_t *reasons = json_array(), *parts = json_array();
+	for (uint32_t i = 0; i < s->n_reasons; i++)
+		json_array_append_new(reasons, words(s->reasons[i]));
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		json_array_append_new(parts, part_json(&s->parts[i]));
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
+				reasons, "started", instant(s->started_ms), "uptime_seconds",
+				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
+				known(s->rules_version), "partitions", parts, "outbox", office_json(s, "outbox"), "closing",
+				office_json(s, "closing"));
+	check(all != NULL);
+	char *text = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
+	check(text != NULL);
+	return text;
+}

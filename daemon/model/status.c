@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+void status_init(struct status *s)
+{
+	*s = (struct status){ .rules_version = -1, .imbalance = -1 };
+	s->relay.pending = -1;
+	s->closer.closed_month = s->closer.open_month = MONTH_NONE;
+	s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;
+}
+
+static void counts_free(struct status_counts *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		free(c->list[i].name);
+	free(c->list);
+}
+
+void status_free(struct status *s)
+{
+	for (uint32_t i = 0; i < s->n_reasons; i++)
+		free(s->reasons[i]);
+	for (uint32_t i = 0; i < s->n_parts; i++) {
+		free(s->parts[i].topic);
+		free(s->parts[i].halted);
+	}
+	counts_free(&s->calls);
+	counts_free(&s->conflicts);
+	free(s->reasons);
+	free(s->parts);
+	free(s->instance);
+	free(s->relay.note);
+	free(s->closer.note);
+	status_init(s);
+}
+
+void status_reason(struct status *s, const char *fmt, ...)
+{
+	char line[1000];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	s->reasons = xrealloc(s->reasons, s->n_reasons + 1, sizeof(*s->reasons));
+	s->reasons[s->n_reasons++] = xstrdup(line);
+}
+
+struct status_part *status_part_add(struct status *s, const char *topic, int32_t partition)
+{
+	s->parts = xrealloc(s->parts, s->n_parts + 1, sizeof(*s->parts));
+	struct status_part *p = &s->parts[s->n_parts++];
+	*p = (struct status_part){ .topic = xstrdup(topic), .partition = partition, .high = -1, .clock_ms = TIME_NONE,
+				   .window_clock_ms = TIME_NONE };
+	return p;
+}
+
+void status_count_add(struct status_counts *c, const char *name, int64_t n)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (strcmp(c->list[i].name, name) == 0) {
+			c->list[i].n += n;
+			return;
+		}
+	c->list = xrealloc(c->list, c->n + 1, sizeof(*c->list));
+	c->list[c->n++] = (struct status_count){ xstrdup(name), n };
+}
+
+static uint32_t count_halted(const struct status *s)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		n += s->parts[i].halted != NULL;
+	return n;
+}
+
+bool status_ready(const struct status *s)
+{
+	return s->phase == STATUS_RUNNING && s->n_reasons == 0 && count_halted(s) == 0;
+}
+
+void status_line(const struct status *s, char *buf, int size)
+{
+	static const char *const phases[] = { "starting", "running", "stopping" };
+	int64_t lag = 0;
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		lag += s->parts[i].high > s->parts[i].next ? s->parts[i].high - s->parts[i].next : 0;
+	check(size > 0);
+	if (s->n_reasons > 0)
+		snprintf(buf, (size_t)size, "%s: %s", phases[s->phase], s->reasons[0]);
+	else if (count_halted(s) > 0)
+		snprintf(buf, (size_t)size, "%s: %u of %u partitions halted, see meterctl status", phases[s->phase], count_halted(s),
+			 s->n_parts);
+	else
+		snprintf(buf, (size_t)size, "%s, %u partitions, lag %" PRId64, phases[s->phase], s->n_parts, lag);
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon says about itself: one copy, taken at one moment, from which /-/ready, /api/v1/status, /metrics and the
+// service manager's STATUS line are made. The pipeline fills it; nobody else asks the threads.
+#ifndef MODEL_STATUS_H
+#define MODEL_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metrics.h"
+#include "model/event.h"
+#include "period/period.h"
+
+enum status_phase { STATUS_STARTING, STATUS_RUNNING, STATUS_STOPPING };
+
+struct status_part {
+	char *topic;             // owned
+	int32_t partition;
+	int64_t next;            // next offset to read
+	int64_t high;            // high watermark as last seen, -1: unknown
+	int64_t clock_ms;        // record clock, TIME_NONE: none yet
+	int64_t window_clock_ms; // record clock where the window of duplicates begins, TIME_NONE: nothing in it
+	int64_t outcomes[OUTCOME_COUNT];
+	int64_t gaps;
+	bool reading_back;       // fills its window of duplicates; counts nothing yet
+	char *halted;            // owned; NULL: not halted. Otherwise why, and what to do
+};
+
+struct status_count {
+	char *name;              // owned
+	int64_t n;
+};
+struct status_counts {
+	uint32_t n;
+	struct status_count *list;
+};
+
+struct status {
+	enum status_phase phase;
+	char *instance;          // owned
+	int64_t started_ms, now_ms; // wall
+	uint32_t workers;
+	int64_t rules_version;   // -1: not known yet
+	// Why it is not ready: one line each, saying what to do. None, running, and no partition halted: ready.
+	uint32_t n_reasons;
+	char **reasons;
+	uint32_t n_parts;
+	struct status_part *parts;
+	struct status_counts calls;     // by service
+	struct status_counts conflicts; // by kind
+	struct histogram commit_time, alert_delay;
+	uint64_t counters_committed, dedupe_bytes;
+	int64_t imbalance;              // -1: not computed
+	struct status_relay {
+		bool owner;             // this instance publishes
+		int64_t pending;        // -1: unknown
+		uint64_t published, dropped;
+		char *note;             // owned; NULL or what it waits for
+	} relay;
+	struct status_closer {
+		bool owner;
+		int closed_month, open_month; // MONTH_NONE: none
+		int64_t closed_end_ms;  // end of closed_month
+		int64_t due_ms;         // close(open_month); TIME_NONE
+		char *note;             // owned; NULL or what it waits for
+	} closer;
+};
+
+void status_init(struct status *s);  // everything empty or unknown
+void status_free(struct status *s);
+void status_reason(struct status *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct status_part *status_part_add(struct status *s, const char *topic, int32_t partition); // valid until the next one is added
+void status_count_add(struct status_counts *c, const char *name, int64_t n);                 // summed by name
+void status_counts_free(struct status_counts *c);
+bool status_ready(const struct status *s);
+// One line: "running, 8 partitions, lag 12" or the first reason. For sd_notify and the log.
+void status_line(const struct status *s, char *buf, int size);
+
+#endif

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP interface over real sockets: codes, bodies, limits, a port in use; and the metrics as promtool wants them.
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "http/http.h"
+
+static void fill(void *ctx, struct status *s)
+{
+	const char *mood = ctx;
+	s->phase = STATUS_RUNNING;
+	s->instance = xstrdup("meterd");
+	s->started_ms = 1579000000000;
+	s->now_ms = 1579000012345;
+	s->workers = 2;
+	s->rules_version = 3;
+	for (int32_t i = 0; i < 2; i++) {
+		struct status_part *p = status_part_add(s, "usage.calls", i);
+		p->next = 100 + i;
+		p->high = 112;
+		p->clock_ms = 1579077000123;
+		p->window_clock_ms = 1579070000000;
+		p->outcomes[OUTCOME_COUNTED] = 90;
+		p->outcomes[OUTCOME_REJECTED] = i;
+	}
+	status_count_add(&s->calls, "image-tag", 5);
+	status_count_add(&s->calls, "image-tag", 7);
+	status_count_add(&s->conflicts, "rollback", 1);
+	histogram_add(&s->commit_time, 900);
+	histogram_add(&s->commit_time, 60000000);
+	s->imbalance = 0;
+	s->relay.owner = true;
+	s->relay.pending = 4;
+	s->closer.owner = true;
+	s->closer.closed_month = 2019 * 12 + 11;
+	s->closer.open_month = 2020 * 12;
+	s->closer.closed_end_ms = 1577808000000;
+	s->closer.due_ms = 1580572800000;
+	if (mood[0] == 'r')
+		status_reason(s, "redis: 127.0.0.1:6379 refuses connections; nothing is lost, reading goes on when it is back");
+	if (mood[0] == 'h')
+		s->parts[1].halted = xstrdup("offset 101 is gone; \"see\" the README");
+	if (mood[0] == 's')
+		s->phase = STATUS_STARTING;
+	if (mood[0] == 'n') {
+		s->parts[0].high = -1;
+		s->parts[0].clock_ms = TIME_NONE;
+		s->relay.pending = -1;
+		s->closer.due_ms = TIME_NONE;
+		s->closer.closed_month = MONTH_NONE;
+	}
+}
+
+static struct http *open_http(const char *mood)
+{
+	struct http_options o = { .listen = "127.0.0.1:0", .read = fill, .ctx = (void *)(uintptr_t)mood };
+	struct http *h = NULL;
+	struct error e = { 0 };
+	cr_assert_eq(http_open(&o, &h, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_neq(http_port(h), 0);
+	return h;
+}
+
+static int dial(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timeval limit = { .tv_sec = 20 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static char *read_all(int fd)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	char buf[4096];
+	ssize_t n;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		fwrite(buf, 1, (size_t)n, f);
+	fclose(f);
+	return text;
+}
+
+// The whole answer, head and body.
+static char *ask(struct http *h, const char *head)
+{
+	int fd = dial(http_port(h));
+	dprintf(fd, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", head);
+	char *text = read_all(fd);
+	close(fd);
+	return text;
+}
+
+static const char *body_of(const char *answer)
+{
+	const char *at = strstr(answer, "\r\n\r\n");
+	cr_assert(at != NULL, "no body in: %s", answer);
+	return at + 4;
+}
+
+#define EXPECT(answer, text) cr_assert(strstr(answer, text) != NULL, "wanted %s in:\n%s", text, answer)
+
+Test(http, healthy_and_ready)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	CLEANUP(freep) char *healthy = ask(h, "GET /-/healthy");
+	CLEANUP(freep) char *ready = ask(h, "GET /-/ready");
+	EXPECT(healthy, "HTTP/1.1 200");
+	EXPECT(ready, "HTTP/1.1 200");
+	cr_assert_str_eq(body_of(ready), "ready\n");
+}
+
+Test(http, not_ready_says_why)
+{
+	CLEANUP(http_freep) struct http *redis = open_http("redis"), *halted = open_http("halted"), *starting = open_http("start");
+	CLEANUP(freep) char *a = ask(redis, "GET /-/ready"), *b = ask(halted, "GET /-/ready"), *c = ask(starting, "GET /-/ready");
+	EXPECT(a, "HTTP/1.1 503");
+	cr_assert_str_eq(body_of(a), "redis: 127.0.0.1:6379 refuses connections; nothing is lost, reading goes on when it is back\n");
+	EXPECT(b, "HTTP/1.1 503");
+	cr_assert_str_eq(body_of(b), "usage.calls/1 halted: offset 101 is gone; \"see\" the README\n");
+	EXPECT(c, "HTTP/1.1 503");
+	cr_assert_str_eq(body_of(c), "starting\n");
+}
+
+Test(http, only_reads_and_only_what_there_is)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	CLEANUP(freep) char *post = ask(h, "POST /metrics"), *none = ask(h, "GET /metrics/"), *up = ask(h, "GET /../etc/passwd");
+	CLEANUP(freep) char *head = ask(h, "HEAD /-/ready"), *long_one = NULL, *junk = ask(h, "\1\2\3");
+	EXPECT(post, "HTTP/1.1 405");
+	EXPECT(post, "Allow: GET, HEAD");
+	EXPECT(post, "application/problem+json");
+	EXPECT(none, "HTTP/1.1 404");
+	EXPECT(none, "\"status\":404");
+	EXPECT(up, "HTTP/1.1 404");
+	EXPECT(head, "HTTP/1.1 200");
+	cr_assert_str_eq(body_of(head), "");
+	cr_assert(strstr(junk, "HTTP/1.1 200") == NULL);
+	char *path = xcalloc(100001, 1);
+	memset(path, 'a', 100000);
+	CLEANUP(freep) char *line = xasprintf("GET /%s", path);
+	long_one = ask(h, line);
+	free(path);
+	cr_assert(strstr(long_one, " 414 ") != NULL || strstr(long_one, " 413 ") != NULL || *long_one == '\0', "%s", long_one);
+	CLEANUP(freep) char *after = ask(h, "GET /-/healthy");
+	EXPECT(after, "HTTP/1.1 200");
+}
+
+// A 405 comes at once: the body it announces is never waited for.
+Test(http, a_request_body_is_not_waited_for, .timeout = 30)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	int fd = dial(http_port(h));
+	dprintf(fd, "PUT /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc");
+	char buf[64];
+	cr_assert_gt(read(fd, buf, sizeof(buf)), 12);
+	cr_assert_eq(memcmp(buf, "HTTP/1.1 405", 12), 0);
+	close(fd);
+}
+
+// Idle connections take places up to the limit, and give them back.
+Test(http, idle_connections_are_bounded, .timeout = 60)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	int fd[80];
+	for (int i = 0; i < 80; i++)
+		fd[i] = dial(http_port(h));
+	for (int i = 0; i < 80; i++)
+		close(fd[i]);
+	CLEANUP(freep) char *after = ask(h, "GET /-/healthy");
+	EXPECT(after, "HTTP/1.1 200");
+}
+
+Test(http, status_as_json)
+{
+	CLEANUP(http_freep) struct http *h = open_http(""), *n = open_http("nothing known");
+	CLEANUP(freep) char *a = ask(h, "GET /api/v1/status"), *b = ask(n, "GET /api/v1/status");
+	EXPECT(a, "application/json");
+	json_t *j = json_loads(body_of(a), 0, NULL), *k = json_loads(body_of(b), 0, NULL);
+	cr_assert(j != NULL && k != NULL);
+	json_t *p = json_array_get(json_object_get(j, "partitions"), 1), *q = json_array_get(json_object_get(k, "partitions"), 0);
+	cr_assert_eq(json_integer_value(json_object_get(p, "lag")), 11);
+	cr_assert_str_eq(json_string_value(json_object_get(p, "clock")), "2020-01-15T08:30:00.123Z");
+	cr_assert(json_is_null(json_object_get(q, "lag")) && json_is_null(json_object_get(q, "clock")));
+	cr_assert_eq(json_integer_value(json_object_get(j, "uptime_seconds")), 12);
+	cr_assert(json_is_true(json_object_get(j, "ready")));
+	json_t *c = json_object_get(j, "closing"), *o = json_object_get(k, "outbox");
+	cr_assert_str_eq(json_string_value(json_object_get(c, "open")), "2020-01");
+	cr_assert_str_eq(json_string_value(json_object_get(c, "closed")), "2019-12");
+	cr_assert(json_is_null(json_object_get(o, "pending")));
+	json_decref(j);
+	json_decref(k);
+}
+
+static int promtool(const char *text)
+{
+	FILE *f = popen("promtool check metrics", "w");
+	cr_assert(f != NULL);
+	fputs(text, f);
+	return WEXITSTATUS(pclose(f));
+}
+
+Test(http, metrics_are_clean_and_complete)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	CLEANUP(freep) char *a = ask(h, "GET /metrics");
+	const char *text = body_of(a);
+	EXPECT(text, "meterd_events_total{topic=\"usage.calls\",partition=\"1\",outcome=\"rejected\"} 1\n");
+	EXPECT(text, "meterd_last_event_timestamp_seconds{topic=\"usage.calls\",partition=\"0\"} 1579077000.123\n");
+	EXPECT(text, "meterd_dedupe_window_seconds{topic=\"usage.calls\",partition=\"0\"} 7000.123\n");
+	EXPECT(text, "meterd_calls_total{service=\"image-tag\"} 12\n");
+	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.0005\"} 0\n");
+	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.001\"} 1\n");
+	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"8.192\"} 1\n");
+	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"+Inf\"} 2\n");
+	EXPECT(text, "meterd_commit_duration_seconds_sum 60.0009\n");
+	for (enum metric m = 0; m < METRIC_COUNT; m++) {
+		CLEANUP(freep) char *line = xasprintf("# TYPE %s ", metric_name(m));
+		EXPECT(text, line);
+	}
+	cr_assert_eq(promtool(text), 0, "promtool check metrics finds fault");
+	cr_assert_neq(promtool("a_total{ 1\n"), 0, "promtool must be there and find fault");
+}
+
+Test(http, process_metrics_are_true)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	CLEANUP(freep) char *a = ask(h, "GET /metrics");
+	const char *at = strstr(a, "\nprocess_start_time_seconds "), *fds = strstr(a, "\nprocess_open_fds ");
+	cr_assert(at != NULL && fds != NULL);
+	double age = (double)clock_wall_ms() / 1000 - atof(at + strlen("\nprocess_start_time_seconds "));
+	cr_assert(age > -2 && age < 60, "started %f s ago", age);
+	cr_assert_geq(atoi(fds + strlen("\nprocess_open_fds ")), 4);
+}
+
+static enum error_class try_open(const char *listen, struct error *e)
+{
+	struct http_options o = { .listen = listen, .read = fill, .ctx = "" };
+	CLEANUP(http_freep) struct http *h = NULL;
+	*e = (struct error){ 0 };
+	return http_open(&o, &h, e);
+}
+
+Test(http, port_in_use_and_bad_addresses)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	CLEANUP(freep) char *same = xasprintf("127.0.0.1:%u", http_port(h));
+	struct error e;
+	cr_assert_eq(try_open(same, &e), ERROR_ABORT);
+	cr_assert_eq(e.exit_code, EXIT_LATER);
+	EXPECT(e.text, "is in use; see who has it with `ss -ltnp");
+	static const char *const bad[] = { "", ":", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1:x",
+					   "::1:9464", "[::1:9464", ":9464", "192.0.2.1:9464", "no.such.host.invalid:1", "127.0.0.1:+1" };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		cr_assert_eq(try_open(bad[i], &e), ERROR_ABORT, "%s", bad[i]);
+		cr_assert_eq(e.exit_code, EXIT_CONFIG_ERR, "%s: %s", bad[i], e.text);
+		EXPECT(e.text, "http.listen: ");
+	}
+	cr_assert_eq(try_open("localhost:0", &e), ERROR_NONE, "%s", e.text);
+}
+
+static void *many(void *h)
+{
+	for (int i = 0; i < 50; i++) {
+		char *a = ask(h, i % 2 ? "GET /metrics" : "GET /api/v1/status");
+		cr_assert(strstr(a, "HTTP/1.1 200") != NULL);
+		free(a);
+	}
+	return NULL;
+}
+
+Test(http, many_at_once, .timeout = 60)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	pthread_t t[8];
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, many, h);
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+}
+
+Test(status, one_line)
+{
+	struct status s;
+	char line[200];
+	status_init(&s);
+	fill("", &s);
+	status_line(&s, line, sizeof(line));
+	cr_assert_str_eq(line, "running, 2 partitions, lag 23");
+	s.parts[0].halted = xstrdup("x");
+	status_line(&s, line, sizeof(line));
+	cr_assert_str_eq(line, "running: 1 of 2 partitions halted, see meterctl status");
+	status_reason(&s, "kafka: away");
+	status_line(&s, line, sizeof(line));
+	cr_assert_str_eq(line, "running: kafka: away");
+	status_free(&s);
+}
