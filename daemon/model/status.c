@@ -16,7 +16,7 @@ void status_init(struct status *s)
 	s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;
 }
 
-static void counts_free(struct status_counts *c)
+void status_counts_free(struct status_counts *c)
 {
 	for (uint32_t i = 0; i < c->n; i++)
 		free(c->list[i].name);
@@ -31,8 +31,8 @@ void status_free(struct status *s)
 		free(s->parts[i].topic);
 		free(s->parts[i].halted);
 	}
-	counts_free(&s->calls);
-	counts_free(&s->conflicts);
+	status_counts_free(&s->calls);
+	status_counts_free(&s->conflicts);
 	free(s->reasons);
 	free(s->parts);
 	free(s->instance);

@@ -70,6 +70,10 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 	journal_freep(&w->journal);
 	w->journal = j;
 	w->newest = &j->rules[j->n_rules - 1];
+	uint32_t services = catalog_services(w->newest->rules->catalog); // a later version never has fewer
+	w->calls = xrealloc(w->calls, services, sizeof(*w->calls));
+	for (; w->n_calls < services; w->n_calls++)
+		w->calls[w->n_calls] = 0;
 	w->store->ops->identity(w->store, j->init_id, j->generation);
 	return ERROR_NONE;
 }

@@ -18,6 +18,7 @@ struct engine {
 	struct kafka_options kafka;
 	struct store_options store;
 	struct shared shared;
+	int64_t started_ms;
 	pthread_mutex_t lock; // of what follows
 	enum engine_phase phase;
 	char waiting[300];
@@ -30,6 +31,7 @@ enum error_class engine_new(struct settings *s, struct engine **ret, struct erro
 {
 	struct engine *g = xcalloc(1, sizeof(*g));
 	g->settings = s;
+	g->started_ms = clock_wall_ms();
 	settings_kafka(s, &g->kafka);
 	enum error_class cls = settings_store(s, &g->store, e);
 	if (cls != ERROR_NONE) {
@@ -144,75 +146,93 @@ enum error_class engine_run(struct engine *g, struct error *e)
 
 // ---- what it looks like from outside
 
-static void add_reason(struct engine_status *s, const char *fmt, const char *a, const char *b)
+static void read_part(struct status *s, const struct worker_part_status *p)
 {
-	if (s->n_reasons == ARRAY_LEN(s->reasons))
-		return;
-	snprintf(s->reasons[s->n_reasons], sizeof(s->reasons[0]), "%.20s%.120s%.170s", fmt, a, b);
-	s->n_reasons++;
+	struct status_part *out = status_part_add(s, p->topic, p->partition);
+	out->next = p->next;
+	out->high = p->end;
+	out->clock_ms = p->clock_ms;
+	out->window_clock_ms = p->window_clock_ms;
+	memcpy(out->outcomes, p->outcomes, sizeof(out->outcomes));
+	out->gaps = p->gaps;
+	out->reading_back = p->reading_back;
+	out->halted = p->halted[0] != '\0' ? xstrdup(p->halted) : NULL;
 }
 
-static void judge_worker(struct engine_status *s, const struct worker_status *w, int64_t now_us)
+static bool read_worker(struct status *s, const struct worker_status *w, uint32_t index, int64_t now_us)
 {
 	int64_t lag = 0;
-	if (w->reason[0] != '\0')
-		add_reason(s, w->state, ": ", w->reason);
 	for (uint32_t i = 0; i < w->n_parts; i++) {
-		if (w->parts[i].halted[0] != '\0')
-			add_reason(s, "", w->parts[i].name, w->parts[i].halted);
-		if (w->parts[i].end > w->parts[i].next)
+		read_part(s, &w->parts[i]);
+		if (w->parts[i].halted[0] == '\0' && w->parts[i].end > w->parts[i].next)
 			lag += w->parts[i].end - w->parts[i].next;
 	}
-	s->lag += lag;
+	for (uint32_t i = 0; i < w->calls.n; i++)
+		status_count_add(&s->calls, w->calls.list[i].name, w->calls.list[i].n);
+	for (uint32_t i = 0; i < w->conflicts.n; i++)
+		status_count_add(&s->conflicts, w->conflicts.list[i].name, w->conflicts.list[i].n);
+	histogram_sum(&s->commit_time, &w->commit_time);
+	s->counters_committed += w->deltas;
+	s->dedupe_bytes += w->dedupe_bytes;
+	if (w->rules_version > s->rules_version)
+		s->rules_version = w->rules_version;
+	if (strcmp(w->state, "running") != 0)
+		status_reason(s, "worker %u is %s%s%s", index, w->state, w->reason[0] != '\0' ? ": " : "", w->reason);
 	bool stuck = now_us - w->alive_us > STUCK_US || (lag > 0 && now_us - w->progress_us > STUCK_US);
-	if (stuck)
-		add_reason(s, "", "a worker makes no progress", "");
 	if (stuck && !w->known_wait)
-		s->progressing = false;
+		status_reason(s, "worker %u makes no progress although %lld records wait; the service manager will restart it", index,
+			      (long long)lag);
+	return !stuck || w->known_wait;
 }
 
-static void judge_office(struct engine_status *s, int64_t now_us)
+static bool read_office(struct status *s, const struct office_status *o, int64_t now_us)
 {
-	const struct office_status *o = &s->office;
-	if (strcmp(o->state, "waiting") == 0 || strcmp(o->state, "halted") == 0)
-		add_reason(s, "publishing: ", o->state, o->reason);
+	s->relay.owner = s->closer.owner = o->in_charge;
+	s->relay.pending = o->in_charge ? o->relay.pending : -1;
+	s->relay.published = o->relay.published;
+	s->relay.dropped = o->relay.twins_dropped;
+	s->closer.open_month = o->closer.open_month;
+	s->closer.closed_end_ms = o->closer.closed_ms;
+	s->closer.due_ms = o->closer.due_ms != 0 ? o->closer.due_ms : TIME_NONE;
+	if (o->closer.waits_for[0] != '\0')
+		s->closer.note = xstrdup(o->closer.waits_for);
+	bool waits = strcmp(o->state, "waiting") == 0 || strcmp(o->state, "halted") == 0;
+	if (waits) {
+		s->relay.note = xstrdup(o->reason);
+		status_reason(s, "publishing is %s: %s", o->state, o->reason);
+	}
 	if (o->relay.settlement_twin)
-		add_reason(s, "closing: ", "a settlement differs from the one published: ", o->relay.settlement_twin_id);
-	bool stuck = now_us - o->alive_us > STUCK_US || (o->relay.pending > 0 && now_us - o->progress_us > STUCK_US);
-	if (stuck && o->in_charge)
-		add_reason(s, "", "the outbox does not drain", "");
-	if (stuck && !o->known_wait && o->in_charge)
-		s->progressing = false;
+		status_reason(s, "closing stopped: settlement %s differs from the one published before; nothing was published twice",
+			      o->relay.settlement_twin_id);
+	bool stuck = o->in_charge && (now_us - o->alive_us > STUCK_US || (o->relay.pending > 0 && now_us - o->progress_us > STUCK_US));
+	if (stuck && !o->known_wait)
+		status_reason(s, "the outbox does not drain; the service manager will restart it");
+	return !stuck || o->known_wait;
 }
 
-void engine_status(struct engine *g, struct engine_status *ret)
+void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 {
 	int64_t now_us = clock_mono_us();
-	*ret = (struct engine_status){ .progressing = true };
+	struct office_status office = { 0 };
+	*ret_progressing = true;
+	s->now_ms = clock_wall_ms();
+	s->started_ms = g->started_ms;
+	s->instance = xstrdup(g->settings->instance);
 	pthread_mutex_lock(&g->lock);
-	ret->phase = g->phase;
-	snprintf(ret->waiting, sizeof(ret->waiting), "%s", g->waiting);
-	ret->n_workers = g->n_workers;
-	ret->workers = xcalloc(g->n_workers, sizeof(*ret->workers));
-	for (uint32_t i = 0; i < g->n_workers; i++)
-		worker_status(g->workers[i], &ret->workers[i]);
-	if (g->office != NULL)
-		office_status(g->office, &ret->office);
+	s->phase = g->phase == ENGINE_RUNNING ? STATUS_RUNNING : g->phase == ENGINE_STOPPING ? STATUS_STOPPING : STATUS_STARTING;
+	s->workers = g->n_workers;
+	if (g->waiting[0] != '\0')
+		status_reason(s, "%s", g->waiting);
+	for (uint32_t i = 0; i < g->n_workers; i++) {
+		struct worker_status w;
+		worker_status(g->workers[i], &w);
+		*ret_progressing = read_worker(s, &w, i, now_us) && *ret_progressing;
+		worker_status_free(&w);
+	}
+	bool office_there = g->office != NULL;
+	if (office_there)
+		office_status(g->office, &office);
 	pthread_mutex_unlock(&g->lock);
-	if (ret->phase != ENGINE_RUNNING)
-		add_reason(ret, ret->phase == ENGINE_CHECKING ? "starting: " : "stopping", ret->waiting, "");
-	for (uint32_t i = 0; i < ret->n_workers; i++)
-		judge_worker(ret, &ret->workers[i], now_us);
-	if (ret->phase == ENGINE_RUNNING)
-		judge_office(ret, now_us);
-	ret->ready = ret->n_reasons == 0;
-}
-
-void engine_status_free(struct engine_status *s)
-{
-	for (uint32_t i = 0; i < s->n_workers; i++)
-		free(s->workers[i].parts);
-	free(s->workers);
-	s->workers = NULL;
-	s->n_workers = 0;
+	if (office_there)
+		*ret_progressing = read_office(s, &office, now_us) && *ret_progressing;
 }

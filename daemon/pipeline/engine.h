@@ -17,19 +17,8 @@ enum error_class engine_run(struct engine *g, struct error *e);
 void engine_stop(struct engine *g);   // from any thread; engine_run returns after the open batch is committed
 void engine_freep(struct engine **g);
 
-struct engine_status {
-	enum engine_phase phase;
-	char waiting[300];               // while checking: for what
-	uint32_t n_workers;
-	struct worker_status *workers;
-	struct office_status office;
-	bool ready;                      // counting, and nothing stands still
-	uint32_t n_reasons;              // why not ready
-	char reasons[16][320];
-	bool progressing;                // feed the watchdog: something moved, or there is nothing to do, or the wait is a known one
-	int64_t lag;                     // records behind the ends of the partitions; -1 not known
-};
-void engine_status(struct engine *g, struct engine_status *ret);
-void engine_status_free(struct engine_status *s);
+// What it looks like from outside. `s` was made by status_init. *ret_progressing: feed the watchdog: something moved, there is nothing
+// to do, or the wait is a known one (a server away, a halted partition).
+void engine_read(struct engine *g, struct status *s, bool *ret_progressing);
 
 #endif

@@ -182,17 +182,22 @@ static bool earlier_goes_again(const struct worker *w, const struct flight *f, u
 	return false;
 }
 
+static void count_calls(struct worker *w, const struct shard_batch *s)
+{
+	w->deltas += s->n;
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->deltas[i].adjust_month == MONTH_NONE && s->deltas[i].service < w->n_calls)
+			w->calls[s->deltas[i].service] += (uint64_t)s->deltas[i].calls;
+}
+
 static void flight_done(struct worker *w, struct flight *f, uint32_t shard, bool known)
 {
 	f->states[shard] = STATE_DONE;
 	aggregate_applied(f->batch, shard, known);
+	count_calls(w, &f->batch->shards[shard]);
 	f->waiting--;
-	w->commits++;
 	w->progress_us = clock_mono_us();
-	uint64_t us = (uint64_t)(w->progress_us - f->sent_us);
-	w->commit_us_sum += us;
-	for (size_t i = 0; i < ARRAY_LEN(w->commit_us_buckets); i++)
-		w->commit_us_buckets[i] += us <= (250ull << i);
+	histogram_add(&w->commit_time, w->progress_us - f->sent_us);
 	while (w->n_flights > 0 && w->flights[w->first_flight].waiting == 0) {
 		w->first_flight = (w->first_flight + 1) % FLIGHTS;
 		w->n_flights--;
@@ -211,10 +216,9 @@ static void take_result(struct worker *w, const struct commit_result *r)
 	struct flight *f = &w->flights[r->tag];
 	check(f->states[r->shard] == STATE_SENT);
 	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST)
-		w->conflicts++;
+		w->conflicts[r->status]++;
 	switch (r->status) {
 	case COMMIT_DONE:
-		w->alerts += r->alerts;
 		w->backoff_ms = 0;
 		if (r->alerts > 0)
 			wake_office(w);

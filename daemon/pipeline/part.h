@@ -48,6 +48,8 @@ struct part {
 	struct dedupe *dedupe;
 	struct dedupe_options dedupe_options;
 
+	int64_t totals[OUTCOME_COUNT], gaps; // since the assignment, for metrics
+
 	uint32_t n_shards;
 	int64_t max_start;       // greatest shard_start
 	int64_t consumed;        // records from `start` on

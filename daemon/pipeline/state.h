@@ -83,8 +83,10 @@ struct worker {
 	pthread_mutex_t lock;      // of `status`
 	struct worker_status status;
 	int64_t status_us;
-	uint64_t commits, commit_us_sum, conflicts, alerts;
-	uint64_t commit_us_buckets[16];
+	struct histogram commit_time;
+	uint64_t deltas, conflicts[COMMIT_HALT + 1];
+	uint64_t *calls;           // counted, by service of the newest rules
+	uint32_t n_calls;
 	int64_t progress_us;
 	bool known_wait;
 	char state[32], reason[300];

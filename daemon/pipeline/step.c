@@ -73,6 +73,7 @@ static void part_outcome(struct part *p, uint32_t shard, enum outcome o)
 {
 	p->shards[shard].outcomes[o]++;
 	p->shards[shard].touched = true;
+	p->totals[o]++;
 }
 
 static void worker_reject(struct worker *w, struct part *p, const struct record *r, enum reject why, const struct decode_result *d)
@@ -219,6 +220,7 @@ void worker_record(struct worker *w, const struct record *r)
 		if (r->offset < p->max_start)
 			part_shards_join(p, r->offset);
 		p->consumed++;
+		p->gaps += r->offset - (p->next > p->start ? p->next : p->start);
 	} else if (r->timestamp_ms > p->clock_ms) {
 		p->clock_ms = r->timestamp_ms;
 		if (w->journal->n_rules > 1)

@@ -65,9 +65,10 @@ void worker_trouble(struct worker *w, enum trouble t, const char *text)
 
 static void status_part(const struct worker *w, const struct part *p, uint32_t index, struct worker_part_status *out)
 {
-	*out = (struct worker_part_status){ .next = p->next, .clock_ms = p->clock_ms, .window_clock_ms = TIME_NONE,
-					    .reading_back = p->next < p->start };
-	snprintf(out->name, sizeof(out->name), "%s", p->name);
+	*out = (struct worker_part_status){ .partition = p->partition, .next = p->next, .clock_ms = p->clock_ms,
+					    .window_clock_ms = TIME_NONE, .gaps = p->gaps, .reading_back = p->next < p->start };
+	memcpy(out->outcomes, p->totals, sizeof(out->outcomes));
+	snprintf(out->topic, sizeof(out->topic), "%s", p->topic);
 	snprintf(out->halted, sizeof(out->halted), "%s", p->state == PART_UNADMITTED ? "waits to be admitted by the closer" : p->halted);
 	int64_t high = w->source->ops->high(w->source, index);
 	out->end = high > p->end ? high : p->end;
@@ -75,31 +76,59 @@ static void status_part(const struct worker *w, const struct part *p, uint32_t i
 		out->window_clock_ms = dedupe_oldest_clock(p->dedupe);
 }
 
+static const char *const conflict_names[] = { [COMMIT_FOREIGN] = "foreign", [COMMIT_ROLLBACK] = "rollback", [COMMIT_LOST] = "lost",
+					      [COMMIT_OLD_RULES] = "old_rules", [COMMIT_REFUSED] = "refused",
+					      [COMMIT_UNKNOWN] = "unknown", [COMMIT_HALT] = "halt" };
+
+void worker_status_free(struct worker_status *s)
+{
+	free(s->parts);
+	status_counts_free(&s->calls);
+	status_counts_free(&s->conflicts);
+	*s = (struct worker_status){ 0 };
+}
+
+static struct worker_status make_status(const struct worker *w)
+{
+	struct worker_status s = { .n_parts = w->n_parts, .parts = xcalloc(w->n_parts, sizeof(*s.parts)), .commit_time = w->commit_time,
+				   .deltas = w->deltas, .rules_version = w->newest != NULL ? w->newest->version : -1,
+				   .alive_us = w->status_us, .progress_us = w->progress_us, .known_wait = w->known_wait };
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		status_part(w, &w->parts[i], i, &s.parts[i]);
+		s.dedupe_bytes += w->parts[i].dedupe != NULL ? dedupe_bytes(w->parts[i].dedupe) : 0;
+	}
+	for (uint32_t i = 0; i < w->n_calls; i++)
+		status_count_add(&s.calls, catalog_service_id(w->newest->rules->catalog, i), (int64_t)w->calls[i]);
+	for (size_t i = 0; i < ARRAY_LEN(conflict_names); i++)
+		if (conflict_names[i] != NULL)
+			status_count_add(&s.conflicts, conflict_names[i], (int64_t)w->conflicts[i]);
+	snprintf(s.state, sizeof(s.state), "%s", w->state);
+	snprintf(s.reason, sizeof(s.reason), "%s", w->reason);
+	return s;
+}
+
 static void publish_status(struct worker *w)
 {
 	w->status_us = clock_mono_us();
-	struct worker_part_status *parts = xcalloc(w->n_parts, sizeof(*parts));
-	uint64_t dedupe = 0;
-	for (uint32_t i = 0; i < w->n_parts; i++) {
-		status_part(w, &w->parts[i], i, &parts[i]);
-		dedupe += w->parts[i].dedupe != NULL ? dedupe_bytes(w->parts[i].dedupe) : 0;
-	}
+	struct worker_status s = make_status(w);
 	pthread_mutex_lock(&w->lock);
-	free(w->status.parts);
-	w->status = (struct worker_status){ .n_parts = w->n_parts, .parts = parts, .commits = w->commits,
-					    .commit_us_sum = w->commit_us_sum, .conflicts = w->conflicts, .alerts = w->alerts,
-					    .counters = aggregate_counters(w->aggregate), .dedupe_bytes = dedupe,
-					    .alive_us = w->status_us, .progress_us = w->progress_us, .known_wait = w->known_wait };
-	memcpy(w->status.commit_us_buckets, w->commit_us_buckets, sizeof(w->commit_us_buckets));
-	snprintf(w->status.state, sizeof(w->status.state), "%s", w->state);
-	snprintf(w->status.reason, sizeof(w->status.reason), "%s", w->reason);
+	struct worker_status old = w->status;
+	w->status = s;
 	pthread_mutex_unlock(&w->lock);
+	worker_status_free(&old);
 }
 
 void worker_alive(struct worker *w)
 {
 	if (clock_mono_us() - w->status_us >= STATUS_EVERY_US)
 		publish_status(w);
+}
+
+static void copy_counts(struct status_counts *to, const struct status_counts *from)
+{
+	*to = (struct status_counts){ 0 };
+	for (uint32_t i = 0; i < from->n; i++)
+		status_count_add(to, from->list[i].name, from->list[i].n);
 }
 
 void worker_status(struct worker *w, struct worker_status *ret)
@@ -109,6 +138,8 @@ void worker_status(struct worker *w, struct worker_status *ret)
 	ret->parts = xcalloc(w->status.n_parts, sizeof(*ret->parts));
 	if (w->status.n_parts > 0)
 		memcpy(ret->parts, w->status.parts, w->status.n_parts * sizeof(*ret->parts));
+	copy_counts(&ret->calls, &w->status.calls);
+	copy_counts(&ret->conflicts, &w->status.conflicts);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -331,7 +362,8 @@ static void worker_free(struct worker *w)
 	free(w->parts);
 	free(w->last_record);
 	free(w->advanced_us);
-	free(w->status.parts);
+	worker_status_free(&w->status);
+	free(w->calls);
 	free(w);
 }
 
@@ -357,6 +389,8 @@ enum error_class worker_start(const struct worker_options *o, struct worker **re
 	w->progress_us = clock_mono_us();
 	worker_say(w, "starting", "");
 	worker_make_flights(w);
+	w->status = (struct worker_status){ .alive_us = w->progress_us, .progress_us = w->progress_us, .rules_version = -1 };
+	snprintf(w->status.state, sizeof(w->status.state), "starting");
 	struct source_callbacks cb = { .ctx = w, .assigned = worker_assigned, .revoked = worker_revoked };
 	enum error_class cls = store_redis_open(o->store, &w->store, e);
 	if (cls == ERROR_NONE)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "model/status.h"
 #include "settings/settings.h"
 
 // What the threads of a process share. Owned by the engine.
@@ -24,7 +25,8 @@ struct shared {
 void shared_fail(struct shared *s, const struct error *e); // first one wins
 
 struct worker_part_status {
-	char name[280];
+	char topic[256];
+	int32_t partition;
 	int64_t next, end, clock_ms; // end: high watermark, -1 unknown
 	int64_t outcomes[OUTCOME_COUNT];
 	int64_t gaps;                // offsets that held no record (transaction markers, compaction)
@@ -37,10 +39,12 @@ struct worker_status {
 	char reason[300];            // of waiting or halted, in words; empty otherwise
 	uint32_t n_parts;
 	struct worker_part_status *parts;
-	uint64_t commits, commit_us_sum, conflicts, alerts, counters, dedupe_bytes;
-	uint64_t commit_us_buckets[16]; // commits that took at most 2^i * 250 us
-	int64_t alive_us, progress_us;  // clock_mono_us of the last round of the loop; of the last commit, or of having nothing to do
-	bool known_wait;                // Redis or Kafka away, halted: waiting is right
+	struct status_counts calls, conflicts;
+	struct histogram commit_time;
+	uint64_t deltas, dedupe_bytes;
+	int64_t rules_version;       // -1: none yet
+	int64_t alive_us, progress_us; // clock_mono_us of the last round of the loop; of the last commit, or of having nothing to do
+	bool known_wait;             // Redis or Kafka away, halted: waiting is right
 };
 
 struct worker_options {
@@ -54,6 +58,7 @@ struct worker_options {
 struct worker;
 enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e);
 void worker_join(struct worker **w);                             // after shared.stop was set
-void worker_status(struct worker *w, struct worker_status *ret); // a copy; free its parts
+void worker_status(struct worker *w, struct worker_status *ret); // a copy
+void worker_status_free(struct worker_status *s);
 
 #endif

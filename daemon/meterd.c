@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// meterd: arguments, wiring, signals, the service manager, exit codes. What it does is in the rooms.
+//
+// SIGTERM and SIGINT end it in order (finish the batch, commit, leave). A configuration that is wrong ends with 78 before anything is
+// contacted; servers that are away are waited for, with the service up and /-/ready saying why.
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "http/http.h"
+#include "pipeline/engine.h"
+#include "tools/frontend.h"
+
+static const char usage_text[] =
+	"usage: meterd --config FILE [--check-config | --print-config]\n"
+	"\n"
+	"Counts usage events from Kafka into Redis, raises alerts, settles months. Runs until SIGTERM.\n"
+	"\n"
+	"  --config FILE    the configuration (config/meterd.yaml is a commented sample)\n"
+	"  --check-config   report every error of the configuration and of the price book it names: exit 0 or 78\n"
+	"  --print-config   print every setting with its value, secrets masked\n"
+	"  --version, --help\n"
+	"\n"
+	"exit codes: 0 stopped in order, 64 usage, 69 a server is unreachable, 70 a defect, 75 try again later\n"
+	"(a topic missing, a port in use), 78 what only an edit of files or of a topic's or Redis' settings can mend\n";
+
+struct run {
+	struct engine *engine;
+	struct error error;
+	enum error_class cls;
+};
+
+static void *run_engine(void *arg)
+{
+	struct run *r = arg;
+	r->cls = engine_run(r->engine, &r->error);
+	kill(getpid(), SIGTERM); // wakes main, whatever the reason
+	return NULL;
+}
+
+static void read_status(void *ctx, struct status *s)
+{
+	bool progressing;
+	engine_read(ctx, s, &progressing);
+}
+
+// READY and STATUS lines, the watchdog: fed only while something moves or the wait is a known one.
+static void tell_manager(struct engine *g)
+{
+	char line[400];
+	bool progressing;
+	struct status s;
+	status_init(&s);
+	engine_read(g, &s, &progressing);
+	status_line(&s, line, sizeof(line));
+	notify_status(line);
+	if (progressing)
+		notify_watchdog();
+	status_free(&s);
+}
+
+static int wait_for_signal(struct engine *g, const sigset_t *signals)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	for (;;) {
+		int sig = sigtimedwait(signals, NULL, &second);
+		tell_manager(g);
+		if (sig == SIGHUP)
+			log_line(LVL_WARN, "reload_refused", "do=\"restart the service: this version reads its files at start only\"");
+		else if (sig > 0)
+			return sig;
+	}
+}
+
+static int serve(struct settings *settings, const sigset_t *signals)
+{
+	struct run run = { 0 };
+	struct http *http = NULL;
+	pthread_t thread;
+	if (engine_new(settings, &run.engine, &run.error) != ERROR_NONE)
+		return fprintf(stderr, "meterd: %s\n", run.error.text), run.error.exit_code;
+	struct http_options ho = { settings->http_listen, read_status, run.engine };
+	if (settings->http_listen[0] != '\0' && http_open(&ho, &http, &run.error) != ERROR_NONE) {
+		fprintf(stderr, "meterd: %s\n", run.error.text);
+		engine_freep(&run.engine);
+		return run.error.exit_code;
+	}
+	log_line(LVL_INFO, "start", "version=%s instance=%s http_port=%d", METERD_VERSION, settings->instance,
+		 http != NULL ? http_port(http) : 0);
+	check(pthread_create(&thread, NULL, run_engine, &run) == 0);
+	notify_ready("starting: looking at Redis and Kafka");
+	wait_for_signal(run.engine, signals);
+	notify_stopping("finishing the open batch");
+	engine_stop(run.engine);
+	pthread_join(thread, NULL);
+	http_freep(&http);
+	engine_freep(&run.engine);
+	char quoted[1100];
+	if (run.cls != ERROR_NONE)
+		log_line(LVL_ERROR, "stopped", "exit=%d why=%s", run.error.exit_code, log_quote(run.error.text, quoted, sizeof(quoted)));
+	else
+		log_line(LVL_INFO, "stopped", "exit=0");
+	return run.cls != ERROR_NONE ? run.error.exit_code : EXIT_DONE;
+}
+
+static sigset_t block_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return set;
+}
+
+static int run_daemon(const char *file)
+{
+	static const enum log_level levels[] = { LVL_DEBUG, LVL_INFO, LVL_WARN, LVL_ERROR };
+	struct settings *settings = NULL;
+	struct rules *rules = NULL;
+	sigset_t signals = block_signals();
+	int code = frontend_settings(file, &settings);
+	if (code == EXIT_DONE)
+		code = frontend_rules(settings, &rules); // also reads the zone's data while there is one thread
+	if (code == EXIT_DONE) {
+		log_set_level(levels[settings->log_level]);
+		code = serve(settings, &signals);
+	}
+	rules_freep(&rules);
+	settings_freep(&settings);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, 'k' },
+						 { "print-config", no_argument, NULL, 'p' }, { "version", no_argument, NULL, 'v' },
+						 { "help", no_argument, NULL, 'h' }, { 0 } };
+	const char *file = NULL;
+	int c, mode = 0;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'c')
+			file = optarg;
+		else if (c == 'v')
+			return printf("meterd %s\n", METERD_VERSION), EXIT_DONE;
+		else if (c == 'h')
+			return fputs(usage_text, stdout), EXIT_DONE;
+		else if (c == 'k' || c == 'p')
+			mode = c;
+		else
+			return fputs(usage_text, stderr), EXIT_USAGE_ERR;
+	}
+	if (file == NULL || optind < argc) {
+		fprintf(stderr, "meterd: %s\n%s", file == NULL ? "--config FILE is missing" : "too many arguments", usage_text);
+		return EXIT_USAGE_ERR;
+	}
+	return mode == 'k' ? frontend_check(file) : mode == 'p' ? frontend_print(file) : run_daemon(file);
+}
