@@ -239,7 +239,9 @@ static enum error_class open_producer(struct gen_run *r, struct error *e)
 	const char *name = r->a->topic != NULL ? r->a->topic : o->input_topics[0];
 	r->topic = rd_kafka_topic_new(r->rk, name, NULL);
 	struct topic_info info;
-	if (topic_describe(o, name, 10000, &info, e) != ERROR_NONE)
+	struct kafka_options plain = *o;
+	plain.embedded = true; // only the number of partitions is asked for
+	if (topic_describe(&plain, name, 10000, &info, e) != ERROR_NONE)
 		return e->cls;
 	if (!info.exists)
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "topic %s does not exist; create it first", name);

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// meterctl alerts and meterctl settlements: what is out, as every read_committed reader sees it, one line each.
+//
+// Partitions are read side by side, so lines of different accounts come in no fixed order; those of one account keep theirs.
+// ndjson and json print the values as they are; the other forms pick the fields that a person looks for.
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "period/period.h"
+#include "sink/sink.h"
+#include "tools/options.h"
+#include "tools/stop.h"
+#include "tools/tools.h"
+
+enum { READ_TIMEOUT_MS = 15000, COLUMNS = 8 };
+
+struct column {
+	const char *field; // of data; "^type", "^time": of the envelope
+	int width;         // in a table that grows (--follow); negative: to the left
+};
+
+struct printer {
+	const struct options *o;
+	const char *account, *kind;
+	int64_t from_ms;
+	bool follow;
+	const struct column *columns;
+	const struct output_column *titles;
+	struct output *out; // csv, and the table that is printed at the end
+	int64_t lines, unreadable;
+};
+
+static const struct column alert_columns[COLUMNS] = {
+	{ "^time", -24 },  { "^type", -22 },    { "account", -14 },     { "service", -26 },
+	{ "period", -7 },  { "threshold", 11 }, { "calls_after", 11 },  { "bill_after", 12 },
+};
+static const struct output_column alert_titles[COLUMNS] = {
+	{ "time", OUTPUT_TEXT },   { "kind", OUTPUT_TEXT },        { "account", OUTPUT_TEXT }, { "service", OUTPUT_TEXT },
+	{ "period", OUTPUT_TEXT }, { "threshold", OUTPUT_NUMBER }, { "calls", OUTPUT_NUMBER }, { "bill", OUTPUT_AMOUNT },
+};
+static const struct column settlement_columns[COLUMNS] = {
+	{ "period", -7 },  { "^type", -13 }, { "account", -14 }, { "service", -26 },
+	{ "revision", 8 }, { "calls", 12 },  { "charge", 14 },   { "freeze", 14 },
+};
+static const struct output_column settlement_titles[COLUMNS] = {
+	{ "period", OUTPUT_TEXT },     { "kind", OUTPUT_TEXT },    { "account", OUTPUT_TEXT },  { "service", OUTPUT_TEXT },
+	{ "revision", OUTPUT_NUMBER }, { "calls", OUTPUT_NUMBER }, { "charge", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT },
+};
+
+// "meterd.tier.crossed.v1" -> "tier.crossed"
+static struct span kind_of(const char *type)
+{
+	struct span s = span_of(type);
+	if (s.n > 7 && strncmp(s.p, "meterd.", 7) == 0)
+		s = (struct span){ s.p + 7, s.n - 7 };
+	if (s.n > 3 && memcmp(s.p + s.n - 3, ".v1", 3) == 0)
+		s.n -= 3;
+	return s;
+}
+
+static void cell_text(const json_t *envelope, const char *field, char *buf, size_t size)
+{
+	const json_t *v = field[0] == '^' ? json_object_get(envelope, field + 1) : json_object_get(json_object_get(envelope, "data"), field);
+	buf[0] = '\0';
+	if (json_is_integer(v)) {
+		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	} else if (json_is_string(v)) {
+		struct span s = strcmp(field, "^type") == 0 ? kind_of(json_string_value(v)) : span_of(json_string_value(v));
+		snprintf(buf, size, "%.*s", (int)s.n, s.p);
+	}
+}
+
+// A line of the table that grows: fixed widths, since what comes is not known.
+static void print_line(const struct printer *p, const json_t *envelope)
+{
+	for (int i = 0; i < COLUMNS; i++) {
+		char text[200];
+		if (envelope == NULL)
+			snprintf(text, sizeof(text), "%s", p->titles[i].name);
+		else
+			cell_text(envelope, p->columns[i].field, text, sizeof(text));
+		for (char *c = text; *c != '\0'; c++)
+			if ((unsigned char)*c < 0x20 || *c == 0x7f)
+				*c = '?'; // no escape sequences of others on a terminal
+		printf("%s%*s", i > 0 ? "  " : "", p->columns[i].width, text);
+	}
+	putchar('\n');
+}
+
+static void print_row(struct printer *p, const json_t *envelope)
+{
+	for (int i = 0; i < COLUMNS; i++) {
+		char text[200];
+		cell_text(envelope, p->columns[i].field, text, sizeof(text));
+		output_cell(p->out, text[0] != '\0' ? text : NULL);
+	}
+}
+
+static void print_record(struct printer *p, const struct record *r, const json_t *envelope)
+{
+	if (p->out != NULL) {
+		print_row(p, envelope);
+	} else if (p->o->format == OUTPUT_TABLE) {
+		if (p->lines == 0)
+			print_line(p, NULL);
+		print_line(p, envelope);
+	} else {
+		if (p->o->format == OUTPUT_JSON)
+			fputs(p->lines == 0 ? "[\n" : ",\n", stdout);
+		if (memchr(r->value.p, '\n', r->value.n) == NULL)
+			fwrite(r->value.p, 1, r->value.n, stdout);
+		else
+			json_dumpf(envelope, stdout, JSON_COMPACT); // not written by meterd; a line stays a line
+		if (p->o->format == OUTPUT_NDJSON)
+			putchar('\n');
+	}
+	p->lines++;
+}
+
+static bool wanted(const struct printer *p, const struct record *r, const json_t *envelope)
+{
+	const char *type = json_string_value(json_object_get(envelope, "type"));
+	const char *account = json_string_value(json_object_get(json_object_get(envelope, "data"), "account"));
+	if (p->kind != NULL && (type == NULL || !span_is(kind_of(type), p->kind)))
+		return false;
+	if (p->account != NULL && (account == NULL || strcmp(account, p->account) != 0))
+		return false;
+	return p->from_ms == TIME_NONE || r->timestamp_ms >= p->from_ms; // the embedded broker cannot search by time
+}
+
+static bool on_record(void *ctx, const struct topic_record *t)
+{
+	struct printer *p = ctx;
+	if (t == NULL) {
+		fflush(stdout);
+		return !stop_wait(0);
+	}
+	if (t->r.value.n == 0)
+		return true;
+	json_t *envelope = json_loadb(t->r.value.p, t->r.value.n, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(envelope))
+		p->unreadable++;
+	else if (wanted(p, &t->r, envelope))
+		print_record(p, &t->r, envelope);
+	json_decref(envelope);
+	return !ferror(stdout);
+}
+
+static void begin(struct printer *p)
+{
+	bool whole = p->o->format == OUTPUT_CSV || (p->o->format == OUTPUT_TABLE && !p->follow);
+	if (whole)
+		p->out = output_begin(stdout, p->o->format, OUTPUT_MANY, p->titles, COLUMNS);
+}
+
+static bool end(struct printer *p, const char *topic)
+{
+	if (p->o->format == OUTPUT_JSON)
+		fputs(p->lines == 0 ? "[]\n" : "\n]\n", stdout);
+	if (p->unreadable > 0)
+		fprintf(stderr, "meterctl %s: %" PRId64 " records of %s are no JSON objects and were left out\n", p->o->verb,
+			p->unreadable, topic);
+	if (p->out != NULL)
+		return output_end(&p->out);
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+static int read_topic(struct printer *p, const struct kafka_options *k, const char *topic)
+{
+	struct error e = { 0 };
+	begin(p);
+	enum error_class c = p->follow ? topic_follow(k, topic, p->from_ms, NULL, on_record, p, &e)
+				       : topic_read_back(k, topic, p->from_ms, READ_TIMEOUT_MS, on_record, p, &e);
+	bool written = end(p, topic);
+	if (c != ERROR_NONE)
+		return options_fail(p->o, &e);
+	return written ? EXIT_DONE : EXIT_LATER;
+}
+
+// A month means its beginning in UTC here: this verb does not read the price book, whose zone decides elsewhere.
+static bool parse_from(const char *text, int64_t *ret)
+{
+	int month;
+	if (text == NULL)
+		return true;
+	if (!month_parse(span_of(text), &month))
+		return time_parse_rfc3339(span_of(text), ret);
+	char rfc[64];
+	snprintf(rfc, sizeof(rfc), "%s-01T00:00:00Z", text);
+	return time_parse_rfc3339(span_of(rfc), ret);
+}
+
+static int topic_verb(int argc, char **argv, bool alerts)
+{
+	struct printer p = { .from_ms = TIME_NONE, .columns = alerts ? alert_columns : settlement_columns,
+			     .titles = alerts ? alert_titles : settlement_titles };
+	const char *from = NULL;
+	CLEANUP(options_close) struct options o = { .verb = argv[0] };
+	const struct option_row rows[] = {
+		{ "follow", OPTION_FLAG, &p.follow, NULL, "go on with what comes, until interrupted" },
+		{ "from", OPTION_TEXT, &from, "T", "published at or after T: RFC 3339, or a month (its beginning in UTC)" },
+		{ "account", OPTION_TEXT, &p.account, "A", "of this account only" },
+		{ "kind", OPTION_TEXT, &p.kind, "K", alerts ? "such as tier.crossed" : "settlement, statement or period.closed" },
+	};
+	int code = options_parse(&o, argc, argv, rows, ARRAY_LEN(rows), NULL, 0, 0);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	if (!parse_from(from, &p.from_ms))
+		return options_usage(&o, "--from takes an RFC 3339 time or a month such as 2020-01");
+	if (p.follow && o.format == OUTPUT_JSON)
+		return options_usage(&o, "--follow prints lines: take --format ndjson");
+	if ((code = options_settings(&o)) != OPTIONS_GO_ON)
+		return code;
+	struct kafka_options k;
+	options_kafka(&o, &k);
+	p.o = &o;
+	if (p.follow)
+		stop_block();
+	return read_topic(&p, &k, alerts ? k.alerts_topic : k.settlements_topic);
+}
+
+int tool_alerts(int argc, char **argv)
+{
+	return topic_verb(argc, argv, true);
+}
+
+int tool_settlements(int argc, char **argv)
+{
+	return topic_verb(argc, argv, false);
+}
