@@ -14,42 +14,7 @@ enum reject scan_why(const struct scan *s)
 {
 	if (s->p == s->end)
 		return REJECT_JSON_TRUNCATED;
-	return *s->p >= 0x80 && utf8_sequence(s->p, s->end) == 0 ? REJECT_JSON_UTF8 : REJECT_JSON_SYNTAX;
-}
-
-static bool continues(const uint8_t *p, const uint8_t *end, size_t i)
-{
-	return (size_t)(end - p) > i && (p[i] & 0xc0) == 0x80;
-}
-
-size_t utf8_sequence(const uint8_t *p, const uint8_t *end)
-{
-	uint8_t c = p[0];
-	if (c < 0xc2 || !continues(p, end, 1))
-		return 0;
-	if (c < 0xe0)
-		return 2;
-	if (!continues(p, end, 2))
-		return 0;
-	if (c < 0xf0) {
-		bool overlong = c == 0xe0 && p[1] < 0xa0;
-		bool surrogate = c == 0xed && p[1] >= 0xa0;
-		return overlong || surrogate ? 0 : 3;
-	}
-	bool outside = c > 0xf4 || (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] >= 0x90);
-	return outside || !continues(p, end, 3) ? 0 : 4;
-}
-
-bool utf8_valid(const uint8_t *p, size_t n)
-{
-	const uint8_t *end = p + n;
-	while (p < end) {
-		size_t step = *p < 0x80 ? 1 : utf8_sequence(p, end);
-		if (step == 0)
-			return false;
-		p += step;
-	}
-	return true;
+	return *s->p >= 0x80 && scan_character(s) == 0 ? REJECT_JSON_UTF8 : REJECT_JSON_SYNTAX;
 }
 
 static int hex_digit(uint8_t c)
@@ -97,7 +62,7 @@ bool scan_string_rest(struct scan *s, struct token *ret)
 		} else if (c < 0x20) {
 			return scan_fail(s, REJECT_JSON_CONTROL, s->p);
 		} else {
-			size_t step = c < 0x80 ? 1 : utf8_sequence(s->p, s->end);
+			size_t step = c < 0x80 ? 1 : scan_character(s);
 			if (step == 0)
 				return scan_fail(s, REJECT_JSON_UTF8, s->p);
 			s->p += step;

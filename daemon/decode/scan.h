@@ -14,6 +14,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/utf8.h"
 #include "decode/decode.h"
 
 enum { SCAN_MAX_DEPTH = 64 };
@@ -55,13 +56,16 @@ bool scan_number(struct scan *s, struct token *ret);
 bool scan_literal(struct scan *s, struct token *ret);      // true, false, null
 bool scan_container(struct scan *s, unsigned depth, struct token *ret); // at '{' or '[', itself at that depth
 
-// One UTF-8 sequence of 2 to 4 bytes at p: its length, or 0 when it is none (overlong, surrogate, above U+10FFFF, cut off).
-size_t utf8_sequence(const uint8_t *p, const uint8_t *end);
-bool utf8_valid(const uint8_t *p, size_t n);
-
 // Writes the unescaped form of a scanned string, at most t->n bytes, and returns its length. Halves of surrogate pairs become
 // the three bytes they would have in UTF-8, which no valid text holds; *ret_half (may be NULL) is the first of them, else NULL.
 size_t scan_unescape(const struct token *t, uint8_t *to, const uint8_t **ret_half);
+
+// Bytes of the character at the cursor, which is not at the end; 0 when it is no UTF-8.
+static inline size_t scan_character(const struct scan *s)
+{
+	uint32_t c;
+	return utf8_next((const char *)s->p, (size_t)(s->end - s->p), &c);
+}
 
 static inline void scan_blanks(struct scan *s)
 {
