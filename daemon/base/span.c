@@ -22,3 +22,20 @@ bool span_int64(struct span s, int64_t *ret)
 	*ret = v;
 	return true;
 }
+
+bool span_hex64(struct span s, uint64_t *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t v = 0;
+	if (s.n == 0 || s.n > 16)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i] >= 'A' && s.p[i] <= 'F' ? (char)(s.p[i] + 32) : s.p[i];
+		const char *at = c != '\0' ? strchr(digits, c) : NULL;
+		if (at == NULL)
+			return false;
+		v = v << 4 | (uint64_t)(at - digits);
+	}
+	*ret = v;
+	return true;
+}

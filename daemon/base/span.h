@@ -33,5 +33,7 @@ static inline bool span_is(struct span a, const char *z)
 
 // Decimal integer, the whole span, optional '-', no '+', no leading zeros, overflow detected. Written on success only.
 bool span_int64(struct span s, int64_t *ret);
+// Hexadecimal, lower or upper case, the whole span of 1 to 16 digits. Written on success only.
+bool span_hex64(struct span s, uint64_t *ret);
 
 #endif

@@ -46,7 +46,8 @@ struct topic {
 // What is written must not be what is read, and no topic can hold two kinds of records.
 static void check_topics(struct reading *r)
 {
-	static const int outputs[] = { ROW_OF_topics_alerts, ROW_OF_topics_settlements, ROW_OF_topics_control, ROW_OF_topics_accounts, ROW_OF_topics_dlq };
+	static const int outputs[] = { ROW_OF_topics_alerts, ROW_OF_topics_settlements, ROW_OF_topics_control, ROW_OF_topics_accounts,
+				       ROW_OF_topics_dlq };
 	struct topic seen[64 + ARRAY_LEN(outputs)];
 	size_t n = 0;
 	const struct yaml_node *list = r->at[ROW_OF_topics_input];
@@ -61,8 +62,8 @@ static void check_topics(struct reading *r)
 		check_name(r, seen[i].row, seen[i].node, seen[i].name);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(seen[i].name, seen[j].name) == 0)
-				fault_at(r, seen[i].row, seen[i].node, "\"%.60s\" is also %s: every kind of record needs a topic of its own", seen[i].name,
-					 rows[seen[j].row].path);
+				fault_at(r, seen[i].row, seen[i].node, "\"%.60s\" is also %s: every kind of record needs a topic of its own",
+					 seen[i].name, rows[seen[j].row].path);
 	}
 }
 
@@ -98,8 +99,8 @@ static void check_bootstrap(struct reading *r)
 		size_t n = strcspn(p, ",");
 		struct span host, port;
 		if (!split_address((struct span){ p, n }, &host, &port) || !good_port(port, 1))
-			fault_at(r, ROW_OF_kafka_bootstrap, NULL, "\"%.*s\" is no broker: write host:port, several of them separated by commas without blanks", (int)n,
-				 p);
+			fault_at(r, ROW_OF_kafka_bootstrap, NULL,
+				 "\"%.*s\" is no broker: write host:port, several of them separated by commas without blanks", (int)n, p);
 		if (p[n] == '\0')
 			return;
 		p += n + 1;
@@ -132,13 +133,15 @@ static bool good_redis_tcp(const char *rest)
 {
 	size_t n = strcspn(rest, "/");
 	struct span host, port;
-	return split_address((struct span){ rest, n }, &host, &port) && good_port(port, 1) && (rest[n] == '\0' || good_db(rest + n + 1));
+	bool db = rest[n] == '\0' || good_db(rest + n + 1);
+	return db && split_address((struct span){ rest, n }, &host, &port) && good_port(port, 1);
 }
 
 static bool good_redis_unix(const char *rest)
 {
 	const char *query = strchr(rest, '?');
-	return rest[0] == '/' && rest[1] != '\0' && query != rest + 1 && (query == NULL || (strncmp(query, "?db=", 4) == 0 && good_db(query + 4)));
+	bool path = rest[0] == '/' && rest[1] != '\0' && query != rest + 1;
+	return path && (query == NULL || (strncmp(query, "?db=", 4) == 0 && good_db(query + 4)));
 }
 
 static void check_redis(struct reading *r)
@@ -170,7 +173,8 @@ static void check_fields(struct reading *r)
 				      ROW_OF_field_calls, ROW_OF_field_status,	ROW_OF_field_items };
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		for (size_t j = 0; j < ARRAY_LEN(fields); j++) {
-			const char *a = *(char *const *)value_at(r->s, &rows[fields[i]]), *b = *(char *const *)value_at(r->s, &rows[fields[j]]);
+			const char *a = *(char *const *)value_at(r->s, &rows[fields[i]]);
+			const char *b = *(char *const *)value_at(r->s, &rows[fields[j]]);
 			bool mine = r->at[fields[i]] != NULL && (r->at[fields[j]] == NULL || j < i);
 			if (i != j && mine && strcmp(a, b) == 0)
 				fault_at(r, fields[i], NULL, "\"%.64s\" is also the name for %s: every field needs its own", a, rows[fields[j]].path);

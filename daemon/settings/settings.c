@@ -103,16 +103,16 @@ static void unknown_key(struct reading *r, const char *prefix, const struct yaml
 	char *known[ROWS + 1];
 	known_keys(prefix, known);
 	const char *near = nearest_word(key->text.p, (const char *const *)known), *other = elsewhere(key->text.p);
+	CLEANUP(freep) char *advice = NULL;
 	if (near != NULL)
-		fault_add(r->faults, r->file, key->line, key->column, "unknown key \"%s%.64s\": did you mean \"%s%s\"?", prefix, key->text.p, prefix, near);
+		advice = xasprintf("did you mean \"%s%s\"?", prefix, near);
 	else if (other != NULL && strchr(key->text.p, '.') != NULL)
-		fault_add(r->faults, r->file, key->line, key->column, "unknown key \"%s%.64s\": write each part of the name on a line of its own, indented below the one before",
-			  prefix, key->text.p);
+		advice = xstrdup("write each part of the name on a line of its own, indented below the one before");
 	else if (other != NULL)
-		fault_add(r->faults, r->file, key->line, key->column, "unknown key \"%s%.64s\": did you mean \"%s\"?", prefix, key->text.p, other);
+		advice = xasprintf("did you mean \"%s\"?", other);
 	else
-		fault_add(r->faults, r->file, key->line, key->column, "unknown key \"%s%.64s\": remove it; the sample file has every setting", prefix,
-			  key->text.p);
+		advice = xstrdup("remove it; the sample file has every setting");
+	fault_add(r->faults, r->file, key->line, key->column, "unknown key \"%s%.64s\": %s", prefix, key->text.p, advice);
 	free_keys(known);
 }
 
@@ -135,7 +135,8 @@ static void read_map(struct reading *r, const char *prefix, const struct yaml_no
 			CLEANUP(freep) char *below = xasprintf("%s.", path);
 			read_map(r, below, value);
 		} else if (!is_nothing(value)) { // all of a group may be commented out
-			fault_add(r->faults, r->file, value->line, value->column, "%s: is a group of settings: write them on lines of their own, indented below it", path);
+			fault_add(r->faults, r->file, value->line, value->column,
+				  "%s: is a group of settings: write them on lines of their own, indented below it", path);
 		}
 	}
 }
@@ -143,7 +144,8 @@ static void read_map(struct reading *r, const char *prefix, const struct yaml_no
 static void read_rows(struct reading *r)
 {
 	for (int i = 0; i < ROWS; i++) {
-		struct yaml_node fallback = { .kind = YAML_SCALAR, .quoted = rows[i].fallback[0] == '\0', .text = span_of(rows[i].fallback) };
+		struct span text = span_of(rows[i].fallback);
+		struct yaml_node fallback = { .kind = YAML_SCALAR, .quoted = text.n == 0, .text = text };
 		struct yaml_node *item = &fallback;
 		struct yaml_node list = { .kind = YAML_LIST, .n = 1, .items = &item };
 		size_t before = r->faults->n;

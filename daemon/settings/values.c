@@ -76,11 +76,14 @@ static void range_fault(struct reading *r, const struct row *row, const struct y
 		wrong(r, row, node, "%.40s is out of range: must be at least %s and less than %lldh", text, duration_text(row->min, low),
 		      (long long)(row->max + 1) / 3600000);
 	else if (row->type == ROW_DURATION)
-		wrong(r, row, node, "%.40s is out of range: must be between %s and %s", text, duration_text(row->min, low), duration_text(row->max, high));
+		wrong(r, row, node, "%.40s is out of range: must be between %s and %s", text, duration_text(row->min, low),
+		      duration_text(row->max, high));
 	else if (row->type == ROW_BYTES)
-		wrong(r, row, node, "%.40s is out of range: must be between %s and %s", text, bytes_text(row->min, low), bytes_text(row->max, high));
+		wrong(r, row, node, "%.40s is out of range: must be between %s and %s", text, bytes_text(row->min, low),
+		      bytes_text(row->max, high));
 	else
-		wrong(r, row, node, "%.40s is out of range: must be between %lld and %lld", text, (long long)row->min, (long long)row->max);
+		wrong(r, row, node, "%.40s is out of range: must be between %lld and %lld", text, (long long)row->min,
+		      (long long)row->max);
 }
 
 static void read_int(struct reading *r, const struct row *row, const struct yaml_node *node)
@@ -122,7 +125,8 @@ static void read_amount(struct reading *r, const struct row *row, const struct y
 	if (digits.n == 0 || *rest == '.' || *rest == ',')
 		wrong(r, row, node, "\"%.40s\" is not %s (whole numbers only)", node->text.p, wanted);
 	else if (*rest == '\0')
-		wrong(r, row, node, "%.40s needs a unit, such as %.40s%s: one of %s", node->text.p, node->text.p, time ? "s" : "B", names);
+		wrong(r, row, node, "%.40s needs a unit, such as %.40s%s: one of %s", node->text.p, node->text.p, time ? "s" : "B",
+		      names);
 	else if (u == NULL)
 		wrong(r, row, node, "unknown unit \"%.20s\": write one of %s, without a blank", rest, names);
 	else if (digits.n > 1 && digits.p[0] == '0')
@@ -265,7 +269,8 @@ static bool needs_quotes(const char *s)
 		if (strcmp(s, special[i]) == 0)
 			return true;
 	for (const char *p = s; *p != '\0'; p++)
-		if (!isalnum((unsigned char)*p) && strchr("._/-", *p) == NULL && (p == s || p[1] == '\0' || strchr(":=?&@+", *p) == NULL))
+		if (!isalnum((unsigned char)*p) && strchr("._/-", *p) == NULL &&
+		    (p == s || p[1] == '\0' || strchr(":=?&@+", *p) == NULL))
 			return true;
 	return s[0] == '-' || s[0] == '.';
 }

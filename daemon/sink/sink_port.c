@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What belongs to the port itself, whatever stands behind it.
 #include "sink/sink.h"
 
 const struct sink_port sink_port_kafka = {

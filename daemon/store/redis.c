@@ -268,14 +268,10 @@ bool position_parse(struct span text, struct position *ret)
 		at = end + 1;
 	}
 	struct position p = { .clock_ms = TIME_NONE, .last = -1 };
-	char hex[17] = "";
 	if (!span_int64(word[0], &p.next) || p.next < 0 || (!span_is(word[1], "-") && !span_int64(word[1], &p.clock_ms)) ||
 	    (!span_is(word[2], "-") && !span_int64(word[2], &p.last)) || word[3].n != 16)
 		return false;
-	memcpy(hex, word[3].p, 16);
-	char *end = NULL;
-	p.print = strtoull(hex, &end, 16);
-	if (end != hex + 16)
+	if (!span_hex64(word[3], &p.print))
 		return false;
 	*ret = p;
 	return true;

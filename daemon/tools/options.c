@@ -132,7 +132,8 @@ static int take_option(struct options *o, int argc, char **argv, int *i, const s
 	return set_option(o, row, argv[++*i]);
 }
 
-static int take_words(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words, int most)
+static int take_words(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words,
+		      int most)
 {
 	bool options_end = false;
 	for (int i = 1; i < argc; i++) {
@@ -153,12 +154,14 @@ static int take_words(struct options *o, int argc, char **argv, const struct opt
 	return OPTIONS_GO_ON;
 }
 
-int options_parse(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words, int least, int most)
+int options_parse(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words,
+		  int least, int most)
 {
 	bool help = false;
 	const struct option_row shared[] = {
 		{ "config", OPTION_TEXT, &o->config, "FILE", "configuration ($METERD_CONFIG, or /etc/meterd/meterd.yaml)" },
-		{ format_name, OPTION_TEXT, (void *)(uintptr_t)format_name, "table|json|ndjson|csv", "form of the output (table on a terminal, otherwise ndjson)" },
+		{ format_name, OPTION_TEXT, (void *)(uintptr_t)format_name, "table|json|ndjson|csv",
+		  "form of the output (table on a terminal, otherwise ndjson)" },
 		{ "help", OPTION_FLAG, &help, NULL, "this text" },
 	};
 	struct option_row all[OPTIONS_MOST];

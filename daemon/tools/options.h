@@ -44,7 +44,8 @@ const char *options_default_config(void);
 // Reads the command line: `--name value`, `--name=value`, in any order; "--" ends the options. --config, --format and --help are
 // always there. Words go to words[0 … o->n_words), borrowed from argv: at least `least`, at most `most`. Returns OPTIONS_GO_ON, 0
 // after --help (printed on stdout), or 64 with the reason on stderr.
-int options_parse(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words, int least, int most);
+int options_parse(struct options *o, int argc, char **argv, const struct option_row *rows, size_t n_rows, const char **words,
+		  int least, int most);
 
 // Loads o->config into o->settings. OPTIONS_GO_ON, or 78 with all faults on stderr.
 int options_settings(struct options *o);
