@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "decode/decode.h"
 #include "tools/frontend.h"
 #include "tools/options.h"
@@ -53,7 +54,29 @@ static void checker_freep(struct checker **c)
 
 // -- what the price book says
 
-static enum reject check_services(const struct checker *c, struct decode_result *ret)
+// A name as others wrote it, without what could disturb a terminal.
+static const char *shown(struct span s, char *buf, size_t size)
+{
+	size_t out = 0;
+	uint32_t ch = 0;
+	for (size_t i = 0, n; i < s.n && out + 5 < size; i += n != 0 ? n : 1) {
+		n = utf8_next(s.p + i, s.n - i, &ch);
+		bool plain = n > 0 && ch >= 0x20 && (ch < 0x7f || ch >= 0xa0);
+		memcpy(buf + out, plain ? s.p + i : "?", plain ? n : 1);
+		out += plain ? n : 1;
+	}
+	buf[out] = '\0';
+	return buf;
+}
+
+// The byte of the value where a string begins that was taken from it as it stands; 0 for one with escapes.
+static size_t place_of(struct span value, struct span text)
+{
+	uintptr_t begin = (uintptr_t)value.p, at = (uintptr_t)text.p;
+	return at > begin && at < begin + value.n ? at - begin - 1 : 0;
+}
+
+static enum reject check_services(const struct checker *c, struct span value, struct decode_result *ret)
 {
 	for (uint32_t i = 0; i < c->event.n_items; i++) {
 		const struct span name = c->event.items[i].service;
@@ -62,8 +85,10 @@ static enum reject check_services(const struct checker *c, struct decode_result 
 		if (match == SERVICE_OK)
 			continue;
 		const char *successor = match == SERVICE_ENDED ? catalog_service_successor(c->catalog, service) : NULL;
-		snprintf(ret->detail, sizeof(ret->detail), "%.*s%s%s", (int)(name.n < 64 ? name.n : 64), name.p,
+		char buf[100];
+		snprintf(ret->detail, sizeof(ret->detail), "%s%s%.40s", shown(name, buf, sizeof(buf)),
 			 successor != NULL ? ", successor " : "", successor != NULL ? successor : "");
+		ret->position = place_of(value, name);
 		return match == SERVICE_UNKNOWN ? REJECT_SERVICE_UNKNOWN :
 		       match == SERVICE_ENDED   ? REJECT_SERVICE_ENDED : REJECT_SERVICE_NOT_BEGUN;
 	}
@@ -115,6 +140,14 @@ static char *event_text(const struct checker *c)
 	json_t *j = json_event(c);
 	char *text = json_dumps(j, JSON_COMPACT);
 	check(text != NULL);
+	for (const char *p = text; (p = strchr(p, '\xc2')) != NULL; p++) {
+		if ((uint8_t)p[1] >= 0xa0)
+			continue;
+		free(text); // control characters of the second kind: some terminals obey them
+		text = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
+		check(text != NULL);
+		break;
+	}
 	json_decref(j);
 	return text;
 }
@@ -173,7 +206,7 @@ static void check_one(struct checker *c, const char *file, int64_t line, struct 
 	} else {
 		decode_record(c->fields, &rec, &c->scratch, &c->event, r);
 		if (r->reject == REJECT_NONE && c->catalog != NULL)
-			r->reject = check_services(c, r);
+			r->reject = check_services(c, value, r);
 		if (r->reject != REJECT_NONE)
 			outcome = "rejected";
 	}
