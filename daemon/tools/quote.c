@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// meterctl quote: the bill of N calls, offline: the fields `calls` to `currency` of a settlement.
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "tools/quote_case.h"
+#include "tools/tools.h"
+
+static char *packs_json(const struct quote_case *q)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	check(f != NULL);
+	fputc('[', f);
+	for (uint32_t i = 0; i < q->bill.n_packs; i++)
+		fprintf(f, "%s{\"id\":\"%s\",\"calls\":%" PRId64 "}", i > 0 ? "," : "", q->pack_ids[i], q->bill.pack_calls[i]);
+	fputc(']', f);
+	fclose(f);
+	return text;
+}
+
+static char *slices_json(const struct bill *b)
+{
+	char *text = NULL, price[MONEY_TEXT], amount[MONEY_TEXT];
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	check(f != NULL);
+	fputc('[', f);
+	for (uint32_t i = 0; i < b->n_slices; i++) {
+		const struct rating_slice *s = &b->slices[i];
+		fprintf(f, "%s{\"tier\":%u,\"calls\":%" PRId64 ",\"unit_price\":\"%s\",\"amount\":\"%s\"}", i > 0 ? "," : "", s->tier + 1,
+			s->calls, money_price_text(s->price_micro, price), money_amount_text(s->amount, amount));
+	}
+	fputc(']', f);
+	fclose(f);
+	return text;
+}
+
+static bool print_quote(const struct options *o, const struct quote_case *q)
+{
+	static const struct output_column by_tier[] = { { "calls", OUTPUT_NUMBER }, { "free", OUTPUT_NUMBER }, { "packs", OUTPUT_RAW },
+		{ "billable", OUTPUT_NUMBER }, { "tier", OUTPUT_NUMBER }, { "unit_price", OUTPUT_AMOUNT }, { "per", OUTPUT_NUMBER },
+		{ "exact", OUTPUT_AMOUNT }, { "charge", OUTPUT_AMOUNT }, { "currency", OUTPUT_TEXT } };
+	static const struct output_column by_slice[] = { { "calls", OUTPUT_NUMBER }, { "free", OUTPUT_NUMBER }, { "packs", OUTPUT_RAW },
+		{ "billable", OUTPUT_NUMBER }, { "slices", OUTPUT_RAW }, { "per", OUTPUT_NUMBER }, { "exact", OUTPUT_AMOUNT },
+		{ "charge", OUTPUT_AMOUNT }, { "currency", OUTPUT_TEXT } };
+	const struct bill *b = &q->bill;
+	bool sliced = q->plan != NULL && q->plan->model != MODEL_VOLUME;
+	CLEANUP(freep) char *packs = packs_json(q);
+	CLEANUP(freep) char *slices = slices_json(b);
+	char text[MONEY_TEXT];
+	CLEANUP(output_freep) struct output *out = output_begin(stdout, o->format, OUTPUT_ONE, sliced ? by_slice : by_tier,
+								sliced ? ARRAY_LEN(by_slice) : ARRAY_LEN(by_tier));
+	output_int(out, b->calls);
+	output_int(out, b->free);
+	output_cell(out, packs);
+	output_int(out, b->billable);
+	if (sliced) {
+		output_cell(out, slices);
+	} else {
+		output_int(out, b->tier + 1);
+		output_cell(out, money_price_text(b->unit_price_micro, text));
+	}
+	output_int(out, q->plan != NULL ? q->plan->per : 1);
+	output_cell(out, money_amount_text(b->exact, text));
+	output_cell(out, money_fen_text(b->charge_fen, text));
+	output_cell(out, catalog_currency(q->catalog));
+	return output_end(&out);
+}
+
+int tool_quote(int argc, char **argv)
+{
+	CLEANUP(quote_case_close) struct quote_case q = { 0 };
+	CLEANUP(options_close) struct options o = { .verb = argv[0] };
+	struct option_row rows[QUOTE_ROWS];
+	quote_case_rows(&q, rows);
+	int code = options_parse(&o, argc, argv, rows, QUOTE_ROWS, NULL, 0, 0);
+	if (code != OPTIONS_GO_ON || (code = quote_case_rate(&o, &q)) != OPTIONS_GO_ON)
+		return code;
+	return print_quote(&o, &q) ? EXIT_DONE : EXIT_LATER;
+}

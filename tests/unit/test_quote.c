@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs that need no server: quote, explain, check-catalog; what they print, byte for byte, and their exit codes.
+#include "table.h"
+
+#include <criterion/redirect.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "tools/tools.h"
+
+#define BOOK SOURCE_DIR "/config/catalog.yaml"
+
+enum { ARGS_MOST = 16 };
+
+// Runs a verb with words separated by blanks; stdout and stderr go to *out and *err.
+static int run(int (*tool)(int, char **), const char *line, char **out, char **err)
+{
+	char *copy = strdup(line), *argv[ARGS_MOST], *state = NULL;
+	int argc = 0;
+	for (char *w = strtok_r(copy, " ", &state); w != NULL; w = strtok_r(NULL, " ", &state))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	char *buf[2] = { NULL, NULL };
+	FILE *to[2] = { tmpfile(), tmpfile() };
+	int saved[2];
+	for (int i = 0; i < 2; i++) {
+		fflush(i == 0 ? stdout : stderr);
+		saved[i] = dup(i + 1);
+		dup2(fileno(to[i]), i + 1);
+	}
+	int code = tool(argc, argv);
+	for (int i = 0; i < 2; i++) {
+		fflush(i == 0 ? stdout : stderr);
+		dup2(saved[i], i + 1);
+		close(saved[i]);
+		buf[i] = calloc(1, 1 << 16);
+		rewind(to[i]);
+		cr_assert_lt(fread(buf[i], 1, (1 << 16) - 1, to[i]), (1 << 16) - 1);
+		fclose(to[i]);
+	}
+	*out = buf[0];
+	*err = buf[1];
+	free(copy);
+	return code;
+}
+
+static void expect_run(int (*tool)(int, char **), const char *line, int code, const char *want_out, const char *in_err)
+{
+	char *out, *err;
+	int got = run(tool, line, &out, &err);
+	cr_expect_eq(got, code, "%s: exit %d, not %d\n%s", line, got, code, err);
+	cr_expect_str_eq(out, want_out, "%s\n--- got\n%s--- want\n%s", line, out, want_out);
+	if (in_err != NULL)
+		cr_expect(strstr(err, in_err) != NULL, "%s: no `%s` in\n%s", line, in_err, err);
+	else
+		cr_expect_str_empty(err, "%s: %s", line, err);
+	free(out);
+	free(err);
+}
+
+Test(quote, fields_of_a_settlement)
+{
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 1010000 --period 2020-01", 0,
+		   "{\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,"
+		   "\"exact\":\"2200\",\"charge\":\"2200.00\",\"currency\":\"CNY\"}\n", NULL);
+	expect_run(tool_quote, "quote --catalog " BOOK " --service DetectLabel --calls 999999 --period 2020-01 --format table", 0,
+		   "calls       999999\nfree        10000\npacks       []\nbillable    989999\ntier        1\nunit_price  2.5\nper         1000\n"
+		   "exact       2474.9975\ncharge      2475.00\ncurrency    CNY\n", NULL);
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag-legacy --calls 11000000 --period 2020-02 --packs 10000000,7", 0,
+		   "{\"calls\":11000000,\"free\":10000,\"packs\":[{\"id\":\"1\",\"calls\":10000000},{\"id\":\"2\",\"calls\":7}],\"billable\":989993,"
+		   "\"tier\":1,\"unit_price\":\"0.0011\",\"per\":1,\"exact\":\"1088.9923\",\"charge\":\"1088.99\",\"currency\":\"CNY\"}\n", NULL);
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag-legacy --calls 1000 --period 2020-02 --activated --format csv", 0,
+		   "calls,free,packs,billable,tier,unit_price,per,exact,charge,currency\r\n1000,0,[],1000,1,0.0011,1,1.1,1.10,CNY\r\n", NULL);
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-enhance --calls 5 --period 2020-02", 0,
+		   "{\"calls\":5,\"free\":0,\"packs\":[],\"billable\":5,\"tier\":1,\"unit_price\":\"0\",\"per\":1,\"exact\":\"0\",\"charge\":\"0.00\","
+		   "\"currency\":\"CNY\"}\n", NULL);
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 5 --period 2019-12", 0,
+		   "{\"calls\":5,\"free\":0,\"packs\":[],\"billable\":5,\"tier\":1,\"unit_price\":\"0\",\"per\":1,\"exact\":\"0\",\"charge\":\"0.00\","
+		   "\"currency\":\"CNY\"}\n", NULL);
+	// A slice is shown instead of tier and price; the numbers are those of pricing.md, rule 1.
+	expect_run(tool_quote, "quote --catalog " SOURCE_DIR "/tests/table/models.yaml --service graduated --calls 16 --period 2020-01", 0,
+		   "{\"calls\":16,\"free\":0,\"packs\":[],\"billable\":16,\"slices\":[{\"tier\":1,\"calls\":10,\"unit_price\":\"5\",\"amount\":\"50\"},"
+		   "{\"tier\":2,\"calls\":5,\"unit_price\":\"3\",\"amount\":\"15\"},{\"tier\":3,\"calls\":1,\"unit_price\":\"1\",\"amount\":\"1\"}],"
+		   "\"per\":1,\"exact\":\"66\",\"charge\":\"66.00\",\"currency\":\"EUR\"}\n", NULL);
+}
+
+Test(quote, mistakes_say_what_to_write)
+{
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag", 64, "", "--calls N are needed");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tga --calls 1", 64, "", "did you mean `image-tag`?");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service speech-to-text --calls 1 --period 2020-01", 64, "", "use one of image-tag, product-");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag-legacy --calls 1 --period 2020-05", 64, "", "successor image-tag");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls -1", 64, "", "calls");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 1.5", 64, "", "1.5");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 1 --period 2020-1", 64, "", "write it such as 2020-01");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 1 --packs 1,x", 64, "", "separated by commas");
+	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag --calls 1 --packs ,", 64, "", "separated by commas");
+	expect_run(tool_quote, "quote --catalog /nowhere/catalog.yaml --service image-tag --calls 1", 78, "", "cannot be read");
+	expect_run(tool_quote, "quote --catalog " SOURCE_DIR "/tests/table/models.yaml --service dear --calls 9223372036854775807 --period 2020-01",
+		   64, "", "larger than an amount can be");
+}
+
+Test(explain, a_quote_on_paper)
+{
+	expect_run(tool_explain, "explain --catalog " BOOK " --service image-tag --calls 1010000 --period 2020-01 --account 100", 0,
+		   "image-tag (图像标签), 2020-01, account 100, price book tiia-2020-01\n\n"
+		   " 1. 1,010,000 calls were counted in 2020-01.\n"
+		   " 2. 10,000 calls a month are free: 1,010,000 - 10,000 = 1,000,000.\n"
+		   " 3. 1,000,000 calls are billable.\n"
+		   " 4. The tier is picked by all calls, free ones too: 1,010,000.\n"
+		   "    That is tier 2, [1,000,000, 3,000,000): 2.2 CNY per 1,000 calls. Volume price: the tier reached prices all billable calls.\n"
+		   " 5. The charge:\n"
+		   "    1,000,000 calls × 2.2 / 1,000 = 2200 CNY\n"
+		   " 6. Rounded to 0.01, half-up: 2200 becomes 2200.00.\n\n"
+		   "Charge: 2200.00 CNY\n", NULL);
+	expect_run(tool_explain, "explain --catalog " SOURCE_DIR "/tests/table/models.yaml --service fees --calls 12 --period 2020-01", 0,
+		   "fees (Fees), 2020-01, price book models-1\n\n"
+		   " 1. 12 calls were counted in 2020-01.\n"
+		   " 2. 2 calls a month are free: 12 - 2 = 10.\n"
+		   " 3. 10 calls are billable.\n"
+		   " 4. Graduated price: each tier prices its own slice of the calls.\n"
+		   "    Tier 1, [0, 5):\n"
+		   "    3 calls × 0 = 0 EUR\n"
+		   "    and the fee of tier 1: 0 + 100 = 100 EUR\n"
+		   "    Tier 2, [5, no end):\n"
+		   "    7 calls × 0.5 = 3.5 EUR\n"
+		   "    Together: 103.5 EUR\n"
+		   " 5. Rounded to 0.01, half-even: 103.5 becomes 103.50.\n\n"
+		   "Charge: 103.50 EUR\n", NULL);
+	expect_run(tool_explain, "explain --catalog " SOURCE_DIR "/tests/table/models.yaml --service blocks --calls 121 --period 2020-01", 0,
+		   "blocks (Blocks), 2020-01, price book models-1\n\n"
+		   " 1. 121 calls were counted in 2020-01.\n"
+		   " 2. 10 calls a month are free: 121 - 10 = 111.\n"
+		   " 3. 111 calls are billable.\n"
+		   " 4. Price per block: every block begun counts whole.\n"
+		   "    A block is 10 calls; 111 calls are billable.\n"
+		   "    12 blocks × 100 = 1200 EUR\n"
+		   " 5. Rounded to 0.01, half-even: 1200 becomes 1200.00.\n\n"
+		   "Charge: 1200.00 EUR\n", NULL);
+}
+
+static const char settlement[] =
+	"{\"specversion\":\"1.0\",\"type\":\"meterd.settlement.v1\",\"data\":{\"account\":\"100\",\"service\":\"image-tag\",\"period\":\"2020-01\","
+	"\"revision\":0,\"catalog\":\"tiia-2020-01\",\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,\"tier\":2,"
+	"\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2200\",\"charge\":\"2200.00\",\"currency\":\"CNY\",\"unfreeze\":\"0.00\","
+	"\"freeze\":\"2222.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"adjusts\":null}}\n";
+
+// Writes the settlement with `from` replaced by `to` and explains it.
+static int explain_changed(const char *from, const char *to, const char *more, char **out, char **err)
+{
+	char path[] = "/tmp/meterd-explain-XXXXXX", line[8192];
+	FILE *f = fdopen(mkstemp(path), "w");
+	const char *at = strstr(settlement, from);
+	cr_assert(at != NULL, "%s", from);
+	fprintf(f, "%.*s%s%s", (int)(at - settlement), settlement, to, at + strlen(from));
+	fclose(f);
+	snprintf(line, sizeof(line), "explain --settlement %s %s", path, more);
+	int code = run(tool_explain, line, out, err);
+	unlink(path);
+	return code;
+}
+
+Test(explain, a_settlement)
+{
+	char *out, *err;
+	cr_assert_eq(explain_changed("\"100\"", "\"100\"", "--catalog " BOOK, &out, &err), 0, "%s", err);
+	cr_assert(strstr(out, "image-tag (图像标签), 2020-01, account 100") == out);
+	cr_assert(strstr(out, "Frozen for the next month: 2222.00.") != NULL);
+	cr_assert(strstr(out, "\nCharge: 2200.00 CNY\n") != NULL && strstr(out, "ADD UP") == NULL);
+	cr_assert_eq(explain_changed("\"adjusts\":null", "\"adjusts\":{\"revision\":0,\"calls\":999999,\"charge\":\"2475.00\"},\"difference\":\"-275.00\"",
+				     "", &out, &err), 0, "%s", err);
+	cr_assert(strstr(out, "Revision 0 charged 2475.00 for 999,999 calls: 2200.00 - 2475.00 = -275.00 is the difference.") != NULL, "%s", out);
+	cr_assert(strstr(out, "\nCharge: 2200.00 CNY, difference -275.00\n") != NULL);
+}
+
+Test(explain, a_settlement_that_was_changed_is_found)
+{
+	static const char *const changes[][3] = {
+		{ "\"calls\":1010000", "\"calls\":1010001", "billable calls is 1,000,001 here" },
+		{ "\"free\":10000", "\"free\":0", "billable calls is 1,010,000 here" },
+		{ "\"billable\":1000000", "\"billable\":999999", "says 999,999" },
+		{ "\"unit_price\":\"2.2\"", "\"unit_price\":\"2.1\"", "the amount is 2100 here" },
+		{ "\"exact\":\"2200\"", "\"exact\":\"2200.0001\"", "the amount is 2200 here" },
+		{ "\"charge\":\"2200.00\"", "\"charge\":\"2200.01\"", "the charge is 2200.00 here" },
+		{ "\"packs\":[]", "\"packs\":[{\"id\":\"p\",\"calls\":5}]", "999,995" },
+		{ "\"adjusts\":null", "\"adjusts\":{\"revision\":0,\"calls\":1,\"charge\":\"1.00\"},\"difference\":\"2.00\"", "the difference is 2199.00 here" },
+	};
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		char *out, *err;
+		cr_expect_eq(explain_changed(changes[i][0], changes[i][1], "", &out, &err), EXIT_FOUND, "%s", changes[i][1]);
+		cr_expect(strstr(out, "DOES NOT ADD UP") != NULL && strstr(out, changes[i][2]) != NULL, "%s\n%s", changes[i][1], out);
+	}
+	char *out, *err; // only the price book can tell
+	cr_expect_eq(explain_changed("\"tier\":2", "\"tier\":3", "", &out, &err), 0);
+	cr_expect_eq(explain_changed("\"tier\":2", "\"tier\":3", "--catalog " BOOK, &out, &err), EXIT_FOUND);
+	cr_expect(strstr(out, "the tier is 2 here, but the settlement says 3") != NULL, "%s", out);
+}
+
+Test(explain, what_is_no_settlement_is_refused)
+{
+	static const char *const changes[][3] = {
+		{ "{\"spec", "[{\"spec", "not JSON" }, { "\"calls\":1010000", "\"calls\":1010000.0", "`calls`" },
+		{ "\"calls\":1010000", "\"calls\":\"1010000\"", "`calls`" }, { "\"calls\":1010000", "\"calls\":-1", "`calls`" },
+		{ "\"exact\":\"2200\"", "\"exact\":2200", "`exact`" }, { "\"exact\":\"2200\"", "\"exact\":\"2e3\"", "`exact`" },
+		{ "\"charge\":\"2200.00\"", "\"charge\":\"2200.001\"", "`charge`" }, { "\"per\":1000", "\"per\":7", "`per`" },
+		{ "\"per\":1000", "\"per\":0", "`per`" }, { "\"tier\":2", "\"tier\":0", "`tier`" }, { "half-up", "upwards", "`rounding`" },
+		{ "\"packs\":[]", "\"packs\":{}", "`packs`" }, { "\"packs\":[]", "\"packs\":[5]", "`id`" },
+		{ "\"tier\":2", "\"slices\":[{\"tier\":1}]", "`calls`" }, { "\"account\":\"100\",", "", "`account`" },
+	};
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		char *out, *err;
+		cr_expect_eq(explain_changed(changes[i][0], changes[i][1], "", &out, &err), EXIT_CONFIG_ERR, "%s", changes[i][1]);
+		cr_expect(strstr(err, changes[i][2]) != NULL, "%s: %s", changes[i][1], err);
+		cr_expect_str_empty(out);
+	}
+	expect_run(tool_explain, "explain", 64, "", "are needed");
+	expect_run(tool_explain, "explain --settlement /nowhere", 78, "", "cannot be read");
+}
+
+Test(check_catalog, which_prices_apply_from_when)
+{
+	expect_run(tool_check_catalog, "check-catalog " SOURCE_DIR "/tests/table/models.yaml --format csv", 0,
+		   "service,name,from,model,per,bounds,tier_basis,free,prices,end\r\n"
+		   "graduated,Graduated,2020-01,graduated,1,upper-inclusive,total,0,\"0: 5, 10: 3, 15: 1\",\r\n"
+		   "fees,Fees,2020-01,graduated,1,lower-inclusive,total,2,\"0: 0 + 100, 5: 0.5\",\r\n"
+		   "fees,Fees,2020-03,flat,10,lower-inclusive,total,2,0: 4,\r\n"
+		   "fees,Fees,2020-05,flat,10,lower-inclusive,total,1,0: 4,\r\n"
+		   "fees,Fees,2020-06,free,,,,,,\r\n"
+		   "blocks,Blocks,2020-01,package,10,lower-inclusive,total,10,0: 100,2020-06-30T22:00:00.000Z\r\n"
+		   "dear,Dear,2020-01,flat,1,lower-inclusive,total,0,0: 1000000,\r\n",
+		   "no errors; version models-1, EUR, months in Europe/Berlin, rounding half-even, freeze by bill");
+	expect_run(tool_check_catalog, "check-catalog " SOURCE_DIR "/tests/table/catalog_faults/ids.yaml", 78, "", "ids.yaml: 3 errors\n");
+	expect_run(tool_check_catalog, "check-catalog", 64, "", "argument");
+}
