@@ -47,7 +47,7 @@ static int help(const char *verb)
 	const struct command *c = command_find(verb);
 	if (c == NULL)
 		return unknown(verb);
-	printf("usage: meterctl %s %s\n%s\n", c->verb, c->synopsis, c->help);
+	printf("usage: meterctl %s %s\n%s\n\n`meterctl %s --help` lists its options.\n", c->verb, c->synopsis, c->help, c->verb);
 	return EXIT_DONE;
 }
 

@@ -37,10 +37,18 @@ const char *command_near(const char *verb)
 	return nearest_word(verb, known);
 }
 
+// Its length, without the stop.
+static int first_sentence(const char *text)
+{
+	const char *stop = strstr(text, ". ");
+	size_t n = stop != NULL ? (size_t)(stop - text) : strlen(text);
+	return (int)(n > 0 && text[n - 1] == '.' ? n - 1 : n);
+}
+
 void commands_print(FILE *to)
 {
 	for (const struct command *c = commands; c->verb != NULL; c++)
-		fprintf(to, "  %-14s %s\n", c->verb, c->help);
+		fprintf(to, "  %-14s %.*s\n", c->verb, first_sentence(c->help), c->help);
 }
 
 // ---- the command line
