@@ -36,7 +36,8 @@ static void fill(void *ctx, struct status *s)
 
 static char *write_config(const char *listen)
 {
-	char *path = xstrdup("/tmp/meterd-test-status-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	char *path = xasprintf("%s/meterd-test-status-XXXXXX", tmp != NULL ? tmp : P_tmpdir);
 	int fd = mkstemp(path);
 	cr_assert_geq(fd, 0);
 	dprintf(fd, "http:\n  listen: \"%s\"\nredis:\n  url: unix:///nowhere/redis.sock\n", listen);
