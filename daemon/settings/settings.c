@@ -179,21 +179,16 @@ struct settings *settings_parse(const char *file, struct span text, struct fault
 	return faults->n == before ? TAKE_PTR(s) : NULL;
 }
 
-struct settings *settings_load(const char *file, struct faults *faults, char **ret_text)
+struct settings *settings_load(const char *file, struct faults *faults, char **ret_text, size_t *ret_n)
 {
-	CLEANUP(freep) char *text = NULL;
-	size_t n = 0;
 	struct error e = { 0 };
-	if (ret_text != NULL)
-		*ret_text = NULL;
-	if (file_read(file, SETTINGS_FILE_MOST, &text, &n, &e) != ERROR_NONE) {
+	*ret_text = NULL;
+	*ret_n = 0;
+	if (file_read(file, SETTINGS_FILE_MOST, ret_text, ret_n, &e) != ERROR_NONE) {
 		fault_add(faults, file, 0, 0, "%s", e.text);
 		return NULL;
 	}
-	struct settings *s = settings_parse(file, (struct span){ text, n }, faults);
-	if (ret_text != NULL)
-		*ret_text = TAKE_PTR(text);
-	return s;
+	return settings_parse(file, (struct span){ *ret_text, *ret_n }, faults);
 }
 
 char *settings_catalog_path(const char *file, struct span text)

@@ -43,9 +43,9 @@ enum { SETTINGS_FILE_MOST = 4 * 1024 * 1024 };
 // NULL when there are faults. Defaults fill what the file leaves out. Cross-checks are done too (grace under 72 h, dedupe.max_age
 // against it, names of groups and topics, addresses, …).
 struct settings *settings_parse(const char *file, struct span text, struct faults *faults);
-// Reads the file; a missing or unreadable one is a fault. *ret_text (may be NULL) is set to the content also when there are
-// faults, for faults_print; NULL when it could not be read. Free it.
-struct settings *settings_load(const char *file, struct faults *faults, char **ret_text);
+// Reads the file; a missing or unreadable one is a fault. *ret_text is set to the content also when there are faults, for
+// faults_print; NULL when it could not be read. Free it.
+struct settings *settings_load(const char *file, struct faults *faults, char **ret_text, size_t *ret_n);
 // The price book that a faulty file names, as far as that can be told, so that it can be checked too; NULL when it cannot. Free it.
 char *settings_catalog_path(const char *file, struct span text);
 void settings_freep(struct settings **s);

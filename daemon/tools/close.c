@@ -118,6 +118,8 @@ int tool_close(int argc, char **argv)
 {
 	CLEANUP(close_free) struct close t = { 0 };
 	struct error e = { 0 };
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return fputs(usage, stdout) < 0 ? EXIT_DEFECT : EXIT_DONE;
 	if (parse_args(&t, argc, argv))
 		return run(&t, &e);
 	fputs(usage, stderr);

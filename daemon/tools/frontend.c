@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/file.h"
 
-static int report(struct faults *f, const char *text)
+static int report(struct faults *f, struct span text)
 {
-	faults_print(f, span_of(text), stderr);
+	faults_print(f, text, stderr);
 	fprintf(stderr, "%zu error%s\n", f->n, f->n == 1 ? "" : "s");
 	faults_free(f);
 	return EXIT_CONFIG_ERR;
@@ -19,9 +19,10 @@ int frontend_settings(const char *file, struct settings **ret)
 {
 	struct faults f = { 0 };
 	CLEANUP(freep) char *text = NULL;
-	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text);
+	size_t n = 0;
+	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text, &n);
 	if (s == NULL)
-		return report(&f, text);
+		return report(&f, (struct span){ text, n });
 	*ret = TAKE_PTR(s);
 	return EXIT_DONE;
 }
@@ -47,7 +48,7 @@ int frontend_rules(const struct settings *s, struct rules **ret)
 	if (load_catalog(s->catalog, &f, &text, &n))
 		r = rules_new(&rs, s->catalog, (struct span){ text, n }, &f);
 	if (r == NULL)
-		return report(&f, text);
+		return report(&f, (struct span){ text, n });
 	*ret = r;
 	return EXIT_DONE;
 }
@@ -82,11 +83,12 @@ int frontend_check(const char *file)
 {
 	struct faults f = { 0 };
 	CLEANUP(freep) char *text = NULL;
-	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text);
+	size_t n = 0;
+	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text, &n);
 	size_t faults = f.n;
-	faults_print(&f, span_of(text), stderr);
+	faults_print(&f, (struct span){ text, n }, stderr);
 	faults_free(&f);
-	CLEANUP(freep) char *catalog = s != NULL ? xstrdup(s->catalog) : settings_catalog_path(file, span_of(text));
+	CLEANUP(freep) char *catalog = s != NULL ? xstrdup(s->catalog) : settings_catalog_path(file, (struct span){ text, n });
 	if (s != NULL) {
 		faults += check_password(s);
 		if (faults == 0)

@@ -272,6 +272,8 @@ static int run(struct init *t)
 int tool_init(int argc, char **argv)
 {
 	CLEANUP(init_free) struct init t = { 0 };
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return fputs(usage, stdout) < 0 ? EXIT_DEFECT : EXIT_DONE;
 	if (!parse_args(&t, argc, argv)) {
 		fputs(usage, stderr);
 		return EXIT_USAGE_ERR;

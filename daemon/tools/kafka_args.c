@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "tools/frontend.h"
 
 static const char *const default_inputs[] = { "usage.calls", NULL };
 
@@ -22,16 +23,11 @@ int kafka_args_open(struct kafka_args *a, const char *verb)
 				       .bootstrap = "127.0.0.1:9092", .session_timeout_ms = 10000, .fetch_max_bytes = 524288,
 				       .queued_max_kbytes = 65536 };
 	if (a->config != NULL) {
-		struct faults faults = { 0 };
-		CLEANUP(freep) char *text = NULL;
-		a->settings = settings_load(a->config, &faults, &text);
-		if (a->settings == NULL) {
-			faults_print(&faults, span_of(text), stderr);
-			faults_free(&faults);
+		int code = frontend_settings(a->config, &a->settings);
+		if (code != EXIT_DONE) {
 			fprintf(stderr, "meterctl %s: %s cannot be used\n", verb, a->config);
-			return EXIT_CONFIG_ERR;
+			return code;
 		}
-		faults_free(&faults);
 		settings_kafka(a->settings, &a->o);
 	}
 	if (a->bootstrap != NULL)

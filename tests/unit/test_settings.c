@@ -215,7 +215,8 @@ static void load_refused(const char *path, const char *why)
 {
 	struct faults f = { 0 };
 	char *text = (char *)"untouched";
-	cr_expect(settings_load(path, &f, &text) == NULL);
+	size_t n = 1;
+	cr_expect(settings_load(path, &f, &text, &n) == NULL && n == 0);
 	cr_assert(f.n == 1);
 	cr_expect_str_eq(f.list[0].file, path);
 	cr_expect_str_eq(f.list[0].text, why);
