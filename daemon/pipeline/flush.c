@@ -12,6 +12,8 @@
 #include "pipeline/state.h"
 #include "store/store.h"
 
+enum { SAY_AFTER_US = 1000000 }; // shorter waits are not worth a line
+
 // ---- sending
 
 static bool shard_has_work(const struct worker *w, uint32_t shard)
@@ -98,9 +100,11 @@ static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool
 // Rejected records must lie in the dead-letter topic before an offset passes them.
 static bool wait_for_dead_letters(struct worker *w)
 {
+	int64_t since = clock_mono_us();
 	while (w->open_rejects && w->dlq->ops->pending(w->dlq, 50) > 0) {
 		worker_alive(w);
-		worker_say(w, "waiting", "dead letters are not acknowledged by Kafka yet");
+		if (clock_mono_us() - since > SAY_AFTER_US)
+			worker_say(w, "waiting", "Kafka does not acknowledge dead letters; nothing is lost, counting goes on when it does");
 		if (worker_stopping(w))
 			return false;
 	}

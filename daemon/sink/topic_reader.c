@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a topic from outside any group: what is committed, all partitions, up to an end fixed beforehand, or on and on.
 //
-// Invariant of reading back: every record below the end offsets taken at the call is given to fn, and none at or above them. A
-// partition is done at its end offset or where the broker says that there is no more (transaction markers take offsets, too).
+// Invariant of reading back: every record that was committed before the call is given to fn. A commit has succeeded before its
+// markers are in the partitions, and until then the last stable offset lies before it: so the end of a partition is its high
+// watermark, learned with the first fetch, and the reader waits until the last stable offset has reached it.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ struct reader {
 	const char *topic;
 	int32_t n, open;      // partitions, and those not done yet
 	int64_t *start, *end; // end: INT64_MAX when following
-	bool *done;
+	bool *done, *fixed;   // fixed: end is the high watermark, not only the last stable offset
 	topic_reader_fn *fn;
 	void *ctx;
 	bool stopped;         // by fn
@@ -39,6 +40,7 @@ static void reader_close(struct reader *r)
 	free(r->start);
 	free(r->end);
 	free(r->done);
+	free(r->fixed);
 	arena_free(&r->headers);
 }
 
@@ -65,9 +67,6 @@ static enum error_class start_reading(struct reader *r, bool follow, struct erro
 	for (int32_t p = 0; p < r->n; p++) {
 		if (follow)
 			r->end[p] = INT64_MAX;
-		r->done[p] = r->start[p] >= r->end[p];
-		if (r->done[p])
-			continue;
 		rd_kafka_topic_partition_list_add(list, r->topic, p)->offset = r->start[p];
 		r->open++;
 	}
@@ -95,6 +94,7 @@ static enum error_class reader_open(struct reader *r, const struct kafka_options
 	r->start = xcalloc((size_t)r->n, sizeof(*r->start));
 	r->end = xcalloc((size_t)r->n, sizeof(*r->end));
 	r->done = xcalloc((size_t)r->n, sizeof(*r->done));
+	r->fixed = xcalloc((size_t)r->n, sizeof(*r->fixed));
 	for (int32_t p = 0; p < r->n && c == ERROR_NONE; p++)
 		c = find_range(r, o, p, from_ms, timeout_ms, e);
 	return c != ERROR_NONE ? c : start_reading(r, follow, e);
@@ -144,11 +144,23 @@ static void give(struct reader *r, rd_kafka_message_t *m)
 	arena_reset(&r->headers);
 }
 
+// The high watermark came with the fetch that brought this message or this end.
+static void fix_end(struct reader *r, int32_t p)
+{
+	int64_t low = 0, high = 0;
+	if (r->fixed[p] || r->end[p] == INT64_MAX)
+		return;
+	r->fixed[p] = true;
+	if (rd_kafka_get_watermark_offsets(r->rk, r->topic, p, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high > r->end[p])
+		r->end[p] = high;
+	r->moved_us = clock_mono_us();
+}
+
 static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct error *e)
 {
 	int32_t p = m->partition;
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		r->moved_us = clock_mono_us();
+		fix_end(r, p);
 		if (m->offset >= r->end[p])
 			partition_done(r, p);
 		return ERROR_NONE;
@@ -161,6 +173,7 @@ static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct err
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return ERROR_NONE; // passes, or the time-out ends it
 	r->moved_us = clock_mono_us();
+	fix_end(r, p);
 	if (m->offset < r->end[p])
 		give(r, m);
 	if (m->offset + 1 >= r->end[p])
