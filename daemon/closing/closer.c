@@ -349,15 +349,33 @@ static enum relay_status make_manifest(struct step *s)
 }
 
 // ---- settling
+// What all shards have settled. One that went back meanwhile holds less: after its part was read it must still be finished (shard 0,
+// which is finished last: hold as many statements as were made).
+static enum error_class sum_settled(struct step *s, struct settled_sums *sums)
+{
+	struct closer *c = s->c;
+	for (uint32_t shard = 0; shard < c->o.shards; shard++) {
+		bool whole = false;
+		enum error_class cls = gather_settled(c->o.store, shard, s->month, sums, s->e);
+		if (cls == ERROR_NONE && shard > 0)
+			cls = c->o.store->ops->finished(c->o.store, shard, s->month, &whole, s->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (shard == 0)
+			whole = sums->accounts == c->work->statements;
+		if (!whole)
+			return error_set(s->e, ERROR_RETRY, 0, "shard %u went back while its month was summed", shard);
+	}
+	return ERROR_NONE;
+}
+
 static enum error_class end_run(struct step *s)
 {
 	struct closer *c = s->c;
 	struct settled_sums sums = { 0 };
-	for (uint32_t shard = 0; shard < c->o.shards; shard++) {
-		enum error_class cls = gather_settled(c->o.store, shard, s->month, &sums, s->e);
-		if (cls != ERROR_NONE)
-			return cls;
-	}
+	enum error_class cls = sum_settled(s, &sums);
+	if (cls != ERROR_NONE)
+		return cls;
 	struct statement_frame f = { c->o.source, s->rules, s->manifest, NULL };
 	struct span identity, document;
 	arena_reset(&c->work->arena);

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: Apache-2.0
+// A month's end over twins of store and Kafka, with a small worker that counts a log of "account service month calls" lines as the
+// pipeline would: what the documents say, in which order things happen, and that a fault at any call changes nothing.
+#include <criterion/criterion.h>
+
+#include "closing/closing.h"
+#include "fake_kafka.h"
+#include "fake_store.h"
+#include "some_rules.h"
+
+enum { SHARDS = 4, JAN = 2020 * 12, FEB, MAR, APR, MAY };
+static const int64_t hour = 3600000, day = 24 * 3600000;
+
+struct world {
+	struct fake_fault fault;
+	struct fake_kafka k;
+	struct fake_store s;
+	struct rules *rules;
+	struct relay *relay;
+	struct closer *closer;
+	struct journal *j;
+	struct error e;
+	int64_t now_ms;
+	bool dies;         // a fault ends the process too
+	bool blind;        // the worker does not step over transaction markers
+	bool asleep;       // the worker does not read
+	int asleep_in;     // … this partition and those behind it; 0: all are read
+	int64_t outbox_most;
+	enum relay_status last;
+	uint32_t parts;
+};
+
+static int64_t month_ms(const struct world *w, int month)
+{
+	return period_start_ms(catalog_zone(w->rules->catalog), month);
+}
+
+static int64_t close_ms(const struct world *w, int month)
+{
+	return rules_close_ms(w->rules, month);
+}
+
+static void office_open(struct world *w)
+{
+	w->relay = relay_new(&(struct relay_options){ .port = &fake_port, .kafka = &w->k.o, .store = &w->s.s, .shards = SHARDS,
+		.transactional_id = "t", .source = "/meterd/g", .batch = 5, .timeout_ms = 1000 });
+	w->closer = closer_new(&(struct closer_options){ .port = &fake_port, .kafka = &w->k.o, .store = &w->s.s, .relay = w->relay,
+		.shards = SHARDS, .source = "/meterd/g", .timeout_ms = 1000, .outbox_most = w->outbox_most });
+}
+
+static void office_close(struct world *w)
+{
+	closer_freep(&w->closer);
+	relay_freep(&w->relay);
+	journal_freep(&w->j);
+}
+
+static void world_open(struct world *w, enum clock_mode clock, uint32_t parts, const char *from, const char *to)
+{
+	*w = (struct world){ .outbox_most = 1000, .parts = parts };
+	fake_kafka_init(&w->k, (int32_t)parts, &w->fault);
+	fake_store_init(&w->s, SHARDS, &w->fault);
+	w->rules = some_rules(clock, from, to);
+	struct journal_part list[FAKE_PARTITIONS];
+	for (uint32_t i = 0; i < parts; i++)
+		list[i] = (struct journal_part){ .topic = (char *)"usage.calls", .partition = (int32_t)i, .clock_ms = TIME_NONE };
+	CLEANUP(freep) char *init = journal_init_record("i", SHARDS, list, parts), *rules = journal_rules_record(1, TIME_NONE, w->rules);
+	fake_event(&w->k, "meterd.control", 0, 1, init);
+	fake_event(&w->k, "meterd.control", 0, 1, rules);
+	w->now_ms = month_ms(w, JAN);
+	office_open(w);
+}
+
+static void world_close(struct world *w)
+{
+	office_close(w);
+	rules_freep(&w->rules);
+	fake_store_free(&w->s);
+	fake_kafka_free(&w->k);
+}
+
+// ---- the worker
+static void note_cuts(struct world *w, struct fake_shard *h, const char *name, int64_t before_ms, int64_t after_ms, int64_t offset)
+{
+	for (int m = JAN - 3; m < MAY + 3; m++) {
+		if (close_ms(w, m) <= after_ms && (before_ms == TIME_NONE || before_ms < close_ms(w, m)))
+			fake_set_number(h, fake_key("cut", m), name, offset);
+	}
+}
+
+static void count(struct world *w, struct fake_shard *h, uint32_t shard, const struct fake_message *m, int64_t clock_ms)
+{
+	char account[64], service[64], field[160];
+	int month, bucket, calls;
+	if (m->tick)
+		return;
+	cr_assert(sscanf(m->value, "%63s %63s %d %d", account, service, &month, &calls) == 4, "%s", m->value);
+	if (store_shard(span_of(account), SHARDS) != shard)
+		return;
+	for (bucket = month; close_ms(w, bucket) <= clock_ms; bucket++)
+		;
+	snprintf(field, sizeof(field), "%s/%s", account, service);
+	CLEANUP(freep) char *hash = bucket == month ? xasprintf("use:%d", month) : xasprintf("late:%d:%d", month, bucket);
+	cr_assert(fake_get(h, "closed", fake_key("m", bucket)) == NULL, "counts into a closed month");
+	fake_set_number(h, hash, field, fake_number(h, hash, field) + calls);
+	CLEANUP(freep) char *act = xasprintf("act:%s", account), *of = xasprintf("%d", month);
+	if (fake_get(h, act, of) == NULL || fake_number(h, act, of) > bucket)
+		fake_set_number(h, act, of, bucket);
+}
+
+static void read_part(struct world *w, uint32_t shard, const struct journal_part *p)
+{
+	struct fake_shard *h = &w->s.shard[shard];
+	const struct fake_log *l = fake_log(&w->k, p->topic, p->partition);
+	int64_t next = p->offset, clock_ms = p->clock_ms;
+	const char *at = fake_get(h, "off", p->name);
+	if (at != NULL) {
+		char *end;
+		next = strtoll(at, &end, 10);
+		clock_ms = strtoll(end, NULL, 10);
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		const struct fake_message *m = &l->list[i];
+		if (m->offset < next)
+			continue;
+		int64_t before = clock_ms;
+		clock_ms = m->timestamp_ms > clock_ms ? m->timestamp_ms : clock_ms;
+		note_cuts(w, h, p->name, before, clock_ms, m->offset);
+		count(w, h, shard, m, clock_ms);
+		next = m->offset + 1;
+	}
+	if (!w->blind && next < l->high)
+		next = l->high;
+	CLEANUP(freep) char *position = xasprintf("%" PRId64 " %" PRId64, next, clock_ms);
+	fake_set(h, "off", p->name, position);
+}
+
+static void worker(struct world *w)
+{
+	for (uint32_t shard = 0; shard < SHARDS && w->j != NULL && !w->asleep; shard++)
+		for (uint32_t i = 0; i < w->j->n_parts && (w->asleep_in == 0 || i < (uint32_t)w->asleep_in); i++)
+			read_part(w, shard, &w->j->parts[i]);
+}
+
+// ---- the office
+static enum relay_status office_take(struct world *w)
+{
+	journal_freep(&w->j);
+	if (journal_load_from(&fake_port, &w->k.o, 1000, &w->j, &w->e) != ERROR_NONE)
+		return RELAY_RETRY;
+	return relay_take_over(w->relay, w->now_ms - 2 * hour, &w->e);
+}
+
+static void office_round(struct world *w)
+{
+	bool left = false, more = false;
+	w->now_ms += 300;
+	w->k.now_ms = w->now_ms;
+	worker(w);
+	w->e = (struct error){ 0 };
+	w->last = relay_in_charge(w->relay) ? RELAY_DONE : office_take(w);
+	if (w->last == RELAY_DONE)
+		w->last = relay_drain(w->relay, w->j, &left, &w->e);
+	if (w->last == RELAY_DONE)
+		w->last = closer_step(w->closer, &w->j, w->now_ms, &more, &w->e);
+	if (w->fault.fired && w->dies) {
+		w->dies = false;
+		office_close(w);
+		office_open(w);
+	}
+}
+
+static void run(struct world *w, int rounds)
+{
+	for (int i = 0; i < rounds; i++)
+		office_round(w);
+}
+
+static bool closed(struct world *w, int month)
+{
+	char name[MONTH_TEXT];
+	CLEANUP(freep) char *text = xasprintf("\"subject\":\"%s\"", month_text(month, name));
+	int n = fake_count(&w->k, "meterd.settlements", text);
+	cr_assert(n <= 1, "%d ends of run", n);
+	return n == 1 && fake_pending(&w->s) == 0;
+}
+
+static void run_until_closed(struct world *w, int month)
+{
+	for (int i = 0; i < 3000 && !closed(w, month); i++)
+		office_round(w);
+	struct closer_numbers n;
+	closer_numbers(w->closer, &n);
+	cr_assert(closed(w, month), "waits for %s; %s", n.waits_for, w->e.text);
+	run(w, 5);
+}
+
+static void event(struct world *w, int32_t partition, int64_t at_ms, const char *account, const char *service, int month, int calls)
+{
+	CLEANUP(freep) char *text = xasprintf("%s %s %d %d", account, service, month, calls);
+	fake_event(&w->k, "usage.calls", partition, at_ms, text);
+}
+
+static const char *document(struct world *w, const char *type, const char *subject)
+{
+	CLEANUP(freep) char *a = xasprintf("\"type\":\"meterd.%s.v1\",\"subject\":\"%s\"", type, subject);
+	const char *found = NULL;
+	for (int p = 0; p < 3; p++) {
+		const struct fake_log *l = fake_log(&w->k, "meterd.settlements", p);
+		for (size_t i = 0; i < l->n; i++) {
+			if (strstr(l->list[i].value, a) == NULL)
+				continue;
+			cr_assert(found == NULL, "%s comes twice", subject);
+			found = l->list[i].value;
+		}
+	}
+	return found;
+}
+
+static void expect_has(const char *text, const char *part)
+{
+	cr_expect(text != NULL && strstr(text, part) != NULL, "%s\nnot in\n%s", part, text != NULL ? text : "(nothing)");
+}
+
+// January: a alone reaches the second tier, b stays in the quota. Two partitions.
+static void january(struct world *w)
+{
+	event(w, 0, month_ms(w, JAN) + day, "a", "image-tag", JAN, 999999);
+	event(w, 1, month_ms(w, JAN) + day, "b", "image-crop", JAN, 10000);
+	event(w, 0, month_ms(w, JAN) + 2 * day, "a", "image-tag", JAN, 10001);
+	event(w, 0, month_ms(w, JAN) + 2 * day, "a", "product-recognition", JAN, 10001);
+	event(w, 1, month_ms(w, JAN) + 3 * day, "beta", "image-enhance", JAN, 5000000);
+}
+
+static void pass_month(struct world *w, int month) // a record behind the close in every partition
+{
+	for (uint32_t p = 0; p < w->parts; p++)
+		event(w, (int32_t)p, close_ms(w, month), "later", "image-crop", month + 1, 1);
+}
+
+Test(closing, documents_byte_for_byte)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(&w);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	char manifest_sha[65];
+	snprintf(manifest_sha, sizeof(manifest_sha), "%s", journal_manifest(w.j, JAN)->sha256);
+	CLEANUP(freep) char *settlement = xasprintf(
+		"\"source\":\"/meterd/g\",\"type\":\"meterd.settlement.v1\",\"subject\":\"a/image-tag/2020-01\",\"time\":\"2020-01-31T16:00:00.000Z\","
+		"\"datacontenttype\":\"application/json\",\"data\":{\"account\":\"a\",\"service\":\"image-tag\",\"period\":\"2020-01\",\"revision\":0,"
+		"\"catalog\":\"tiia-2020-01\",\"catalog_sha256\":\"%s\",\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,"
+		"\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2200\",\"charge\":\"2200.00\",\"currency\":\"CNY\",\"unfreeze\":\"0.00\","
+		"\"freeze\":\"2222.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"cutoffs\":{\"usage.calls/0\":3,\"usage.calls/1\":2},"
+		"\"adjusts\":null}}", catalog_sha256(w.rules->catalog));
+	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), settlement);
+	char tag[33], product[33];
+	identity_id(SPAN_LIT("settlement\na\nimage-tag\n2020-01\n0"), tag);
+	identity_id(SPAN_LIT("settlement\na\nproduct-recognition\n2020-01\n0"), product);
+	CLEANUP(freep) char *statement = xasprintf("\"data\":{\"account\":\"a\",\"period\":\"2020-01\",\"revision\":0,\"lines\":[\"%s\",\"%s\"],"
+		"\"charge\":\"2200.00\",\"unfreeze\":\"0.00\",\"freeze\":\"2247.00\",\"currency\":\"CNY\"}}", tag, product);
+	expect_has(document(&w, "statement", "a/2020-01"), statement);
+	// Charge 0.00 has a settlement, and its freeze; a month at price 0 has none.
+	expect_has(document(&w, "settlement", "b/image-crop/2020-01"), "\"exact\":\"0\",\"charge\":\"0.00\",\"currency\":\"CNY\",\"unfreeze\":\"0.00\",\"freeze\":\"20.00\"");
+	cr_expect(document(&w, "settlement", "beta/image-enhance/2020-01") == NULL && document(&w, "statement", "beta/2020-01") == NULL);
+	CLEANUP(freep) char *end = xasprintf("\"subject\":\"2020-01\",\"time\":\"2020-01-31T16:00:00.000Z\",\"datacontenttype\":\"application/json\","
+		"\"data\":{\"period\":\"2020-01\",\"accounts\":2,\"lines\":3,\"charge\":\"2200.00\",\"unfreeze\":\"0.00\",\"freeze\":\"2267.00\","
+		"\"currency\":\"CNY\",\"manifest_sha256\":\"%s\"}}", manifest_sha);
+	expect_has(document(&w, "period.closed", "2020-01"), end);
+	const struct journal_manifest *m = journal_manifest(w.j, JAN);
+	cr_expect(m->counters == 4 && m->calls == 999999 + 10000 + 10001 + 10001 + 5000000 && m->rules_version == 1);
+	struct closer_numbers n;
+	closer_numbers(w.closer, &n);
+	cr_expect(n.open_month == FEB && n.closed_ms == month_ms(&w, FEB) && n.due_ms == month_ms(&w, MAR) + 3 * day && n.statements == 2 && n.lines == 3);
+	expect_has(n.waits_for, "record clock of usage.calls/0 and 1 more");
+	const char *line = fake_get(&w.s.shard[store_shard(SPAN_LIT("a"), SHARDS)], fake_key("set", JAN), "a/image-tag");
+	cr_expect_str_eq(line, "{\"revision\":0,\"calls\":1010000,\"charge\":\"2200.00\",\"exact\":\"2200\",\"unfreeze\":\"0.00\",\"freeze\":\"2222.00\"}");
+	world_close(&w);
+}
+
+// The end of run comes behind everything else, also in the topic's time.
+Test(closing, end_of_run_is_last)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	w.outbox_most = 3;
+	office_close(&w);
+	office_open(&w);
+	for (int i = 0; i < 300; i++) {
+		CLEANUP(freep) char *account = xasprintf("account-%d", i);
+		event(&w, i % 2, month_ms(&w, JAN) + day, account, "image-tag", JAN, 20000);
+	}
+	pass_month(&w, JAN);
+	for (int i = 0; i < 3000 && fake_count(&w.k, "meterd.settlements", "period.closed") == 0; i++)
+		office_round(&w);
+	cr_expect(fake_count(&w.k, "meterd.settlements", "settlement.v1") == 300 && fake_count(&w.k, "meterd.settlements", "statement.v1") == 300);
+	expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":300,\"lines\":300,\"charge\":\"7500.00\"");
+	world_close(&w);
+}
+
+static void quarter(struct world *w)
+{
+	january(w);
+	pass_month(w, JAN);
+	event(w, 1, close_ms(w, JAN) + 1, "a", "image-tag", JAN, 77); // late: adjusted with February
+	event(w, 0, close_ms(w, JAN) + 5, "b", "image-crop", FEB, 20000);
+	pass_month(w, FEB);
+	pass_month(w, MAR);
+}
+
+Test(closing, freeze_and_unfreeze_over_months)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	quarter(&w);
+	run_until_closed(&w, MAR);
+	// a: nothing in February, so only the unfreeze, tier 1 and its price; then nothing.
+	expect_has(document(&w, "settlement", "a/image-tag/2020-02"), "\"calls\":0,\"free\":0,\"packs\":[],\"billable\":0,\"tier\":1,\"unit_price\":\"2.5\","
+		"\"per\":1000,\"exact\":\"0\",\"charge\":\"0.00\",\"currency\":\"CNY\",\"unfreeze\":\"2222.00\",\"freeze\":\"0.00\"");
+	cr_expect(document(&w, "settlement", "a/image-tag/2020-03") == NULL && document(&w, "statement", "a/2020-03") == NULL);
+	expect_has(document(&w, "settlement", "b/image-crop/2020-02"), "\"charge\":\"20.00\",\"currency\":\"CNY\",\"unfreeze\":\"20.00\",\"freeze\":\"40.00\"");
+	expect_has(document(&w, "settlement", "b/image-crop/2020-03"), "\"charge\":\"0.00\",\"currency\":\"CNY\",\"unfreeze\":\"40.00\",\"freeze\":\"0.00\"");
+	expect_has(document(&w, "period.closed", "2020-02"), "\"accounts\":3,");
+	cr_expect(w.j->n_manifests == 3);
+	world_close(&w);
+}
+
+// Every call to store or Kafka fails once, in each way, with and without the process ending: the same bytes, each once.
+Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	quarter(&w);
+	run_until_closed(&w, MAR);
+	long calls = w.fault.calls;
+	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
+	world_close(&w);
+	cr_assert(calls > 300);
+	for (long k = 1; k <= calls * 4; k++) {
+		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+		quarter(&w);
+		w.fault = (struct fake_fault){ .at = (k + 3) / 4, .how = k % 2 == 0 ? FAKE_LOST : FAKE_REPLY_LOST };
+		w.dies = k % 4 < 2;
+		run_until_closed(&w, MAR);
+		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements"), *decided = fake_values(&w.k, "meterd.control");
+		cr_assert_str_eq(now, documents, "fault %ld", k);
+		cr_assert_str_eq(decided, control, "fault %ld", k);
+		world_close(&w);
+	}
+}
+
+// A shard goes back to any earlier state at any time: the worker reads again, and nothing else goes out.
+Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	quarter(&w);
+	run_until_closed(&w, MAR);
+	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements");
+	world_close(&w);
+	for (int k = 0; k < 400; k++) {
+		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+		quarter(&w);
+		uint32_t shard = (uint32_t)k % SHARDS;
+		run(&w, k / 40);
+		struct fake_shard before = fake_copy(&w.s.shard[shard]);
+		run(&w, 1 + k % 40);
+		fake_shard_free(&w.s.shard[shard]);
+		w.s.shard[shard] = before;
+		run_until_closed(&w, MAR);
+		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements");
+		cr_assert_str_eq(now, documents, "rollback %d", k);
+		world_close(&w);
+	}
+}
+
+Test(closing, idle_partition_gets_one_tick_at_the_close)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 3, NULL, NULL);
+	w.parts = 2;
+	january(&w);
+	pass_month(&w, JAN); // partition 2 never sees a record
+	run_until_closed(&w, JAN);
+	const struct fake_log *l = fake_log(&w.k, "usage.calls", 2);
+	cr_assert(l->n == 1 && l->list[0].tick && l->list[0].value_n == 0 && l->list[0].timestamp_ms == close_ms(&w, JAN));
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 4, "no tick where records are");
+	expect_has(document(&w, "settlement", "b/image-crop/2020-01"), "\"usage.calls/2\":0}");
+	run(&w, 300);
+	cr_expect(l->n == 1);
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	cr_expect(l->n == 2 && l->list[1].timestamp_ms == close_ms(&w, FEB));
+	world_close(&w);
+}
+
+// A reader that cannot step over the marker behind a tick stands still below the end: that is the end.
+Test(closing, ticks_go_on_behind_markers)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 3, NULL, NULL);
+	w.blind = true;
+	w.parts = 2;
+	january(&w);
+	pass_month(&w, JAN);
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	cr_expect(fake_log(&w.k, "usage.calls", 2)->n == 2);
+	world_close(&w);
+}
+
+Test(closing, wall_clock_ticks_after_the_close_only)
+{
+	struct world w;
+	world_open(&w, CLOCK_WALL, 2, NULL, NULL);
+	january(&w);
+	w.now_ms = close_ms(&w, JAN) - 10000;
+	run(&w, 30); // 9 s
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 3 && w.j->n_manifests == 0);
+	w.now_ms = close_ms(&w, JAN) - 300;
+	run(&w, 3); // 600 ms behind it: not yet
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 3);
+	free(w.s.request);
+	w.s.request = xstrdup("{\"kind\":\"close\",\"period\":\"2020-01\"}");
+	run(&w, 1);
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 4 && w.s.request == NULL, "asked: at once");
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->list[3].timestamp_ms >= close_ms(&w, JAN));
+	run_until_closed(&w, JAN);
+	cr_expect(fake_log(&w.k, "usage.calls", 1)->n == 3);
+	w.now_ms = close_ms(&w, FEB) + 5000; // nothing at all in February
+	run_until_closed(&w, FEB);
+	expect_has(document(&w, "period.closed", "2020-02"), "\"accounts\":2,\"lines\":3,\"charge\":\"0.00\",\"unfreeze\":\"2267.00\",\"freeze\":\"0.00\"");
+	w.now_ms = close_ms(&w, MAR) + 5000;
+	run_until_closed(&w, MAR);
+	expect_has(document(&w, "period.closed", "2020-03"), "\"accounts\":0,\"lines\":0,\"charge\":\"0.00\",\"unfreeze\":\"0.00\",\"freeze\":\"0.00\"");
+	world_close(&w);
+}
+
+// Records that wait to be read: no tick, whatever the clock says.
+Test(closing, no_tick_in_front_of_a_backlog)
+{
+	struct world w;
+	world_open(&w, CLOCK_WALL, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 5);
+	run(&w, 3);
+	w.asleep = true;
+	event(&w, 0, month_ms(&w, JAN) + 2 * day, "a", "image-tag", JAN, 5);
+	w.now_ms = close_ms(&w, JAN) + 2000;
+	run(&w, 20); // 6 s
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 2 && w.j->n_manifests == 0);
+	w.asleep = false;
+	run_until_closed(&w, JAN);
+	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), "\"calls\":10,");
+	world_close(&w);
+}
+
+Test(closing, new_partition_is_admitted_behind_the_newest_manifest)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(&w);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	w.k.topics[0].partitions = 3;
+	event(&w, 2, month_ms(&w, JAN), "c", "image-tag", JAN, 5); // late there, although its stamp is early
+	w.now_ms += 31000;
+	run(&w, 5);
+	const struct journal_part *p = journal_part(w.j, SPAN_LIT("usage.calls/2"));
+	cr_assert(p != NULL && p->offset == 0 && p->clock_ms == close_ms(&w, JAN));
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	cr_expect(journal_manifest(w.j, FEB)->n_cuts == 3 && journal_manifest(w.j, JAN)->n_cuts == 2);
+	cr_expect(fake_number(&w.s.shard[store_shard(SPAN_LIT("c"), SHARDS)], "late:24240:24241", "c/image-tag") == 5);
+	world_close(&w);
+}
+
+// Closing begins with the first month that anything counts for, late calls included, and only once nothing earlier can come.
+Test(closing, first_month)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	event(&w, 0, month_ms(&w, MAR), "a", "image-tag", MAR, 1);
+	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", JAN, 1);  // late, adjusted with March
+	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", FEB, 1);
+	event(&w, 0, close_ms(&w, MAR), "a", "image-tag", APR, 1);
+	run(&w, 1);
+	w.asleep_in = 1;
+	event(&w, 1, month_ms(&w, FEB), "b", "image-tag", FEB, 1);
+	run(&w, 20);
+	cr_expect(w.j->n_manifests == 0, "partition 1 could still bring anything");
+	w.asleep_in = 0;
+	run_until_closed(&w, MAR);
+	cr_expect(w.j->n_manifests == 2 && w.j->manifests[0].month == FEB, "late calls of January go with March");
+	expect_has(document(&w, "period.closed", "2020-02"), "\"accounts\":1");
+	expect_has(document(&w, "period.closed", "2020-03"), "\"accounts\":1");
+	struct closer_numbers n;
+	closer_numbers(w.closer, &n);
+	cr_expect(n.open_month == APR);
+	world_close(&w);
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", JAN, 1); // late and nothing else before March
+	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", MAR, 1);
+	pass_month(&w, MAR);
+	run_until_closed(&w, MAR);
+	cr_expect(w.j->n_manifests == 3 && w.j->manifests[0].month == JAN);
+	expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":0");
+	world_close(&w);
+}
+
+Test(closing, nothing_counted_nothing_closed)
+{
+	struct world w;
+	struct closer_numbers n;
+	world_open(&w, CLOCK_WALL, 1, NULL, NULL);
+	w.now_ms = month_ms(&w, MAY);
+	run(&w, 20);
+	closer_numbers(w.closer, &n);
+	cr_expect(n.open_month == MONTH_NONE && w.j->n_manifests == 0 && fake_log(&w.k, "usage.calls", 0)->n == 0);
+	expect_has(n.waits_for, "first call");
+	world_close(&w);
+}
+
+// image-tag-legacy: quota from the month behind activation on; ends with April, so April freezes nothing.
+Test(closing, quota_from_the_second_month_and_a_service_that_ends)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, MAR) + day, "a", "image-tag-legacy", MAR, 20000);
+	pass_month(&w, MAR);
+	event(&w, 0, close_ms(&w, MAR) + 1, "a", "image-tag-legacy", APR, 20000);
+	pass_month(&w, APR);
+	run_until_closed(&w, APR);
+	expect_has(document(&w, "settlement", "a/image-tag-legacy/2020-03"), "\"calls\":20000,\"free\":0,\"packs\":[],\"billable\":20000,\"tier\":1,"
+		"\"unit_price\":\"0.0011\",\"per\":1,\"exact\":\"22\",\"charge\":\"22.00\"");
+	expect_has(document(&w, "settlement", "a/image-tag-legacy/2020-04"), "\"calls\":20000,\"free\":10000,\"packs\":[],\"billable\":10000,");
+	expect_has(document(&w, "settlement", "a/image-tag-legacy/2020-04"), "\"charge\":\"11.00\",\"currency\":\"CNY\",\"unfreeze\":\"22.00\",\"freeze\":\"0.00\"");
+	world_close(&w);
+}
+
+Test(closing, zero_price_statements_and_slices)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, "zero_price: false", "zero_price: true");
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-enhance", JAN, 7);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	expect_has(document(&w, "settlement", "a/image-enhance/2020-01"), "\"calls\":7,\"free\":0,\"packs\":[],\"billable\":7,\"tier\":1,\"unit_price\":\"0\","
+		"\"per\":1000,\"exact\":\"0\",\"charge\":\"0.00\",\"currency\":\"CNY\",\"unfreeze\":\"0.00\",\"freeze\":\"0.00\"");
+	world_close(&w);
+	world_open(&w, CLOCK_RECORDS, 1, "model: volume", "model: graduated");
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 1010000);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), "\"billable\":1000000,\"slices\":[{\"tier\":1,\"calls\":990000,\"unit_price\":\"2.5\","
+		"\"amount\":\"2475\"},{\"tier\":2,\"calls\":10000,\"unit_price\":\"2.2\",\"amount\":\"22\"}],\"per\":1000,\"exact\":\"2497\"");
+	world_close(&w);
+}
+
+// A settlement that was published with other content stops closing, and says so.
+Test(closing, a_foreign_twin_stops)
+{
+	struct world w;
+	char id[33];
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(&w);
+	identity_id(SPAN_LIT("settlement\na\nimage-tag\n2020-01\n0"), id);
+	CLEANUP(freep) char *twin = xasprintf("{\"specversion\":\"1.0\",\"id\":\"%s\",\"data\":1}", id);
+	fake_event(&w.k, "meterd.settlements", 0, 5, twin);
+	pass_month(&w, JAN);
+	run(&w, 200);
+	cr_expect(w.last == RELAY_HALT && strstr(w.e.text, id) != NULL, "%s", w.e.text);
+	cr_expect(!closed(&w, JAN) && document(&w, "period.closed", "2020-01") == NULL);
+	world_close(&w);
+}
