@@ -180,6 +180,8 @@ static void write_product(struct writer *w, uint32_t tier, int64_t units, int64_
 	}
 	char says[MONEY_TEXT];
 	must_be(w, product == total, "the amount", amount, money_amount_text(total, says));
+	if (p->plan == NULL && total > product)
+		line(w, "A fee of the tier would explain more: give --catalog to see whether there is one.");
 }
 
 static void write_slices(struct writer *w)

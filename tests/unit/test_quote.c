@@ -148,7 +148,9 @@ static const char settlement[] =
 // Writes the settlement with `from` replaced by `to` and explains it.
 static int explain_changed(const char *from, const char *to, const char *more, char **out, char **err)
 {
-	char path[] = "/tmp/meterd-explain-XXXXXX", line[8192];
+	char path[4096], line[8192];
+	const char *folder = getenv("TMPDIR");
+	snprintf(path, sizeof(path), "%s/meterd-explain-XXXXXX", folder != NULL ? folder : P_tmpdir);
 	FILE *f = fdopen(mkstemp(path), "w");
 	const char *at = strstr(settlement, from);
 	cr_assert(at != NULL, "%s", from);
