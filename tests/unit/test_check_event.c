@@ -13,7 +13,7 @@
 #define BOOK SOURCE_DIR "/config/catalog.yaml"
 #define RETIRED "image-tag-legacy" // ended with April 2020
 
-static char path[64];
+static char path[4096];
 
 static void redirect(void)
 {
@@ -32,7 +32,8 @@ TestSuite(check_event, .init = redirect, .fini = remove_file);
 
 static char *events(const char *text, size_t n)
 {
-	snprintf(path, sizeof(path), "/tmp/check-event-XXXXXX");
+	const char *folder = getenv("TMPDIR");
+	snprintf(path, sizeof(path), "%s/check-event-XXXXXX", folder != NULL ? folder : P_tmpdir);
 	int fd = mkstemp(path);
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(write(fd, text, n), (ssize_t)n);
@@ -136,7 +137,7 @@ Test(check_event, without_a_price_book)
 Test(check_event, exit_codes)
 {
 	cr_expect_eq(run("/nonexistent/events", NULL, NULL, NULL, NULL, NULL), 78);
-	cr_expect_eq(run("/tmp", NULL, NULL, NULL, NULL, NULL), 78);
+	cr_expect_eq(run(P_tmpdir, NULL, NULL, NULL, NULL, NULL), 78);
 	cr_expect_eq(run("--catalog", "/nonexistent/catalog", "/dev/null", NULL, NULL, NULL), 78);
 	cr_expect_eq(run("--config", "/nonexistent/config", "/dev/null", NULL, NULL, NULL), 78);
 	cr_expect_eq(run("--hole", "/dev/null", NULL, NULL, NULL, NULL), 64);
