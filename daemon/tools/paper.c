@@ -227,6 +227,25 @@ static void write_rounding(struct writer *w)
 	must_be(w, fits && fen == p->charge_fen, "the charge", fits ? charge : "too large", money_fen_text(p->charge_fen, says));
 }
 
+// What the price book makes of the same calls: catches what is consistent in itself, but not what the book says.
+static void check_against_book(struct writer *w)
+{
+	const struct paper *p = w->p;
+	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
+	struct rating_pack packs[RATING_MAX_PACKS];
+	struct bill b;
+	char a[MONEY_TEXT], c[MONEY_TEXT];
+	int64_t quota = p->calls < p->plan->quota ? p->calls : p->plan->quota;
+	bool activation = p->free == 0 && p->plan->first_month == FIRST_MONTH_NEXT;
+	must_be(w, p->free == quota || activation, "the number of free calls by the price book", grouped(quota, a), grouped(p->free, c));
+	for (uint32_t i = 0; i < p->n_packs; i++)
+		packs[i] = (struct rating_pack){ span_of(p->packs[i].id), p->packs[i].calls };
+	if (!rating_bill(p->plan, p->free, p->calls, packs, p->n_packs, p->rounding, slices, &b))
+		must_be(w, false, "the bill by the price book", "beyond all amounts", money_amount_text(p->exact, c));
+	else
+		must_be(w, b.exact == p->exact, "the bill by the price book", money_amount_text(b.exact, a), money_amount_text(p->exact, c));
+}
+
 static void write_adjustment(struct writer *w)
 {
 	const struct paper *p = w->p;
@@ -256,6 +275,8 @@ int paper_write(FILE *to, const struct paper *p)
 		write_product(&w, p->tier, p->billable, p->price_micro, p->exact);
 	}
 	write_rounding(&w);
+	if (p->plan != NULL && p->calls > 0)
+		check_against_book(&w);
 	if (p->adjusts)
 		write_adjustment(&w);
 	if (p->has_freeze)

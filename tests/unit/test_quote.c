@@ -198,6 +198,22 @@ Test(explain, a_settlement_that_was_changed_is_found)
 	cr_expect(strstr(out, "the tier is 2 here, but the settlement says 3") != NULL, "%s", out);
 }
 
+// Consistent in itself: only the price book can tell.
+Test(explain, a_settlement_by_other_rules_is_found)
+{
+	char *out, *err;
+	const char *from = "\"free\":10000,\"packs\":[],\"billable\":1000000,\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2200\",\"charge\":\"2200.00\"";
+	const char *to = "\"free\":0,\"packs\":[],\"billable\":1010000,\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2222\",\"charge\":\"2222.00\"";
+	cr_expect_eq(explain_changed(from, to, "", &out, &err), 0, "%s", err);
+	cr_expect_eq(explain_changed(from, to, "--catalog " BOOK, &out, &err), EXIT_FOUND);
+	cr_expect(strstr(out, "the number of free calls by the price book is 10,000 here, but the settlement says 0") != NULL, "%s", out);
+	to = "\"free\":10000,\"packs\":[],\"billable\":1000000,\"slices\":[{\"tier\":1,\"calls\":1000000,\"unit_price\":\"1\",\"amount\":\"1000\"}],"
+	     "\"per\":1000,\"exact\":\"1000\",\"charge\":\"1000.00\"";
+	cr_expect_eq(explain_changed(from, to, "", &out, &err), 0, "%s", out);
+	cr_expect_eq(explain_changed(from, to, "--catalog " BOOK, &out, &err), EXIT_FOUND);
+	cr_expect(strstr(out, "the bill by the price book is 2200 here, but the settlement says 1000") != NULL, "%s", out);
+}
+
 Test(explain, what_is_no_settlement_is_refused)
 {
 	static const char *const changes[][3] = {
