@@ -3,7 +3,7 @@
 """Topics for sandbox and scenarios, without starting a JVM for each question.
 
     topics.py wait BOOTSTRAP NODES PIDFILE…      until that many brokers answer; 1 when a process of the pid files is gone
-    topics.py create BOOTSTRAP [--prefix P] [--partitions N] [--replication R] [--stamps create|append|any] [--without TOPIC]…
+    topics.py create BOOTSTRAP [--prefix P] [--partitions N] [--replication R] [--stamps create|append|any] [--without TOPIC]… [--only TOPIC]…
     topics.py delete BOOTSTRAP --prefix P
     topics.py ends BOOTSTRAP TOPIC…              end offset summed over partitions, read committed, one number a topic
 """
@@ -20,8 +20,8 @@ STAMPS = {
     # trustworthy by wall clock: nothing further ahead than an hour, well below close.grace
     "create": {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000"},
     "append": {"message.timestamp.type": "LogAppendTime"},
-    # whatever producers say, as a topic is made without thinking
-    "any": {"message.timestamp.type": "CreateTime"},
+    # whatever producers say, years ahead too: what older brokers allow by default
+    "any": {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "9223372036854775807"},
 }
 
 
@@ -72,16 +72,23 @@ def create(args):
     ]
     admin = AdminClient({"bootstrap.servers": args.bootstrap, **QUIET})
     without = {args.prefix + n for n in args.without}
-    wanted = [t for t in topics if t.topic not in without]
+    only = {args.prefix + n for n in args.only}
+    wanted = [t for t in topics if t.topic not in without and (not only or t.topic in only)]
     finish(admin.create_topics(wanted, operation_timeout=30))
-    names = {t.topic: t.num_partitions for t in wanted}
+    # Known to the cluster is not yet led: a leader answers for its offsets.
+    c = Consumer({"bootstrap.servers": args.bootstrap, "group.id": "topics", **QUIET})
+    left = {(t.topic, p) for t in wanted for p in range(t.num_partitions)}
     deadline = time.monotonic() + 30
-    while True:
-        known = admin.list_topics(timeout=10).topics
-        if all(n in known and len([p for p in known[n].partitions.values() if p.leader >= 0]) == c for n, c in names.items()):
-            return
+    while left:
+        for name, p in sorted(left):
+            try:
+                c.get_watermark_offsets(TopicPartition(name, p), timeout=5)
+                left.discard((name, p))
+            except KafkaException:
+                pass
         if time.monotonic() > deadline:
-            sys.exit("topics.py: the topics were created, but have no leaders after 30 s")
+            sys.exit(f"topics.py: the topics were created, but {sorted(left)[:3]} … have no leader after 30 s")
+    c.close()
 
 
 def delete(args):
@@ -114,6 +121,7 @@ def main():
     q.add_argument("--replication", type=int, default=1)
     q.add_argument("--stamps", choices=STAMPS, default="create")
     q.add_argument("--without", action="append", default=[])
+    q.add_argument("--only", action="append", default=[])
     q = sub.add_parser("delete")
     q.add_argument("bootstrap")
     q.add_argument("--prefix", required=True)

@@ -734,16 +734,21 @@ def read_topic(bootstrap, topic, handle, starts=None, share=(0, 1)):
     if handle_start:
         handle_start(topic, lows)
     left = set(partitions)
+    moved = time.monotonic()
     while left:
-        messages = c.consume(5000, 30)
-        if not messages:
+        messages = c.consume(2000, 0.1)
+        if messages:
+            moved = time.monotonic()
+        elif time.monotonic() > moved + 30:
             refuse(f"{topic}: nothing more came within 30 s, although partitions {sorted(left)} have no end yet")
         for m in messages:
             e = m.error()
             if e is None:
                 handle(m.partition(), m.offset(), m.timestamp()[1], m.value(), m.headers())
             elif e.code() == KafkaError._PARTITION_EOF:
-                left.discard(m.partition())
+                # A transaction may be committed before its markers are written: until then the end is not the end.
+                if m.offset() >= c.get_watermark_offsets(TopicPartition(topic, m.partition()), cached=True)[1]:
+                    left.discard(m.partition())
             else:
                 refuse(f"{topic}: {e.str()}")
     c.close()

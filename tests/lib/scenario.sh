@@ -160,7 +160,7 @@ event() {
 produce() { "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$INPUT" "$@" || fail "produce"; }
 
 # -- what meterd says
-ledger() { ctl_q audit --format ndjson | jq -s "map(.$1) | add"; }
+ledger() { ctl_q audit --format ndjson | jq -s "map(.$1) | add // 0"; }
 drained() {
 	local got
 	got=$(ctl_q audit --format ndjson) || return 1

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# Kafka is not there yet: meterd waits, says so once, and begins when it comes; away again later: it resumes.
+. "$(dirname "$0")/../lib/scenario.sh"
+start_redis
+own_kafka
+topics --stamps any --partitions 2
+config m
+expect_code 0 ctl init
+event id=1 account=a service=image-tag time=2020-01-15T08:00:00+08:00 calls=5 |
+	jq -c '{partition: 0, timestamp: 1579046400000, key: "a", value: .}' | produce
+kill9_kafka
+start m
+wait_for 30 'grep -qi kafka "$DIR/m.log"' 'a word about Kafka in the log'
+running m || fail "meterd ended although it should wait for Kafka"
+restart_kafka
+wait_for 60 drained
+
+kill9_kafka
+restart_kafka
+event id=2 account=a service=image-tag time=2020-01-15T09:00:00+08:00 calls=2 |
+	jq -c '{partition: 0, timestamp: 1579050000000, key: "a", value: .}' | produce
+wait_for 60 drained
+expect_equal "calls" "$(ctl_q counters --format ndjson | jq .calls)" 7
+running m || fail "meterd ended"
+stop m
