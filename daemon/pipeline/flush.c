@@ -224,12 +224,14 @@ static void take_result(struct worker *w, const struct commit_result *r)
 	switch (r->status) {
 	case COMMIT_DONE:
 		w->backoff_ms = 0;
+		w->away = false;
 		if (r->alerts > 0)
 			wake_office(w);
 		flight_done(w, f, r->shard, true);
 		return;
 	case COMMIT_REFUSED:
 		w->backoff_ms = w->backoff_ms == 0 ? 50 : w->backoff_ms < 1000 ? w->backoff_ms * 2 : w->backoff_ms;
+		w->away = true;
 		worker_say(w, "waiting", r->text);
 		/* fallthrough */
 	case COMMIT_NEEDLIST:
@@ -296,21 +298,44 @@ void worker_drop(struct worker *w)
 
 // ---- unknown results
 
+// The claims of this worker's partitions, as renew wants them; by_part finds them again (UINT32_MAX: not claimed).
+struct claims {
+	uint32_t n, *by_part;
+	struct store_claim *list;
+};
+
+static struct claims claims_make(const struct worker *w)
+{
+	struct claims c = { .by_part = xcalloc(w->n_parts, sizeof(*c.by_part)), .list = xcalloc(w->n_parts, sizeof(*c.list)) };
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		c.by_part[i] = w->parts[i].state == PART_UNADMITTED ? UINT32_MAX : c.n;
+		if (w->parts[i].state != PART_UNADMITTED)
+			c.list[c.n++].name = span_of(w->parts[i].name);
+	}
+	return c;
+}
+
+static void claims_free(struct claims *c)
+{
+	free(c->by_part);
+	free(c->list);
+}
+
 enum where { WHERE_BEFORE, WHERE_BEHIND, WHERE_ELSEWHERE };
 
 // Where the shard stands with regard to a commit, by all of its partitions: they move together or not at all.
-static enum where commit_where(const struct commit *c, const struct store_claim *claims)
+static enum where commit_where(const struct commit *c, const struct claims *claims)
 {
 	uint32_t before = 0, behind = 0;
 	for (uint32_t i = 0; i < c->n_parts; i++) {
-		int64_t next = claims[c->parts[i].part].at.next;
+		int64_t next = claims->list[claims->by_part[c->parts[i].part]].at.next;
 		before += next == c->parts[i].from;
 		behind += next >= c->parts[i].to.next;
 	}
 	return before == c->n_parts ? WHERE_BEFORE : behind == c->n_parts ? WHERE_BEHIND : WHERE_ELSEWHERE;
 }
 
-static bool resolve_shard(struct worker *w, uint32_t shard, const struct store_claim *claims)
+static bool resolve_shard(struct worker *w, uint32_t shard, const struct claims *claims)
 {
 	bool again = false;
 	uint32_t n = w->n_flights, first = w->first_flight; // flight_done moves them
@@ -332,12 +357,15 @@ static bool resolve_shard(struct worker *w, uint32_t shard, const struct store_c
 }
 
 // Renews the token in a shard: compare and set on the old one; an earlier try of the same renewal may have got through.
-static enum error_class renew_shard(struct worker *w, uint32_t shard, const char *old, struct store_claim *claims, bool *ret_foreign)
+static enum error_class renew_shard(struct worker *w, uint32_t shard, const char *old, struct claims *c, bool *ret_foreign)
 {
+	const struct store_ops *ops = w->store->ops;
 	struct error e = { 0 };
-	enum error_class cls = w->store->ops->renew(w->store, shard, span_of(old), span_of(w->token), claims, w->n_parts, ret_foreign, &e);
+	*ret_foreign = false;
+	enum error_class cls = c->n == 0 ? ERROR_NONE
+					 : ops->renew(w->store, shard, span_of(old), span_of(w->token), c->list, c->n, ret_foreign, &e);
 	if (cls == ERROR_NONE && *ret_foreign)
-		cls = w->store->ops->renew(w->store, shard, span_of(w->token), span_of(w->token), claims, w->n_parts, ret_foreign, &e);
+		cls = ops->renew(w->store, shard, span_of(w->token), span_of(w->token), c->list, c->n, ret_foreign, &e);
 	if (cls == ERROR_RETRY)
 		worker_say(w, "waiting", e.text);
 	else if (cls != ERROR_NONE)
@@ -362,25 +390,42 @@ void worker_resolve(struct worker *w)
 	while (w->store->ops->commit_receive(w->store, 0, &r)) // the rest of that connection is unknown too
 		;
 	worker_new_token(w); // what still sits in a buffer carries the old one, and is refused
-	struct store_claim *claims = xcalloc(w->n_parts, sizeof(*claims));
-	for (uint32_t i = 0; i < w->n_parts; i++)
-		claims[i].name = span_of(w->parts[i].name);
+	struct claims claims = claims_make(w);
 	w->trouble = TROUBLE_NONE;
 	for (uint32_t s = 0; s < w->o.store->shards && w->trouble == TROUBLE_NONE; s++) {
 		bool foreign = false;
 		enum error_class cls;
-		while ((cls = renew_shard(w, s, old, claims, &foreign)) == ERROR_RETRY)
+		while ((cls = renew_shard(w, s, old, &claims, &foreign)) == ERROR_RETRY)
 			if (!wait_before_retry(w))
 				break;
 		if (cls == ERROR_RETRY)
 			worker_trouble(w, TROUBLE_REJOIN, "stopped while Redis was away");
-		else if (cls == ERROR_NONE && (foreign || !resolve_shard(w, s, claims)))
+		else if (cls == ERROR_NONE && (foreign || !resolve_shard(w, s, &claims)))
 			worker_trouble(w, TROUBLE_REJOIN, "the shard moved while its answer was missing");
 	}
-	free(claims);
+	claims_free(&claims);
 	w->backoff_ms = 0;
 	if (w->trouble == TROUBLE_NONE)
 		worker_again(w);
+}
+
+// A store that went back in time while nothing was sent would be noticed at the next commit, which may be weeks away.
+void worker_verify(struct worker *w)
+{
+	struct claims claims = claims_make(w);
+	for (uint32_t s = 0; s < w->o.store->shards && w->trouble == TROUBLE_NONE; s++) {
+		bool foreign = false;
+		w->away = renew_shard(w, s, w->token, &claims, &foreign) == ERROR_RETRY;
+		if (w->away || w->trouble != TROUBLE_NONE)
+			break;
+		bool same = !foreign;
+		for (uint32_t i = 0; i < w->n_parts && same; i++)
+			same = claims.by_part[i] == UINT32_MAX ||
+			       claims.list[claims.by_part[i]].at.next == w->parts[i].shards[s].from;
+		if (!same)
+			worker_trouble(w, TROUBLE_REJOIN, foreign ? "the partitions have another owner" : "the store went back to an earlier state");
+	}
+	claims_free(&claims);
 }
 
 bool worker_finish(struct worker *w, int deadline_ms)

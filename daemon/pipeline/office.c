@@ -16,6 +16,8 @@ enum {
 	BATCH = 500,            // messages a transaction
 	OUTBOX_MOST = 20000,    // settle no further while a shard holds more
 	LOOK_MS = 20,           // at the outboxes, when nobody wakes us: another process's alerts
+	LOOK_IDLE_MS = 100,     // the same, after a quiet time
+	QUIET_US = 3000000,
 	CLOSER_EVERY_US = 200000,
 	READ_BACK_MS = 2 * 3600 * 1000,
 };
@@ -29,6 +31,8 @@ struct office {
 	struct journal *journal;
 	char transactional_id[256], source[256];
 	int64_t closer_us;      // when to look again
+	int64_t busy_us;        // when something was published last
+	uint64_t published;
 	int64_t backoff_ms;
 	bool known_wait;
 	char state[32], reason[300];
@@ -41,6 +45,9 @@ static void office_publish_status(struct office *f)
 {
 	struct office_status s = { .in_charge = relay_in_charge(f->relay), .alive_us = clock_mono_us(), .known_wait = f->known_wait };
 	relay_numbers(f->relay, &s.relay);
+	if (s.relay.published != f->published)
+		f->busy_us = s.alive_us;
+	f->published = s.relay.published;
 	closer_numbers(f->closer, &s.closer);
 	snprintf(s.state, sizeof(s.state), "%s", f->state);
 	snprintf(s.reason, sizeof(s.reason), "%s", f->reason);
@@ -203,7 +210,7 @@ static void *office_main(void *arg)
 			st = office_round(f, &more, &e);
 		office_handle(f, st, &e);
 		if (st == RELAY_DONE && !more)
-			office_wait(f, LOOK_MS);
+			office_wait(f, clock_mono_us() - f->busy_us < QUIET_US ? LOOK_MS : LOOK_IDLE_MS);
 	}
 	relay_leave(f->relay);
 	return NULL;

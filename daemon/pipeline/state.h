@@ -69,7 +69,7 @@ struct worker {
 	int64_t *advanced_us;      // by shard: when its offsets were last sent
 	enum trouble trouble;
 	int64_t backoff_ms;
-	bool away;                 // Redis, said in the log
+	bool away;                 // Redis, as of the last answer
 	bool source_away;
 	int64_t rejoin_at_us;      // 0: no rejoin is due
 	int64_t journal_at_us;     // next look for admissions
@@ -107,6 +107,7 @@ void worker_results(struct worker *w, int timeout_ms); // takes what came; waits
 void worker_drop(struct worker *w);                     // all that is not committed never happened
 void worker_again(struct worker *w);
 void worker_resolve(struct worker *w);
+void worker_verify(struct worker *w);                   // with nothing under way: does every shard stand where we think?
 bool worker_finish(struct worker *w, int deadline_ms);  // flushes and waits; false when it did not end well
 
 // assign.c

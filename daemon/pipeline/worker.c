@@ -256,11 +256,13 @@ static void look_for_admission(struct worker *w)
 	journal_freep(&j);
 }
 
-static void give_hints(struct worker *w)
+// Now and then, with nothing under way: tell Kafka where we stand, and ask the shards whether they still do.
+static void look_around(struct worker *w)
 {
-	if (clock_mono_us() - w->hinted_us < HINT_EVERY_US || w->n_flights > 0)
+	if (clock_mono_us() - w->hinted_us < (w->away ? HINT_EVERY_US / 10 : HINT_EVERY_US) || w->n_flights > 0 || w->parts == NULL || w->trouble != TROUBLE_NONE)
 		return;
 	w->hinted_us = clock_mono_us();
+	worker_verify(w);
 	for (uint32_t i = 0; i < w->n_parts; i++) {
 		int64_t least = INT64_MAX;
 		for (uint32_t s = 0; s < w->parts[i].n_shards; s++)
@@ -284,7 +286,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 		return;
 	}
 	if (n > 0 || w->source_away) {
-		if (w->parts != NULL)
+		if (w->parts != NULL && !w->away)
 			worker_say(w, "running", "");
 		w->source_away = false;
 	}
@@ -312,10 +314,11 @@ static void worker_round(struct worker *w)
 		round_of_source(w, idle ? IDLE_POLL_MS : 0);
 	worker_results(w, full ? IDLE_POLL_MS : w->open_records == 0 ? 2 : 0);
 	handle_trouble(w);
-	if (w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && strcmp(w->state, "waiting") == 0 && !w->source_away)
+	bool well = w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && !w->source_away && !w->away;
+	if (well && strcmp(w->state, "waiting") == 0)
 		worker_say(w, "running", "");
 	look_for_admission(w);
-	give_hints(w);
+	look_around(w);
 	if (aggregate_full(w->aggregate) && w->n_flights == 0 && w->open_records == 0) {
 		aggregate_forget(w->aggregate);
 		aggregate_begin(w->aggregate, worker_open(w)->batch);
