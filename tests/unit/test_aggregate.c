@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deltas, hints and lists of the aggregation, against plain sums.
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "aggregate/aggregate.h"
+#include "base/check.h"
+
+enum { JAN = 2020 * 12 };
+
+struct fixture {
+	struct aggregate *a;
+	struct batch *b;
+};
+
+static struct fixture begin(void)
+{
+	struct fixture f = { aggregate_new(4, 100), batch_new(4) };
+	aggregate_begin(f.a, f.b);
+	return f;
+}
+
+static void end(struct fixture *f)
+{
+	aggregate_freep(&f->a);
+	batch_freep(&f->b);
+}
+
+static void add(struct fixture *f, struct counter *c, int64_t calls)
+{
+	struct call_ref *r = arena_alloc(&f->b->arena, sizeof(*r));
+	*r = (struct call_ref){ .calls = calls };
+	aggregate_add(f->a, f->b, c, r);
+}
+
+static struct counter *counter(struct fixture *f, const char *account, uint32_t service, uint32_t shard)
+{
+	return aggregate_counter(f->a, span_of(account), service, JAN, MONTH_NONE, shard);
+}
+
+Test(aggregate, one_delta_a_counter_with_all_its_calls_in_order)
+{
+	struct fixture f = begin();
+	add(&f, counter(&f, "a", 0, 2), 3);
+	add(&f, counter(&f, "b", 0, 2), 1);
+	add(&f, counter(&f, "a", 0, 2), 4);
+	add(&f, counter(&f, "a", 1, 2), 9);
+	cr_assert_eq(f.b->shards[2].n, 3);
+	const struct commit_delta *d = &f.b->shards[2].deltas[0];
+	cr_assert_eq(d->calls, 7);
+	cr_assert_eq(d->n_calls, 2);
+	cr_assert_eq(d->first_call->calls, 3);
+	cr_assert_eq(d->first_call->next->calls, 4);
+	cr_assert_null(d->first_call->next->next);
+	cr_assert_eq(f.b->largest, 3);
+	cr_assert_eq(f.b->calls, 4);
+	end(&f);
+}
+
+Test(aggregate, late_buckets_and_months_are_counters_of_their_own)
+{
+	struct fixture f = begin();
+	struct counter *c[] = { aggregate_counter(f.a, SPAN_LIT("a"), 0, JAN, MONTH_NONE, 0), aggregate_counter(f.a, SPAN_LIT("a"), 0, JAN, JAN + 1, 0),
+				aggregate_counter(f.a, SPAN_LIT("a"), 0, JAN, JAN + 2, 0), aggregate_counter(f.a, SPAN_LIT("a"), 0, JAN + 1, MONTH_NONE, 0) };
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		for (size_t k = 0; k < i; k++)
+			cr_assert_neq(c[i], c[k]);
+	cr_assert_eq(c[2], aggregate_counter(f.a, SPAN_LIT("a"), 0, JAN, JAN + 2, 0));
+	end(&f);
+}
+
+Test(aggregate, a_list_is_sent_when_a_rung_may_be_reached_or_nothing_is_known)
+{
+	struct rung rung = { 10, 10, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder ladder = { 1, &rung };
+	struct fixture f = begin();
+	struct counter *c = counter(&f, "a", 0, 1);
+	c->ladder = &ladder;
+	add(&f, c, 3);
+	cr_assert_not(f.b->urgent);
+	aggregate_sent(f.b, 1);
+	cr_assert(f.b->shards[1].deltas[0].with_calls, "the total is not known");
+	cr_assert(f.b->shards[1].deltas[0].activates);
+	f.b->shards[1].deltas[0].total = 3;
+	aggregate_applied(f.b, 1, true);
+	cr_assert_eq(c->known, 3);
+	cr_assert_eq(c->next_at, 10);
+
+	aggregate_begin(f.a, f.b);
+	add(&f, c, 6); // 9
+	cr_assert_not(f.b->urgent);
+	aggregate_sent(f.b, 1);
+	cr_assert_not(f.b->shards[1].deltas[0].with_calls);
+	cr_assert_not(f.b->shards[1].deltas[0].activates);
+
+	struct batch *second = batch_new(4); // while the first is under way: 9 + 1
+	aggregate_begin(f.a, second);
+	struct call_ref r = { .calls = 1 };
+	aggregate_add(f.a, second, c, &r);
+	cr_assert(second->urgent);
+	aggregate_sent(second, 1);
+	cr_assert(second->shards[1].deltas[0].with_calls);
+	f.b->shards[1].deltas[0].total = 9;
+	aggregate_applied(f.b, 1, true);
+	second->shards[1].deltas[0].total = 10;
+	aggregate_applied(second, 1, true);
+	cr_assert_eq(c->next_at, INT64_MAX);
+	cr_assert_eq(c->sent, 0);
+	batch_freep(&second);
+	end(&f);
+}
+
+Test(aggregate, an_unknown_result_makes_the_total_unknown)
+{
+	struct rung rung = { 1000, 1000, ALERT_QUOTA_EXHAUSTED, -1 };
+	struct ladder ladder = { 1, &rung };
+	struct fixture f = begin();
+	struct counter *c = counter(&f, "a", 0, 1);
+	c->ladder = &ladder;
+	add(&f, c, 3);
+	aggregate_sent(f.b, 1);
+	aggregate_applied(f.b, 1, false);
+	cr_assert_eq(c->known, -1);
+	aggregate_begin(f.a, f.b);
+	add(&f, c, 1);
+	aggregate_sent(f.b, 1);
+	cr_assert(f.b->shards[1].deltas[0].with_calls);
+	end(&f);
+}
+
+Test(aggregate, sums_hold_over_many_counters_and_growth)
+{
+	struct fixture f = begin();
+	enum { N = 20000 };
+	static int64_t want[N];
+	uint32_t x = 1;
+	for (int i = 0; i < 5 * N; i++) {
+		x = x * 1664525 + 1013904223;
+		uint32_t k = (x >> 8) % N;
+		char name[16];
+		snprintf(name, sizeof(name), "n%u", k);
+		add(&f, counter(&f, name, k % 7, k % 4), 1 + k % 3);
+		want[k] += 1 + k % 3;
+	}
+	int64_t seen = 0, sum = 0;
+	for (uint32_t s = 0; s < 4; s++)
+		for (uint32_t i = 0; i < f.b->shards[s].n; i++) {
+			const struct commit_delta *d = &f.b->shards[s].deltas[i];
+			int64_t k = 0;
+			cr_assert(span_int64((struct span){ d->account.p + 1, d->account.n - 1 }, &k));
+			cr_assert_eq(d->calls, want[k]);
+			cr_assert_eq(k % 4, s);
+			seen++;
+		}
+	for (int k = 0; k < N; k++)
+		sum += want[k] > 0;
+	cr_assert_eq(seen, sum);
+	cr_assert(aggregate_full(f.a));
+	aggregate_forget(f.a);
+	cr_assert_eq(aggregate_counters(f.a), 0);
+	end(&f);
+}
