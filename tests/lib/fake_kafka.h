@@ -116,12 +116,25 @@ static inline void fake_commit(struct fake_kafka *k, const struct fake_message *
 		touched[j]->high++;
 }
 
+static inline void fake_forget(struct fake_message *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(m[i].key);
+		free(m[i].value);
+	}
+	free(m);
+}
+
 // The end that was under way arrives: refused when its epoch is fenced.
 static inline void fake_late_end(struct fake_kafka *k)
 {
-	if (k->late != NULL && k->late_epoch == k->epoch)
-		fake_commit(k, k->late, k->n_late);
+	if (k->late == NULL)
+		return; // fenced meanwhile
+	check(k->late_epoch == k->epoch);
+	fake_commit(k, k->late, k->n_late);
+	free(k->late); // its messages are the log's now
 	k->late = NULL;
+	k->n_late = 0;
 }
 
 struct fake_txn {
@@ -149,8 +162,11 @@ static inline enum txn_status fake_publish(struct txn_sink *s, const struct mess
 		k->n_late = n;
 		k->late_epoch = t->epoch;
 		how = FAKE_LOST;
-	} else if (how != FAKE_LOST) {
+	} else if (how == FAKE_LOST) {
+		fake_forget(list, n);
+	} else {
 		fake_commit(k, list, n);
+		free(list);
 	}
 	if (how == FAKE_OK)
 		return TXN_DONE;
@@ -177,7 +193,9 @@ static inline enum error_class fake_txn_open(const struct kafka_options *o, cons
 	enum fake_outcome how = fake_call(k->fault);
 	if (how != FAKE_LOST) {
 		k->epoch++;
+		fake_forget(k->late, k->n_late);
 		k->late = NULL;
+		k->n_late = 0;
 	}
 	if (how != FAKE_OK)
 		return error_set(e, ERROR_RETRY, 0, "away");
@@ -293,6 +311,7 @@ static inline char *fake_values(struct fake_kafka *k, const char *topic)
 
 static inline void fake_kafka_free(struct fake_kafka *k)
 {
+	fake_forget(k->late, k->n_late);
 	for (int t = 0; t < k->n_topics; t++)
 		for (int32_t p = 0; p < k->topics[t].partitions; p++) {
 			struct fake_log *l = &k->topics[t].parts[p];
