@@ -30,40 +30,9 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "decode/object.h"
-#include "decode/scan.h"
-#include "period/period.h"
+#include "decode/decoder.h"
 
-enum {
-	ID_MAX = 128,
-	ACCOUNT_MAX = 64,
-	SERVICE_MAX = 128,
-	STATUS_MAX = 64,
-	ESCAPE_MAX = 6, // bytes of text that one byte can take: \u0041
-	HEADERS_PAIRWISE = 64,
-};
-#define CALLS_MAX 1000000000LL
-#define TIME_MIN_MS 946684800000LL   // 2000-01-01Z
-#define TIME_END_MS 7258032000000LL  // 2199-12-31Z
-
-// Where the attributes of a CloudEvent in binary mode stand; p NULL: absent.
-struct attributes {
-	bool structured, binary;
-	struct span specversion, id, source, type, time;
-};
-
-struct decoder {
-	const struct record *rec;
-	struct decode_result *ret;
-	struct unescape unescape;
-	struct slot_names names;
-	struct scan scan;
-	struct attributes attributes;
-	struct object event, data;
-	const struct object *fields; // one of the two
-	bool cloud;                  // then id and source are known before the fields
-	struct span id, source;
-};
+enum { HEADERS_PAIRWISE = 64 }; // more are sorted
 
 const struct reject_info *reject_info(enum reject r)
 {
@@ -86,10 +55,7 @@ void decode_scratch_free(struct decode_scratch *scratch)
 
 // -- refusing
 
-// `at` is a byte of the value, or NULL.
-static void set_reject(struct decoder *d, enum reject r, const uint8_t *at, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5), cold, noinline));
-static void set_reject(struct decoder *d, enum reject r, const uint8_t *at, const char *fmt, ...)
+void decoder_reject(struct decoder *d, enum reject r, const uint8_t *at, const char *fmt, ...)
 {
 	d->ret->reject = r;
 	d->ret->position = at != NULL ? (size_t)(at - d->scan.begin) : 0;
@@ -98,12 +64,8 @@ static void set_reject(struct decoder *d, enum reject r, const uint8_t *at, cons
 	vsnprintf(d->ret->detail, sizeof(d->ret->detail), fmt, ap);
 	va_end(ap);
 }
-#define refuse(d, ...) (set_reject(d, __VA_ARGS__), false)
 
-enum { SHOWN = 48 };
-
-// The bytes as printable ASCII, the rest as \xHH, cut with "...".
-static const char *shown(const uint8_t *p, size_t n, char buf[SHOWN])
+const char *shown(const uint8_t *p, size_t n, char buf[SHOWN])
 {
 	size_t out = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -121,20 +83,20 @@ static const char *shown(const uint8_t *p, size_t n, char buf[SHOWN])
 	return buf;
 }
 
-static const char *kind_text(enum token_kind k)
+const char *kind_text(enum token_kind k)
 {
 	static const char *const texts[] = { "a string", "an integer", "a number", "true", "false", "null", "an object", "an array" };
 	return texts[k];
 }
 
-static bool refuse_value(struct decoder *d, enum reject r, const char *field, const struct token *t)
+bool refuse_value(struct decoder *d, enum reject r, const char *field, const struct token *t)
 {
 	char buf[SHOWN];
 	const char *quote = t->kind == TOKEN_STRING ? "\"" : "";
 	return refuse(d, r, t->p - (t->kind == TOKEN_STRING), "%s: found %s%s%s", field, quote, shown(t->p, t->n, buf), quote);
 }
 
-static bool refuse_name(struct decoder *d, const uint8_t *name)
+bool refuse_name(struct decoder *d, const uint8_t *name)
 {
 	const uint8_t *end = name + 1;
 	while (*end != '"')
@@ -239,47 +201,12 @@ static bool read_headers(struct decoder *d)
 	return true;
 }
 
-// -- strings of the text
-
-// The string as it is meant. *ret is written on success only.
-static bool text_of(struct decoder *d, const char *field, const struct token *t, struct span *ret)
-{
-	if (t->kind == TOKEN_NULL)
-		return refuse_value(d, REJECT_FIELD_NULL, field, t);
-	if (t->kind != TOKEN_STRING)
-		return refuse(d, REJECT_FIELD_TYPE, t->p, "%s: found %s, not a string", field, kind_text(t->kind));
-	if (!t->escaped) {
-		*ret = (struct span){ (const char *)t->p, t->n };
-		return true;
-	}
-	const uint8_t *half;
-	uint8_t *to = unescape_room(&d->unescape, t->n);
-	size_t n = scan_unescape(t, to, &half);
-	if (half != NULL)
-		return refuse(d, REJECT_FIELD_SURROGATE, half, "%s: %.6s", field, (const char *)half);
-	*ret = (struct span){ (const char *)to, n };
-	return true;
-}
-
-// A string of 1 to `most` bytes.
-static bool short_text(struct decoder *d, const char *field, const struct token *t, size_t most, enum reject length,
-		       struct span *ret)
-{
-	struct span s;
-	if (!text_of(d, field, t, &s))
-		return false;
-	if (s.n == 0 || s.n > most)
-		return refuse(d, length, t->p - 1, "%s: %zu bytes", field, s.n);
-	*ret = s;
-	return true;
-}
-
-static bool missing(struct decoder *d, const char *field)
-{
-	return refuse(d, REJECT_FIELD_MISSING, d->fields->begin, "%s", field);
-}
-
 // -- the envelope of a CloudEvent
+
+static bool id_fits(struct decoder *d, const uint8_t *at)
+{
+	return (d->id.n >= 1 && d->id.n <= ID_MAX) || refuse(d, REJECT_ID_LENGTH, at, "id: %zu bytes", d->id.n);
+}
 
 static bool envelope_text(struct decoder *d, enum slot slot, struct span *ret)
 {
@@ -290,11 +217,6 @@ static bool envelope_text(struct decoder *d, enum slot slot, struct span *ret)
 	if (!text_of(d, name, t, ret))
 		return false;
 	return ret->n != 0 || slot == d->names.ce_id || refuse(d, REJECT_CE_MISSING, t->p - 1, "%s is empty", name);
-}
-
-static bool id_fits(struct decoder *d, const uint8_t *at)
-{
-	return (d->id.n >= 1 && d->id.n <= ID_MAX) || refuse(d, REJECT_ID_LENGTH, at, "id: %zu bytes", d->id.n);
 }
 
 static bool read_structured(struct decoder *d)
@@ -371,229 +293,7 @@ static bool read_envelope(struct decoder *d)
 	return read_binary(d);
 }
 
-// -- fields
-
-static const char *field_name(const struct decoder *d, enum slot slot)
-{
-	return d->names.name[slot];
-}
-
-static bool read_id(struct decoder *d)
-{
-	if (d->cloud)
-		return true;
-	const struct token *t = object_member(d->fields, SLOT_ID);
-	const char *name = field_name(d, SLOT_ID);
-	return t == NULL ? missing(d, name) : short_text(d, name, t, ID_MAX, REJECT_ID_LENGTH, &d->id);
-}
-
-static bool account_byte(uint8_t c)
-{
-	return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 11 || c == '.' || c == '_' || c == '@' || c == '-';
-}
-
-static bool read_account(struct decoder *d, struct span *ret)
-{
-	const char *name = field_name(d, SLOT_ACCOUNT);
-	const struct token *t = object_member(d->fields, SLOT_ACCOUNT);
-	if (t == NULL)
-		return missing(d, name);
-	if (!short_text(d, name, t, ACCOUNT_MAX, REJECT_ACCOUNT_LENGTH, ret))
-		return false;
-	for (size_t i = 0; i < ret->n; i++)
-		if (!account_byte((uint8_t)ret->p[i]))
-			return refuse(d, REJECT_ACCOUNT_ALPHABET, t->p - 1, "%s: byte 0x%02X at index %zu", name,
-				      (uint8_t)ret->p[i], i);
-	return true;
-}
-
-static bool time_fits(struct decoder *d, const char *name, const struct token *t, int64_t ms)
-{
-	if (ms >= TIME_MIN_MS && ms < TIME_END_MS)
-		return true;
-	if (t == NULL)
-		return refuse(d, REJECT_TIME_RANGE, NULL, "%s", name);
-	return refuse_value(d, REJECT_TIME_RANGE, name, t);
-}
-
-// The attribute of that name; its text stands in a header (t NULL) or in the object.
-static bool time_of_attribute(struct decoder *d, const char *name, const struct token *t, struct span text, int64_t *ret_ms)
-{
-	char buf[SHOWN];
-	if (!time_parse_rfc3339(text, ret_ms))
-		return refuse(d, REJECT_CE_TIME, t != NULL ? t->p - 1 : NULL, "%s: found \"%s\"", name,
-			      shown((const uint8_t *)text.p, text.n, buf));
-	return time_fits(d, name, t, *ret_ms);
-}
-
-static bool time_of_field(struct decoder *d, int64_t *ret_ms)
-{
-	const char *name = field_name(d, SLOT_TIME);
-	const struct token *t = object_member(d->fields, SLOT_TIME);
-	if (t == NULL)
-		return missing(d, name);
-	if (t->kind == TOKEN_NULL)
-		return refuse_value(d, REJECT_FIELD_NULL, name, t);
-	struct span text = { (const char *)t->p, t->n };
-	bool good = false;
-	if (t->kind == TOKEN_STRING) {
-		if (!text_of(d, name, t, &text))
-			return false;
-		good = time_parse_rfc3339(text, ret_ms);
-	} else if (t->kind == TOKEN_INTEGER) {
-		good = true;
-		if (!span_int64(text, ret_ms)) // too long for an int64, or "-0"
-			*ret_ms = TIME_NONE;
-	}
-	return good ? time_fits(d, name, t, *ret_ms) : refuse_value(d, REJECT_TIME_FORMAT, name, t);
-}
-
-static bool read_time(struct decoder *d, int64_t *ret_ms)
-{
-	const struct attributes *a = &d->attributes;
-	if (a->binary && a->time.p != NULL)
-		return time_of_attribute(d, "header ce_time", NULL, a->time, ret_ms);
-	const struct token *t = d->cloud && !a->binary ? object_member(&d->event, d->names.ce_time) : NULL;
-	if (t == NULL)
-		return time_of_field(d, ret_ms);
-	if (t->kind != TOKEN_STRING && t->kind != TOKEN_NULL)
-		return refuse_value(d, REJECT_CE_TIME, "time", t);
-	struct span text;
-	return text_of(d, "time", t, &text) && time_of_attribute(d, "time", t, text, ret_ms);
-}
-
-static bool read_service(struct decoder *d, const struct object *o, struct span *ret)
-{
-	const char *name = field_name(d, SLOT_SERVICE);
-	const struct token *t = object_member(o, SLOT_SERVICE);
-	if (t == NULL)
-		return refuse(d, REJECT_FIELD_MISSING, o->begin, "%s", name);
-	return short_text(d, name, t, SERVICE_MAX, REJECT_SERVICE_LENGTH, ret);
-}
-
-// Of digits and a sign, as the scanner found them. Too long is out of range as well.
-static bool calls_fit(const struct token *t, int64_t *ret)
-{
-	int64_t v = 0;
-	if (t->n > 10)
-		return false;
-	for (size_t i = 0; i < t->n; i++) {
-		if (t->p[i] == '-')
-			return false;
-		v = v * 10 + (t->p[i] - '0');
-	}
-	*ret = v;
-	return v >= 1 && v <= CALLS_MAX;
-}
-
-static bool read_calls(struct decoder *d, const struct object *o, int64_t *ret)
-{
-	const char *name = field_name(d, SLOT_CALLS);
-	const struct token *t = object_member(o, SLOT_CALLS);
-	*ret = 1;
-	if (t == NULL)
-		return true;
-	if (t->kind == TOKEN_NULL)
-		return refuse_value(d, REJECT_FIELD_NULL, name, t);
-	if (t->kind != TOKEN_INTEGER)
-		return refuse_value(d, REJECT_CALLS_FORM, name, t);
-	return calls_fit(t, ret) || refuse_value(d, REJECT_CALLS_RANGE, name, t);
-}
-
-static bool read_status(struct decoder *d, struct span *ret)
-{
-	const struct token *t = object_member(d->fields, SLOT_STATUS);
-	*ret = SPAN_LIT("ok");
-	return t == NULL || short_text(d, field_name(d, SLOT_STATUS), t, STATUS_MAX, REJECT_STATUS_LENGTH, ret);
-}
-
-// -- items
-
-static bool read_item(struct decoder *d, struct scan *s, struct event_item *ret)
-{
-	struct object o;
-	struct token value;
-	if (s->p < s->end && *s->p != '{') {
-		check(scan_value(s, 0, &value));
-		return refuse(d, REJECT_ITEM_TYPE, value.p - (value.kind == TOKEN_STRING), "found %s", kind_text(value.kind));
-	}
-	check(object_scan(s, &d->names, &d->unescape, 1, &o, NULL)); // depths were counted in the first pass
-	if (o.repeated != NULL)
-		return refuse_name(d, o.repeated);
-	return read_service(d, &o, &ret->service) && read_calls(d, &o, &ret->calls);
-}
-
-// The array is valid JSON already.
-static bool read_list(struct decoder *d, const struct token *t, struct event_item *items, uint32_t *ret_n)
-{
-	struct scan s = { .begin = t->p, .p = t->p + 1, .end = t->p + t->n };
-	uint32_t n = 0;
-	for (scan_blanks(&s); *s.p != ']'; scan_blanks(&s)) {
-		if (n == EVENT_MAX_ITEMS)
-			return refuse(d, REJECT_ITEMS_COUNT, s.p, "the 65th begins here");
-		if (!read_item(d, &s, &items[n]))
-			return false;
-		n++;
-		scan_blanks(&s);
-		if (*s.p == ',')
-			s.p++;
-	}
-	*ret_n = n;
-	return n > 0 || refuse(d, REJECT_ITEMS_COUNT, t->p, "none");
-}
-
-static bool read_items(struct decoder *d, const struct token *t, struct event_item *items, uint32_t *ret_n)
-{
-	const char *name = field_name(d, SLOT_ITEMS);
-	if (t->kind == TOKEN_NULL)
-		return refuse_value(d, REJECT_FIELD_NULL, name, t);
-	if ((d->fields->seen & (1u << SLOT_SERVICE | 1u << SLOT_CALLS)) != 0)
-		return refuse(d, REJECT_ITEMS_BESIDE, t->p - (t->kind == TOKEN_STRING), "%s", name);
-	if (t->kind != TOKEN_ARRAY)
-		return refuse(d, REJECT_FIELD_TYPE, t->p - (t->kind == TOKEN_STRING), "%s: found %s, not an array", name,
-			      kind_text(t->kind));
-	return read_list(d, t, items, ret_n);
-}
-
 // -- the whole
-
-static void fill(const struct decoder *d, struct event *event, struct span account, struct span status, int64_t time_ms)
-{
-	event->id = d->id;
-	event->source = d->source;
-	event->account = account;
-	event->status = status;
-	event->time_ms = time_ms;
-}
-
-static bool read_listed(struct decoder *d, const struct token *list, struct event *event)
-{
-	struct event_item items[EVENT_MAX_ITEMS];
-	struct span account, status;
-	int64_t time_ms;
-	uint32_t n = 0;
-	if (!read_id(d) || !read_account(d, &account) || !read_items(d, list, items, &n) || !read_time(d, &time_ms) ||
-	    !read_status(d, &status))
-		return false;
-	fill(d, event, account, status, time_ms);
-	memcpy(event->items, items, n * sizeof(items[0]));
-	event->n_items = n;
-	return true;
-}
-
-static bool read_single(struct decoder *d, struct event *event)
-{
-	struct event_item item;
-	struct span account, status;
-	int64_t time_ms;
-	if (!read_id(d) || !read_account(d, &account) || !read_service(d, d->fields, &item.service) || !read_time(d, &time_ms) ||
-	    !read_calls(d, d->fields, &item.calls) || !read_status(d, &status))
-		return false;
-	fill(d, event, account, status, time_ms);
-	event->items[0] = item;
-	event->n_items = 1;
-	return true;
-}
 
 // Any JSON value but an object: valid or not, it is refused; this finds out for what.
 static bool refuse_other(struct decoder *d)
@@ -629,10 +329,7 @@ static bool decode(struct decoder *d, struct event *event)
 {
 	if (d->rec->n_headers > 0 && !read_headers(d))
 		return false;
-	if (!scan_text(d) || !read_envelope(d))
-		return false;
-	const struct token *list = object_member(d->fields, SLOT_ITEMS);
-	return list != NULL ? read_listed(d, list, event) : read_single(d, event);
+	return scan_text(d) && read_envelope(d) && fields_read(d, event);
 }
 
 void decode_record(const struct decode_fields *fields, const struct record *rec, struct decode_scratch *scratch,
@@ -652,7 +349,7 @@ void decode_record(const struct decode_fields *fields, const struct record *rec,
 	d.attributes = (struct attributes){ 0 };
 	d.id = d.source = (struct span){ NULL, 0 };
 	if (rec->value.p == NULL || rec->value.n == 0) {
-		set_reject(&d, REJECT_EMPTY, NULL, "%s", rec->value.p == NULL ? "null" : "0 bytes");
+		decoder_reject(&d, REJECT_EMPTY, NULL, "%s", rec->value.p == NULL ? "null" : "0 bytes");
 		return;
 	}
 	slot_names_of(fields, &d.names);

@@ -11,34 +11,43 @@
 
 #include "base/check.h"
 
+// The attributes, and nothing yet where event.fields has its slots.
+static const struct slot_names ATTRIBUTES = {
+	.first = { [SLOT_CE_ID] = 'i', [SLOT_CE_SOURCE] = 's', [SLOT_CE_TYPE] = 't', [SLOT_CE_SPECVERSION] = 's',
+		   [SLOT_CE_TIME] = 't', [SLOT_CE_DATA] = 'd' },
+	.second = { [SLOT_CE_ID] = 'd', [SLOT_CE_SOURCE] = 'o', [SLOT_CE_TYPE] = 'y', [SLOT_CE_SPECVERSION] = 'p',
+		    [SLOT_CE_TIME] = 'i', [SLOT_CE_DATA] = 'a' },
+	.name = { [SLOT_CE_ID] = "id", [SLOT_CE_SOURCE] = "source", [SLOT_CE_TYPE] = "type",
+		  [SLOT_CE_SPECVERSION] = "specversion", [SLOT_CE_TIME] = "time", [SLOT_CE_DATA] = "data" },
+	.ce_id = SLOT_CE_ID,
+	.ce_time = SLOT_CE_TIME,
+};
+
+static inline void set_name(struct slot_names *names, enum slot slot, const char *name)
+{
+	names->name[slot] = name;
+	names->first[slot] = (uint8_t)name[0];
+	names->second[slot] = name[0] != '\0' ? (uint8_t)name[1] : 0;
+}
+
 void slot_names_of(const struct decode_fields *fields, struct slot_names *ret)
 {
-	ret->name[SLOT_ID] = fields->id;
-	ret->name[SLOT_ACCOUNT] = fields->account;
-	ret->name[SLOT_SERVICE] = fields->service;
-	ret->name[SLOT_TIME] = fields->time;
-	ret->name[SLOT_CALLS] = fields->calls;
-	ret->name[SLOT_STATUS] = fields->status;
-	ret->name[SLOT_ITEMS] = fields->items;
-	ret->name[SLOT_CE_ID] = "id";
-	ret->name[SLOT_CE_SOURCE] = "source";
-	ret->name[SLOT_CE_TYPE] = "type";
-	ret->name[SLOT_CE_SPECVERSION] = "specversion";
-	ret->name[SLOT_CE_TIME] = "time";
-	ret->name[SLOT_CE_DATA] = "data";
-	memset(ret->first + SLOT_COUNT, 0, sizeof(ret->first) - SLOT_COUNT);
-	memset(ret->second + SLOT_COUNT, 0, sizeof(ret->second) - SLOT_COUNT);
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		ret->first[i] = (uint8_t)ret->name[i][0];
-		ret->second[i] = ret->first[i] != 0 ? (uint8_t)ret->name[i][1] : 0;
-	}
-	bool same_id = strcmp(fields->id, "id") == 0, same_time = strcmp(fields->time, "time") == 0;
-	ret->ce_id = same_id ? SLOT_ID : SLOT_CE_ID;
-	ret->ce_time = same_time ? SLOT_TIME : SLOT_CE_TIME;
-	if (same_id)
+	*ret = ATTRIBUTES;
+	set_name(ret, SLOT_ID, fields->id);
+	set_name(ret, SLOT_ACCOUNT, fields->account);
+	set_name(ret, SLOT_SERVICE, fields->service);
+	set_name(ret, SLOT_TIME, fields->time);
+	set_name(ret, SLOT_CALLS, fields->calls);
+	set_name(ret, SLOT_STATUS, fields->status);
+	set_name(ret, SLOT_ITEMS, fields->items);
+	if (fields->id[0] == 'i' && strcmp(fields->id, "id") == 0) {
+		ret->ce_id = SLOT_ID;
 		ret->first[SLOT_CE_ID] = 0;
-	if (same_time)
+	}
+	if (fields->time[0] == 't' && strcmp(fields->time, "time") == 0) {
+		ret->ce_time = SLOT_TIME;
 		ret->first[SLOT_CE_TIME] = 0;
+	}
 }
 
 // A bit for each slot whose name begins with these bytes.
@@ -68,9 +77,9 @@ static inline uint32_t slots_named(const struct slot_names *names, const uint8_t
 		int slot = __builtin_ctz(left);
 		const char *name = names->name[slot];
 		size_t i = 1;
-		while (i < n && (uint8_t)name[i] == p[i] && p[i] != '\0')
+		while (name[i] != '\0' && i < n && (uint8_t)name[i] == p[i])
 			i++;
-		if (i == n && name[n] == '\0')
+		if (i == n && name[i] == '\0')
 			found |= 1u << slot;
 	}
 	return found;
@@ -203,6 +212,10 @@ static bool object_members(struct scan *s, const struct slot_names *names, struc
 		uint32_t slots = 0;
 		if (!object_name(s, names, u, o, &slots) || !object_value(s, names, u, depth, o, data, slots))
 			return false;
+		if (s->end - s->p >= 2 && s->p[0] == ',' && s->p[1] == '"') { // as programs write it
+			s->p++;
+			continue;
+		}
 		scan_blanks(s);
 		if (s->p == s->end)
 			return scan_unexpected(s);

@@ -75,45 +75,49 @@ bool scan_string_rest(struct scan *s, struct token *ret)
 	return scan_unexpected(s);
 }
 
-static bool is_digit(const struct scan *s)
+// The digits at p: behind the last of them.
+static const uint8_t *digits(const uint8_t *p, const uint8_t *end)
 {
-	return s->p < s->end && (uint8_t)(*s->p - '0') < 10;
+	while (p < end && (uint8_t)(*p - '0') < 10)
+		p++;
+	return p;
 }
 
-// At least one digit, then all that follow.
-static bool scan_digits(struct scan *s)
+// At least one digit must stand at p.
+static bool scan_digits(struct scan *s, const uint8_t *p)
 {
-	if (s->p == s->end)
-		return scan_unexpected(s);
-	if (!is_digit(s))
-		return scan_fail(s, REJECT_JSON_NUMBER, s->p);
-	while (is_digit(s))
+	s->p = digits(p, s->end);
+	if (s->p > p)
+		return true;
+	return s->p == s->end ? scan_unexpected(s) : scan_fail(s, REJECT_JSON_NUMBER, s->p);
+}
+
+// At a point or an exponent.
+static bool scan_fraction(struct scan *s)
+{
+	if (*s->p == '.' && !scan_digits(s, s->p + 1))
+		return false;
+	if (s->p == s->end || (*s->p | 0x20) != 'e')
+		return true;
+	s->p++;
+	if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
 		s->p++;
-	return true;
+	return scan_digits(s, s->p);
 }
 
 bool scan_number(struct scan *s, struct token *ret)
 {
-	*ret = (struct token){ .p = s->p, .kind = TOKEN_INTEGER };
-	if (*s->p == '-')
-		s->p++;
-	const uint8_t *first = s->p;
-	if (!scan_digits(s))
+	ret->p = s->p;
+	ret->kind = TOKEN_INTEGER;
+	ret->escaped = false;
+	const uint8_t *first = s->p + (*s->p == '-');
+	if (!scan_digits(s, first))
 		return false;
 	if (*first == '0' && s->p - first > 1)
 		return scan_fail(s, REJECT_JSON_NUMBER, first);
-	if (s->p < s->end && *s->p == '.') {
+	if (s->p < s->end && (*s->p == '.' || (*s->p | 0x20) == 'e')) {
 		ret->kind = TOKEN_NUMBER;
-		s->p++;
-		if (!scan_digits(s))
-			return false;
-	}
-	if (s->p < s->end && (*s->p | 0x20) == 'e') {
-		ret->kind = TOKEN_NUMBER;
-		s->p++;
-		if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
-			s->p++;
-		if (!scan_digits(s))
+		if (!scan_fraction(s))
 			return false;
 	}
 	ret->n = (size_t)(s->p - ret->p);

@@ -76,6 +76,10 @@ static inline void scan_blanks(struct scan *s)
 // Passes the byte c, with blanks before and after it.
 static inline bool scan_byte(struct scan *s, uint8_t c)
 {
+	if (s->end - s->p >= 2 && s->p[0] == c && s->p[1] > ' ') { // as programs write it
+		s->p++;
+		return true;
+	}
 	scan_blanks(s);
 	if (s->p == s->end || *s->p != c)
 		return scan_unexpected(s);
