@@ -12,7 +12,7 @@
 
 enum { ARGS_MOST = 16 };
 
-// Runs a verb with words separated by blanks; stdout and stderr go to *out and *err.
+// Runs a verb with words separated by blanks; *out and *err are what it printed, until the next run.
 static int run(int (*tool)(int, char **), const char *line, char **out, char **err)
 {
 	char *copy = strdup(line), *argv[ARGS_MOST], *state = NULL;
@@ -20,7 +20,7 @@ static int run(int (*tool)(int, char **), const char *line, char **out, char **e
 	for (char *w = strtok_r(copy, " ", &state); w != NULL; w = strtok_r(NULL, " ", &state))
 		argv[argc++] = w;
 	argv[argc] = NULL;
-	char *buf[2] = { NULL, NULL };
+	static char buf[2][1 << 16];
 	FILE *to[2] = { tmpfile(), tmpfile() };
 	int saved[2];
 	for (int i = 0; i < 2; i++) {
@@ -33,9 +33,10 @@ static int run(int (*tool)(int, char **), const char *line, char **out, char **e
 		fflush(i == 0 ? stdout : stderr);
 		dup2(saved[i], i + 1);
 		close(saved[i]);
-		buf[i] = calloc(1, 1 << 16);
 		rewind(to[i]);
-		cr_assert_lt(fread(buf[i], 1, (1 << 16) - 1, to[i]), (1 << 16) - 1);
+		size_t n = fread(buf[i], 1, sizeof(buf[i]) - 1, to[i]);
+		cr_assert_lt(n, sizeof(buf[i]) - 1);
+		buf[i][n] = '\0';
 		fclose(to[i]);
 	}
 	*out = buf[0];
@@ -54,8 +55,6 @@ static void expect_run(int (*tool)(int, char **), const char *line, int code, co
 		cr_expect(strstr(err, in_err) != NULL, "%s: no `%s` in\n%s", line, in_err, err);
 	else
 		cr_expect_str_empty(err, "%s: %s", line, err);
-	free(out);
-	free(err);
 }
 
 Test(quote, fields_of_a_settlement)
