@@ -52,7 +52,7 @@ redis_aof_cut() {
 	process_gone "$1/redis.pid" || die "redis_aof_cut: Redis still runs"
 	aof=$(redis_aof "$1")
 	truncate -s "$2" "$aof"
-	yes | redis-check-aof --fix "$aof" >>"$1/redis/log" 2>&1 || die "redis-check-aof could not mend $aof"
+	redis-check-aof --fix "$aof" <<<y >>"$1/redis/log" 2>&1 || die "redis-check-aof could not mend $aof"
 }
 # Copies of the whole data directory, and back.
 redis_save() { rm -rf "$1/redis.saved"; cp -a "$1/redis/appendonlydir" "$1/redis.saved"; }

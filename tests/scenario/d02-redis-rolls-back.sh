@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 4
-config m redis.timeout=1s flush.max_interval=20ms flush.max_events=500
+config m redis.timeout=1s flush.max_interval=20ms flush.max_events=600
 expect_code 0 ctl init
 ctl gen --events 200000 --accounts 80 --seed 6 --from 2020-01-20T00:00:00+08:00 --to 2020-02-10T00:00:00+08:00 >/dev/null || fail gen
 start m

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 8
-config m kafka.session_timeout=2s flush.max_interval=20ms flush.max_events=500
-config n kafka.session_timeout=2s flush.max_interval=20ms flush.max_events=500
+config m kafka.session_timeout=2s flush.max_interval=20ms flush.max_events=600
+config n kafka.session_timeout=2s flush.max_interval=20ms flush.max_events=600
 expect_code 0 ctl init
 start m
 start n
