@@ -206,13 +206,16 @@ static void list_add(struct dedupe *d, int64_t offset)
 	d->list_n++;
 }
 
+bool dedupe_knows(const struct dedupe *d, int64_t offset)
+{
+	return offset == d->fresh || (offset < d->next && offset >= d->list_start);
+}
+
 bool dedupe_seen(struct dedupe *d, int64_t offset, struct dedupe_key key)
 {
-	check(offset < d->next);
-	if (offset != d->fresh) {
-		check(offset >= d->list_start);
+	check(dedupe_knows(d, offset));
+	if (offset != d->fresh)
 		return list_holds(d, offset);
-	}
 	d->fresh = -1;
 	bool seen = buckets_seen(&d->table, key, span_back(d, offset));
 	if (seen && offset >= d->list_start)

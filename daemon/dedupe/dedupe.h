@@ -54,6 +54,8 @@ void dedupe_advance(struct dedupe *d, int64_t offset, int64_t clock_ms);
 // Is the event at `offset` a duplicate? Call after dedupe_advance(offset), before advancing further. For
 // offsets that were below Q already: offset >= Q0. A new one is also remembered.
 bool dedupe_seen(struct dedupe *d, int64_t offset, struct dedupe_key key);
+// May dedupe_seen be asked about this offset? Not about those below Q and below Q0.
+bool dedupe_knows(const struct dedupe *d, int64_t offset);
 // The smallest offset that decides for an event at `offset` by generations and first_offset (not by age): where read-back starts.
 int64_t dedupe_window_start(const struct dedupe_options *o, int64_t offset);
 // Everything below this offset is settled in all shards: the list below it may be dropped when space is short.

@@ -158,7 +158,8 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 	const struct rules_settings *rs = &w->newest->rules->settings;
 	const struct journal_part *jp = journal_part(w->journal, span_of(p->name));
 	p->dedupe_options = (struct dedupe_options){ .generation_bits = rs->generation_bits, .generations = rs->generations,
-						     .max_age_ms = rs->dedupe_max_age_ms, .first_offset = jp->offset, .max_list = 1u << 20 };
+						     .max_age_ms = rs->dedupe_max_age_ms, .first_offset = jp->offset, .max_list = 1u << 20,
+						     .seed = dedupe_key((struct span){ 0 }, span_of(w->journal->init_id)).lo };
 	part_begin(p, w->journal);
 	int64_t low = 0, high = 0, clock = TIME_NONE;
 	enum error_class cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &high, e);

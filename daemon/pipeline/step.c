@@ -132,7 +132,8 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 
 static bool part_duplicate(struct part *p, const struct record *r, const struct event *ev)
 {
-	if (p->dedupe == NULL)
+	// The record of a fingerprint may lie before everything that the set knows; it is not counted either.
+	if (p->dedupe == NULL || (r->offset < p->start && !dedupe_knows(p->dedupe, r->offset)))
 		return false;
 	return dedupe_seen(p->dedupe, r->offset, dedupe_key(ev->source, ev->id));
 }

@@ -111,7 +111,7 @@ static void step(const struct log *l, struct dedupe *d, int i, bool count, uint6
 {
 	const struct entry *e = &l->e[i];
 	dedupe_advance(d, e->offset, e->clock);
-	if (!e->event || (!count && e->offset < dedupe_list_start(d) && e->offset + 1 < dedupe_position(d)))
+	if (!e->event || (!count && !dedupe_knows(d, e->offset)))
 		return;
 	bool seen = dedupe_seen(d, e->offset, e->key);
 	cr_assert(!count || seen == e->duplicate, "log %lu: offset %ld: got %d, the definition says %d", (unsigned long)seed,
@@ -293,12 +293,15 @@ Test(dedupe, list_is_bounded_and_says_so)
 	o.first_offset = 100;
 	CLEANUP(dedupe_freep) struct dedupe *f = dedupe_new(&o, 100, 0);
 	cr_assert_eq(dedupe_list_start(f), 100);
+	dedupe_advance(f, 99, 0);
+	cr_assert_not(dedupe_knows(f, 99), "below everything: not to be asked");
 	for (int64_t i = 100; i < 130; i++) {
 		dedupe_advance(f, i, 0);
 		cr_assert_eq(dedupe_seen(f, i, make_key(1, CROWD_NONE)), i > 100);
 	}
 	cr_assert_eq(dedupe_list_start(f), 120, "duplicates 101 … 129, ten kept: 120 … 129");
 	cr_assert_eq(dedupe_position(f), 130);
+	cr_assert(dedupe_knows(f, 129) && dedupe_knows(f, 120) && !dedupe_knows(f, 119) && !dedupe_knows(f, 130));
 	dedupe_advance(f, 120, 0);
 	cr_assert(dedupe_seen(f, 120, make_key(1, CROWD_NONE)));
 }
