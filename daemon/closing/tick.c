@@ -51,9 +51,9 @@ static void ticker_fit(struct ticker *t, uint32_t n)
 }
 
 // Has everything been read? Offsets that no record has (transaction markers) may be left between `next` and the end: a reader that
-// stands still before them has read all there is.
-static enum error_class at_end(struct ticker *t, const struct journal_part *p, struct ticked *k, int64_t next, int64_t now_ms, bool *ret,
-			       struct error *e)
+// stands still before them has read all there is. Not so behind a tick of ours: that one is still to be read.
+static enum error_class at_end(struct ticker *t, const struct journal_part *p, struct ticked *k, int month, int64_t next, int64_t now_ms,
+			       bool *ret, struct error *e)
 {
 	int64_t low = 0, high = 0;
 	enum error_class c = t->port->offsets(t->o.kafka, p->topic, p->partition, t->o.timeout_ms, &low, &high, e);
@@ -64,7 +64,7 @@ static enum error_class at_end(struct ticker *t, const struct journal_part *p, s
 		k->high = high;
 		k->since_ms = now_ms;
 	}
-	*ret = next >= high || low >= high || now_ms - k->since_ms >= STALL_MS;
+	*ret = next >= high || low >= high || (k->month != month && now_ms - k->since_ms >= STALL_MS);
 	return ERROR_NONE;
 }
 
@@ -106,7 +106,7 @@ enum relay_status ticker_run(struct ticker *t, const struct journal *j, const st
 		bool end = false;
 		if (!p->everywhere || p->clock_max >= close_ms || too_soon(&t->parts[i], month, now_ms))
 			continue;
-		enum error_class c = at_end(t, &j->parts[i], &t->parts[i], p->next_max, now_ms, &end, e);
+		enum error_class c = at_end(t, &j->parts[i], &t->parts[i], month, p->next_max, now_ms, &end, e);
 		if (c != ERROR_NONE)
 			return closing_status(c);
 		if (end)

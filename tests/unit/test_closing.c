@@ -449,9 +449,12 @@ Test(closing, no_tick_in_front_of_a_backlog)
 	w.now_ms = close_ms(&w, JAN) + 2000;
 	run(&w, 20); // 6 s
 	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 2 && w.j->n_manifests == 0);
+	run(&w, 300); // nobody reads for 90 s: that looks like the end once, and never again
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 3 && w.j->n_manifests == 0);
 	w.asleep = false;
 	run_until_closed(&w, JAN);
 	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), "\"calls\":10,");
+	cr_expect(fake_log(&w.k, "usage.calls", 0)->n == 3);
 	world_close(&w);
 }
 
