@@ -93,10 +93,10 @@ static inline bool scan_byte(struct scan *s, uint8_t c)
 static inline unsigned scan_special16(const uint8_t *p)
 {
 	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+	__m128i other = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); // signed: what is not ASCII is below 0
 	__m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
 	__m128i back = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
-	return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(control, quote), _mm_or_si128(back, x)));
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(other, quote), back));
 }
 #endif
 
