@@ -1,54 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// Zones as tables of month beginnings. The C library is asked once per zone and process; its zone is process-wide state (TZ), so
-// the asking happens under a lock and a zone already asked for is answered from memory.
+// Zones as tables of month beginnings, read from the system's zone files; texts of months and times.
 #include "period/period.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "base/file.h"
+#include "period/calendar.h"
+#include "period/tzfile.h"
 
 enum {
 	MONTHS = MONTH_LAST - MONTH_FIRST + 1,
 	ZONE_NAME_MOST = 64,
-	ZONES_KEPT = 8,
+	ZONE_FILE_MOST = 1024 * 1024,
 };
 #define MS_PER_DAY INT64_C(86400000)
 #define MS_PER_MEAN_MONTH INT64_C(2629746000)
 
 struct zone {
 	char name[ZONE_NAME_MOST + 1];
-	bool kept;                 // by the table of kept zones: lives as long as the process
 	int64_t start[MONTHS + 1]; // the last one ends MONTH_LAST
 };
-
-static bool leap_year(int64_t y)
-{
-	return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-}
-
-static int days_in_month(int64_t y, int m)
-{
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	return m == 2 && leap_year(y) ? 29 : days[m - 1];
-}
-
-// Days from 1970-01-01 to the first of a month, for years from 0 on.
-static int64_t days_to_month(int64_t y, int m)
-{
-	static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
-	int64_t past = y - 1; // whole years since year 1; year 0 is a leap year and gives -366
-	int64_t leaps = y == 0 ? -1 : past / 4 - past / 100 + past / 400;
-	return past * 365 + leaps + before[m - 1] + (m > 2 && leap_year(y)) - 719162;
-}
 
 // --- zones ------------------------------------------------------------------------------------------------------------
 
 static int64_t month_start_utc(int month)
 {
-	return days_to_month(month / 12, month % 12 + 1) * MS_PER_DAY;
+	return calendar_days_to(month / 12, month % 12 + 1) * MS_PER_DAY;
 }
 
 static bool two_digits(const char *p, int most, int *ret)
@@ -74,41 +53,20 @@ static bool fixed_offset(const char *name, int64_t *ret_ms)
 	return true;
 }
 
-static int local_month(int64_t time_s)
+// The first second at which local clocks show `month`. A search, so that a month that begins with a change to summer time
+// begins at the change.
+static int64_t local_month_start_ms(const struct tz *t, int month)
 {
-	time_t t = (time_t)time_s;
-	struct tm tm;
-	check(localtime_r(&t, &tm) != NULL);
-	return (tm.tm_year + 1900) * 12 + tm.tm_mon;
-}
-
-// The first second at which the C library's local calendar shows `month`. A search, so that a month that begins with a
-// change to summer time begins at the change.
-static int64_t local_month_start_ms(int month)
-{
-	int64_t low = month_start_utc(month) / 1000 - 26 * 3600, high = low + 52 * 3600; // low: before, high: in it
+	int64_t local = month_start_utc(month) / 1000;
+	int64_t low = local - 26 * 3600, high = local + 26 * 3600; // low: before, high: in it
 	while (high - low > 1) {
 		int64_t mid = low + (high - low) / 2;
-		if (local_month(mid) >= month)
+		if (mid + tz_offset_s(t, mid) >= local)
 			high = mid;
 		else
 			low = mid;
 	}
 	return high * 1000;
-}
-
-// The C library takes an unknown name for UTC in silence: look for the file first.
-static bool zone_data_exists(const char *name)
-{
-	const char *folder = getenv("TZDIR");
-	CLEANUP(freep) char *path = xasprintf("%s/%s", folder != NULL ? folder : "/usr/share/zoneinfo", name);
-	FILE *f = fopen(path, "re");
-	if (f == NULL)
-		return false;
-	char magic[4] = { 0 };
-	bool good = fread(magic, 1, sizeof(magic), f) == sizeof(magic) && memcmp(magic, "TZif", 4) == 0;
-	fclose(f);
-	return good;
 }
 
 static bool zone_name_ok(const char *name)
@@ -119,71 +77,41 @@ static bool zone_name_ok(const char *name)
 	return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == n;
 }
 
-static void read_system_zone(const char *name, int64_t start[MONTHS + 1])
+static bool read_system_zone(const char *name, int64_t start[MONTHS + 1])
 {
-	const char *before = getenv("TZ");
-	CLEANUP(freep) char *saved = before != NULL ? xstrdup(before) : NULL;
-	CLEANUP(freep) char *wanted = xasprintf(":%s", name);
-	setenv("TZ", wanted, 1);
-	tzset();
-	for (int i = 0; i <= MONTHS; i++)
-		start[i] = local_month_start_ms(MONTH_FIRST + i);
-	if (saved != NULL)
-		setenv("TZ", saved, 1);
-	else
-		unsetenv("TZ");
-	tzset();
-}
-
-static struct zone *zone_make(const char *name, struct error *e)
-{
-	int64_t offset_ms = 0;
-	bool fixed = fixed_offset(name, &offset_ms);
-	if (!fixed && (!zone_name_ok(name) || !zone_data_exists(name))) {
-		error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-			  "unknown time zone `%.80s`: use a name such as Asia/Shanghai (package tzdata), UTC, or an offset such as +08:00",
-			  name);
-		return NULL;
-	}
-	struct zone *z = xcalloc(1, sizeof(*z));
-	snprintf(z->name, sizeof(z->name), "%s", name);
-	if (!fixed)
-		read_system_zone(name, z->start);
-	for (int i = 0; fixed && i <= MONTHS; i++)
-		z->start[i] = month_start_utc(MONTH_FIRST + i) - offset_ms;
-	for (int i = 0; i < MONTHS; i++)
-		check(z->start[i] < z->start[i + 1]);
-	return z;
+	const char *folder = getenv("TZDIR");
+	CLEANUP(freep) char *path = xasprintf("%s/%s", folder != NULL ? folder : "/usr/share/zoneinfo", name);
+	CLEANUP(freep) char *bytes = NULL;
+	size_t n = 0;
+	if (!zone_name_ok(name) || file_read(path, ZONE_FILE_MOST, &bytes, &n, NULL) != ERROR_NONE)
+		return false;
+	CLEANUP(tz_freep) struct tz *t = tz_parse((struct span){ bytes, n });
+	for (int i = 0; t != NULL && i <= MONTHS; i++)
+		start[i] = local_month_start_ms(t, MONTH_FIRST + i);
+	return t != NULL;
 }
 
 enum error_class zone_open(const char *name, struct zone **ret, struct error *e)
 {
-	// Kept zones are a memo of immutable data, not state: what is answered never depends on what was asked before.
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct zone *kept[ZONES_KEPT];
-	check(pthread_mutex_lock(&lock) == 0);
-	size_t i = 0;
-	while (i < ZONES_KEPT && kept[i] != NULL && strcmp(kept[i]->name, name) != 0)
-		i++;
-	struct zone *z = i < ZONES_KEPT ? kept[i] : NULL;
-	if (z == NULL) {
-		z = zone_make(name, e);
-		if (z != NULL && i < ZONES_KEPT) {
-			z->kept = true;
-			kept[i] = z;
-		}
-	}
-	check(pthread_mutex_unlock(&lock) == 0);
-	if (z == NULL)
-		return ERROR_ABORT;
-	*ret = z;
+	CLEANUP(zone_freep) struct zone *z = xcalloc(1, sizeof(*z));
+	int64_t offset_ms = 0;
+	bool fixed = fixed_offset(name, &offset_ms);
+	if (!fixed && !read_system_zone(name, z->start))
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "unknown time zone `%.80s`: use a name such as Asia/Shanghai (package tzdata), UTC, or an offset such as +08:00",
+				 name);
+	snprintf(z->name, sizeof(z->name), "%s", name);
+	for (int i = 0; fixed && i <= MONTHS; i++)
+		z->start[i] = month_start_utc(MONTH_FIRST + i) - offset_ms;
+	for (int i = 0; i < MONTHS; i++)
+		check(z->start[i] < z->start[i + 1]);
+	*ret = TAKE_PTR(z);
 	return ERROR_NONE;
 }
 
 void zone_freep(struct zone **z)
 {
-	if (*z != NULL && !(*z)->kept)
-		free(*z);
+	free(*z);
 	*z = NULL;
 }
 
@@ -275,12 +203,12 @@ bool time_parse_rfc3339(struct span text, int64_t *ret_ms)
 	    !two_digits(p + 17, 59, &second))
 		return false;
 	year += century * 100;
-	if (month == 0 || day == 0 || day > days_in_month(year, month))
+	if (month == 0 || day == 0 || day > calendar_days_in(year, month))
 		return false;
 	if (!parse_fraction((struct span){ p + 19, text.n - 19 }, &ms, &n) ||
 	    !parse_offset((struct span){ p + 19 + n, text.n - 19 - n }, &offset))
 		return false;
-	int64_t minutes = (days_to_month(year, month) + day - 1) * 1440 + hour * 60 + minute - offset;
+	int64_t minutes = (calendar_days_to(year, month) + day - 1) * 1440 + hour * 60 + minute - offset;
 	int64_t time_ms = minutes * 60000 + second * 1000 + ms;
 	if (time_ms < 0)
 		return false;
@@ -290,20 +218,18 @@ bool time_parse_rfc3339(struct span text, int64_t *ret_ms)
 
 const char *time_text(int64_t time_ms, char buf[TIME_TEXT])
 {
-	int64_t least = days_to_month(0, 1) * MS_PER_DAY, beyond = days_to_month(10000, 1) * MS_PER_DAY;
+	int64_t least = calendar_days_to(0, 1) * MS_PER_DAY, beyond = calendar_days_to(10000, 1) * MS_PER_DAY;
 	if (time_ms < least || time_ms >= beyond) {
 		snprintf(buf, TIME_TEXT, "beyond the years 0-9999");
 		return buf;
 	}
 	int64_t days = (time_ms - least) / MS_PER_DAY, in_day = (time_ms - least) % MS_PER_DAY; // since year 0
-	days += days_to_month(0, 1);
-	int64_t year = (days - days_to_month(0, 1)) / 366; // never too late, then forward
-	while (days >= days_to_month(year + 1, 1))
-		year += 1 + (days - days_to_month(year + 1, 1)) / 366;
+	days += calendar_days_to(0, 1);
+	int64_t year = calendar_year_of(days);
 	int month = 1;
-	while (month < 12 && days >= days_to_month(year, month + 1))
+	while (month < 12 && days >= calendar_days_to(year, month + 1))
 		month++;
-	int64_t day = days - days_to_month(year, month) + 1;
+	int64_t day = days - calendar_days_to(year, month) + 1;
 	snprintf(buf, TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, (unsigned)month % 100,
 		 (unsigned)day % 100, (unsigned)(in_day / 3600000) % 100, (unsigned)(in_day / 60000 % 60),
 		 (unsigned)(in_day / 1000 % 60), (unsigned)(in_day % 1000));

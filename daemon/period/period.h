@@ -24,9 +24,8 @@ enum {
 
 struct zone;
 
-// "Asia/Shanghai", "UTC", or a fixed offset such as "+08:00". Reads the zone data of the system through the C
-// library (TZ is set and put back), so open a zone the first time before threads are started; a zone once opened is answered
-// from memory, by any thread. ERROR_ABORT 78 for an unknown name.
+// "Asia/Shanghai", "UTC", or a fixed offset such as "+08:00". Reads the system's zone file ($TZDIR or /usr/share/zoneinfo) and
+// touches neither TZ nor the C library's zone: any thread may call it. ERROR_ABORT 78 for an unknown name.
 enum error_class zone_open(const char *name, struct zone **ret, struct error *e);
 void zone_freep(struct zone **z);
 const char *zone_name(const struct zone *z);
