@@ -2,6 +2,7 @@
 // meterctl explain: a bill step by step, either of calls asked for (quote's options) or of a settlement in a file.
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -67,6 +68,8 @@ static int explain_settlement(const struct options *o, const char *file, const c
 	struct error e = { 0 };
 	size_t n = 0;
 	char why[200];
+	if (strcmp(file, "-") == 0)
+		file = "/dev/stdin";
 	if (file_read(file, SETTLEMENT_MOST, &text, &n, &e) != ERROR_NONE) {
 		fprintf(stderr, "meterctl explain: %s: %s\n", file, e.text);
 		return EXIT_CONFIG_ERR;
@@ -94,7 +97,7 @@ int tool_explain(int argc, char **argv)
 	CLEANUP(options_close) struct options o = { .verb = argv[0] };
 	struct option_row rows[QUOTE_ROWS + 1];
 	quote_case_rows(&q, rows);
-	rows[QUOTE_ROWS] = (struct option_row){ "settlement", OPTION_TEXT, &settlement, "FILE", "a settlement's event, or its data, as JSON" };
+	rows[QUOTE_ROWS] = (struct option_row){ "settlement", OPTION_TEXT, &settlement, "FILE", "a settlement's event, or its data, as JSON; - for stdin" };
 	int code = options_parse(&o, argc, argv, rows, QUOTE_ROWS + 1, NULL, 0, 0);
 	if (code != OPTIONS_GO_ON)
 		return code;
