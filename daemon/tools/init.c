@@ -2,7 +2,6 @@
 // meterctl init: makes the state once. First the decision goes to the control topic (init id, where every partition starts, rules
 // version 1, in one transaction), then the shards are made. What a crash leaves between the two is seen on the next run, and only
 // --finish completes it: an empty Redis beside a control topic that knows an init may as well be a Redis that lost everything.
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,21 +11,17 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "journal/journal.h"
-#include "settings/settings.h"
-#include "tools/kafka_args.h"
+#include "tools/options.h"
+#include "tools/options.h"
 #include "tools/tools.h"
 
 enum { CALL_TIMEOUT_MS = 15000, CATALOG_MOST = 4 * 1024 * 1024 };
 
-static const char usage[] =
-	"usage: meterctl init --config FILE [--from-end] [--finish]\n"
-	"  --from-end  begin behind what the input topics hold now, instead of with their first records\n"
-	"  --finish    complete an init that was interrupted: make the shards that the control topic knows of\n";
-
 struct init {
-	struct kafka_args kafka;
+	struct options options;
+	struct kafka_options kafka;
 	bool from_end, finish;
-	struct store_options store_options;
+	uint32_t shards;       // as the configuration says
 	struct store *store;
 	struct rules *rules;
 	struct journal *journal;
@@ -45,7 +40,7 @@ static void init_free(struct init *t)
 	free(t->parts);
 	rules_freep(&t->rules);
 	journal_freep(&t->journal);
-	kafka_args_close(&t->kafka);
+	options_close(&t->options);
 }
 
 static int refuse(const char *text)
@@ -54,27 +49,19 @@ static int refuse(const char *text)
 	return EXIT_CONFIG_ERR;
 }
 
-static bool parse_args(struct init *t, int argc, char **argv)
+static int parse_args(struct init *t, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", 1, NULL, 'c' }, { "from-end", 0, NULL, 'e' }, { "finish", 0, NULL, 'f' }, { NULL, 0, NULL, 0 },
+	const struct option_row rows[] = {
+		{ "from-end", OPTION_FLAG, &t->from_end, NULL, "begin behind what the input topics hold now, instead of with their first records" },
+		{ "finish", OPTION_FLAG, &t->finish, NULL, "complete an init that was interrupted: make the shards that the control topic knows of" },
 	};
-	int opt;
-	optind = 1;
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == '?')
-			return false;
-		if (opt == 'c')
-			t->kafka.config = optarg;
-		t->from_end = t->from_end || opt == 'e';
-		t->finish = t->finish || opt == 'f';
-	}
-	return optind == argc && t->kafka.config != NULL;
+	int code = options_parse(&t->options, argc, argv, rows, ARRAY_LEN(rows), NULL, 0, 0);
+	return code == OPTIONS_GO_ON ? options_settings(&t->options) : code;
 }
 
 static int load_rules(struct init *t)
 {
-	const struct settings *s = t->kafka.settings;
+	const struct settings *s = t->options.settings;
 	struct rules_settings rs;
 	CLEANUP(freep) char *text = NULL;
 	size_t n = 0;
@@ -94,13 +81,16 @@ static int load_rules(struct init *t)
 
 static int open_store(struct init *t, struct error *e)
 {
-	if (settings_store(t->kafka.settings, &t->store_options, e) != ERROR_NONE ||
-	    store_redis_open(&t->store_options, &t->store, e) != ERROR_NONE || t->store->ops->verify(t->store, e) != ERROR_NONE)
-		return tool_fail("init", e);
-	for (uint32_t shard = 0; shard < t->store_options.shards; shard++) {
+	int code = options_store(&t->options, &t->store);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	if (t->store->ops->verify(t->store, e) != ERROR_NONE)
+		return options_fail(&t->options, e);
+	t->shards = (uint32_t)t->options.settings->redis_shards;
+	for (uint32_t shard = 0; shard < t->shards; shard++) {
 		struct store_state state = { 0 };
 		if (t->store->ops->state(t->store, shard, &state, e) != ERROR_NONE)
-			return tool_fail("init", e);
+			return options_fail(&t->options, e);
 		if (!state.exists)
 			continue;
 		if (t->with_state++ > 0 && strcmp(state.init_id, t->found_id) != 0)
@@ -112,8 +102,8 @@ static int open_store(struct init *t, struct error *e)
 
 static int topic_there(struct init *t, const char *topic, struct topic_info *ret, struct error *e)
 {
-	if (topic_describe(&t->kafka.o, topic, CALL_TIMEOUT_MS, ret, e) != ERROR_NONE)
-		return tool_fail("init", e);
+	if (topic_describe(&t->kafka, topic, CALL_TIMEOUT_MS, ret, e) != ERROR_NONE)
+		return options_fail(&t->options, e);
 	if (ret->exists)
 		return EXIT_DONE;
 	fprintf(stderr, "meterctl init: topic %s does not exist; create it\n", topic);
@@ -122,7 +112,7 @@ static int topic_there(struct init *t, const char *topic, struct topic_info *ret
 
 static int check_topics(struct init *t, struct error *e)
 {
-	const struct kafka_options *o = &t->kafka.o;
+	const struct kafka_options *o = &t->kafka;
 	const char *topics[] = { o->control_topic, o->alerts_topic, o->settlements_topic, o->dlq_topic };
 	for (size_t i = 0; i < ARRAY_LEN(topics); i++) {
 		struct topic_info info = { 0 };
@@ -137,7 +127,7 @@ static int check_topics(struct init *t, struct error *e)
 
 static int find_parts(struct init *t, struct error *e)
 {
-	const struct kafka_options *o = &t->kafka.o;
+	const struct kafka_options *o = &t->kafka;
 	for (uint32_t i = 0; o->input_topics[i] != NULL; i++) {
 		struct topic_info info = { 0 };
 		int code = topic_there(t, o->input_topics[i], &info, e);
@@ -146,7 +136,7 @@ static int find_parts(struct init *t, struct error *e)
 		for (int32_t p = 0; p < info.partitions; p++) {
 			int64_t low = 0, high = 0;
 			if (topic_offsets(o, o->input_topics[i], p, CALL_TIMEOUT_MS, &low, &high, e) != ERROR_NONE)
-				return tool_fail("init", e);
+				return options_fail(&t->options, e);
 			t->parts = xrealloc(t->parts, t->n_parts + 1, sizeof(*t->parts));
 			t->parts[t->n_parts++] = (struct journal_part){ .topic = xstrdup(o->input_topics[i]), .partition = p,
 				.offset = t->from_end ? high : low, .clock_ms = TIME_NONE };
@@ -168,14 +158,14 @@ static int publish_init(struct init *t, struct txn_sink *sink, struct error *e)
 {
 	char id[33];
 	journal_freep(&t->journal);
-	if (journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, e) != ERROR_NONE)
-		return tool_fail("init", e);
+	if (journal_load(&t->kafka, CALL_TIMEOUT_MS, &t->journal, e) != ERROR_NONE)
+		return options_fail(&t->options, e);
 	if (t->journal->init_id[0] != '\0')
 		return refuse("somebody else ran init just now; see `meterctl status`");
 	make_id(id);
-	CLEANUP(freep) char *init = journal_init_record(id, t->store_options.shards, t->parts, t->n_parts);
+	CLEANUP(freep) char *init = journal_init_record(id, t->shards, t->parts, t->n_parts);
 	CLEANUP(freep) char *rules = journal_rules_record(1, TIME_NONE, t->rules);
-	const char *topic = t->kafka.o.control_topic;
+	const char *topic = t->kafka.control_topic;
 	struct message m[] = { { .topic = topic, .value = span_of(init) }, { .topic = topic, .value = span_of(rules) } };
 	if (sink->ops->publish(sink, m, ARRAY_LEN(m), e) == TXN_DONE)
 		return EXIT_DONE;
@@ -186,18 +176,18 @@ static int publish_init(struct init *t, struct txn_sink *sink, struct error *e)
 static int decide(struct init *t, struct error *e)
 {
 	struct txn_sink *sink = NULL;
-	CLEANUP(freep) char *id = xasprintf("%s-office", t->kafka.o.group);
+	CLEANUP(freep) char *id = xasprintf("%s-office", t->kafka.group);
 	int code = find_parts(t, e);
 	if (code != EXIT_DONE)
 		return code;
-	if (sink_kafka_txn_open(&t->kafka.o, id, CALL_TIMEOUT_MS, &sink, e) != ERROR_NONE)
-		return tool_fail("init", e);
+	if (sink_kafka_txn_open(&t->kafka, id, CALL_TIMEOUT_MS, &sink, e) != ERROR_NONE)
+		return options_fail(&t->options, e);
 	code = publish_init(t, sink, e);
 	sink->ops->close(sink);
 	if (code != EXIT_DONE)
 		return code;
 	journal_freep(&t->journal);
-	return journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, e) == ERROR_NONE ? EXIT_DONE : tool_fail("init", e);
+	return journal_load(&t->kafka, CALL_TIMEOUT_MS, &t->journal, e) == ERROR_NONE ? EXIT_DONE : options_fail(&t->options, e);
 }
 
 static int make_shards(struct init *t, struct error *e)
@@ -212,9 +202,9 @@ static int make_shards(struct init *t, struct error *e)
 		c = s->ops->register_rules(s, shard, j->rules[j->n_rules - 1].version, e);
 	if (c == ERROR_NONE)
 		return EXIT_DONE;
-	int code = tool_fail("init", e);
+	int code = options_fail(&t->options, e);
 	fprintf(stderr, "meterctl init: the decision stands in the control topic, the shards are not all made; run `meterctl init --finish --config %s`\n",
-		t->kafka.config);
+		t->options.config);
 	return code;
 }
 
@@ -227,7 +217,7 @@ static int meet_existing(struct init *t)
 			t->found_id, j->init_id);
 		return EXIT_CONFIG_ERR;
 	}
-	if (j->shards != t->store_options.shards) {
+	if (j->shards != t->shards) {
 		fprintf(stderr, "meterctl init: the state was made with redis.shards: %u; a change of it is a rebuild\n", j->shards);
 		return EXIT_CONFIG_ERR;
 	}
@@ -241,24 +231,23 @@ static int meet_existing(struct init *t)
 		return EXIT_DONE;
 	fprintf(stderr, "meterctl init: the control topic holds init id %s, and %u of %u shards in Redis hold no state. If an init was interrupted, run "
 		"`meterctl init --finish --config %s`. If Redis lost its data, the same command has everything counted again from the first offsets, "
-		"as far as the topics still hold it.\n", j->init_id, j->shards - t->with_state, j->shards, t->kafka.config);
+		"as far as the topics still hold it.\n", j->init_id, j->shards - t->with_state, j->shards, t->options.config);
 	return EXIT_CONFIG_ERR;
 }
 
 static int run(struct init *t)
 {
 	struct error e = { 0 };
-	int code = kafka_args_open(&t->kafka, "init");
-	if (code == EXIT_DONE)
-		code = load_rules(t);
+	options_kafka(&t->options, &t->kafka);
+	int code = load_rules(t);
 	if (code == EXIT_DONE)
 		code = open_store(t, &e);
 	if (code == EXIT_DONE)
 		code = check_topics(t, &e);
 	if (code != EXIT_DONE)
 		return code;
-	if (journal_load(&t->kafka.o, CALL_TIMEOUT_MS, &t->journal, &e) != ERROR_NONE)
-		return tool_fail("init", &e);
+	if (journal_load(&t->kafka, CALL_TIMEOUT_MS, &t->journal, &e) != ERROR_NONE)
+		return options_fail(&t->options, &e);
 	if (t->journal->init_id[0] != '\0')
 		code = meet_existing(t);
 	else if (t->with_state > 0)

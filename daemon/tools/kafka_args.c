@@ -2,9 +2,11 @@
 #include "tools/kafka_args.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "tools/frontend.h"
+#include "tools/options.h"
 
 static const char *const default_inputs[] = { "usage.calls", NULL };
 
@@ -22,6 +24,8 @@ int kafka_args_open(struct kafka_args *a, const char *verb)
 				       .accounts_topic = "meterd.accounts", .dlq_topic = "usage.calls.dlq",
 				       .bootstrap = "127.0.0.1:9092", .session_timeout_ms = 10000, .fetch_max_bytes = 524288,
 				       .queued_max_kbytes = 65536 };
+	if (a->config == NULL && a->bootstrap == NULL && getenv("METERD_CONFIG") != NULL)
+		a->config = options_default_config();
 	if (a->config != NULL) {
 		int code = frontend_settings(a->config, &a->settings);
 		if (code != EXIT_DONE) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// --config FILE, or --bootstrap alone: where Kafka is, for the verbs that only need Kafka.
+// --config FILE ($METERD_CONFIG), or --bootstrap alone: where Kafka is, for the verbs that only need Kafka.
 #ifndef TOOLS_KAFKA_ARGS_H
 #define TOOLS_KAFKA_ARGS_H
 
