@@ -22,12 +22,13 @@ struct reader {
 	rd_kafka_queue_t *queue;
 	const char *topic;
 	int32_t n, open;      // partitions, and those not done yet
-	int64_t *start, *end; // end: INT64_MAX when following
+	int64_t *start, *end; // next to read; end: INT64_MAX when following
 	bool *done, *fixed;   // fixed: end is the high watermark, not only the last stable offset
 	topic_reader_fn *fn;
 	void *ctx;
 	bool stopped;         // by fn
 	int64_t moved_us;     // last progress
+	rd_kafka_resp_err_t passing; // the last error that was waited out
 	struct arena headers;
 	rd_kafka_message_t *batch[READ_BATCH];
 };
@@ -170,9 +171,12 @@ static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct err
 	if (m->err == RD_KAFKA_RESP_ERR__BAD_MSG || m->err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%" PRId32 " holds a damaged batch at offset %" PRId64, r->topic, p,
 				 m->offset);
-	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return ERROR_NONE; // passes, or the time-out ends it
+	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		r->passing = m->err; // passes, or the time-out ends it
+		return ERROR_NONE;
+	}
 	r->moved_us = clock_mono_us();
+	r->start[p] = m->offset + 1;
 	fix_end(r, p);
 	if (m->offset < r->end[p])
 		give(r, m);
@@ -196,6 +200,17 @@ static enum error_class read_some(struct reader *r, struct error *e)
 	return c;
 }
 
+static enum error_class gave_up(const struct reader *r, int timeout_ms, struct error *e)
+{
+	int32_t p = 0;
+	while (p + 1 < r->n && r->done[p])
+		p++;
+	return error_set(e, ERROR_RETRY, 0, "reading %s back: nothing came for %d ms; partition %" PRId32 " stands at %" PRId64 " of %" PRId64
+			 "%s%s", r->topic, timeout_ms, p, r->start[p], r->end[p],
+			 r->passing != RD_KAFKA_RESP_ERR_NO_ERROR ? ": " : "",
+			 r->passing != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(r->passing) : "");
+}
+
 enum error_class topic_read_back(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms,
 				 topic_reader_fn *fn, void *ctx, struct error *e)
 {
@@ -204,7 +219,7 @@ enum error_class topic_read_back(const struct kafka_options *o, const char *topi
 	while (c == ERROR_NONE && r.open > 0 && !r.stopped) {
 		c = read_some(&r, e);
 		if (c == ERROR_NONE && clock_mono_us() - r.moved_us > (int64_t)timeout_ms * 1000)
-			c = error_set(e, ERROR_RETRY, 0, "reading %s back: nothing came for %d ms", topic, timeout_ms);
+			c = gave_up(&r, timeout_ms, e);
 	}
 	return c;
 }

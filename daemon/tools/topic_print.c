@@ -15,7 +15,8 @@
 #include "tools/stop.h"
 #include "tools/tools.h"
 
-enum { READ_TIMEOUT_MS = 15000, COLUMNS = 8 };
+// Long enough for Kafka to abort what a relay left open when it died (15 s, looked at every 10 s).
+enum { READ_TIMEOUT_MS = 30000, COLUMNS = 8 };
 
 struct column {
 	const char *field; // of data; "^type", "^time": of the envelope
