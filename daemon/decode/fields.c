@@ -76,6 +76,19 @@ static const bool ACCOUNT_BYTES[256] = {
 	['.'] = true, ['_'] = true, [':'] = true, ['@'] = true, ['-'] = true,
 };
 
+// Where the first byte stands that no account has; s.n when there is none.
+static size_t account_length(struct span s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t i = 0;
+	for (; i + 4 <= s.n; i += 4)
+		if (!(ACCOUNT_BYTES[p[i]] & ACCOUNT_BYTES[p[i + 1]] & ACCOUNT_BYTES[p[i + 2]] & ACCOUNT_BYTES[p[i + 3]]))
+			break;
+	while (i < s.n && ACCOUNT_BYTES[p[i]])
+		i++;
+	return i;
+}
+
 static bool read_account(struct decoder *d, struct span *ret)
 {
 	const char *name = field_name(d, SLOT_ACCOUNT);
@@ -84,11 +97,8 @@ static bool read_account(struct decoder *d, struct span *ret)
 		return missing(d, name);
 	if (!short_text(d, name, t, ACCOUNT_MAX, REJECT_ACCOUNT_LENGTH, ret))
 		return false;
-	for (size_t i = 0; i < ret->n; i++)
-		if (!ACCOUNT_BYTES[(uint8_t)ret->p[i]])
-			return refuse(d, REJECT_ACCOUNT_ALPHABET, t->p - 1, "%s: byte 0x%02X at index %zu", name,
-				      (uint8_t)ret->p[i], i);
-	return true;
+	size_t n = account_length(*ret);
+	return n == ret->n || refuse(d, REJECT_ACCOUNT_ALPHABET, t->p - 1, "%s: byte 0x%02X at index %zu", name, (uint8_t)ret->p[n], n);
 }
 
 static bool time_fits(struct decoder *d, const char *name, const struct token *t, int64_t ms)

@@ -103,23 +103,26 @@ static inline unsigned scan_special16(const uint8_t *p)
 // At the opening quote; on success behind the closing one.
 static inline bool scan_string(struct scan *s, struct token *ret)
 {
-	ret->p = ++s->p;
+	const uint8_t *first = s->p + 1, *p = first;
+	ret->p = first;
 	ret->kind = TOKEN_STRING;
 	ret->escaped = false;
 #ifdef __SSE2__
-	while (s->end - s->p >= 16) {
-		unsigned special = scan_special16(s->p);
+	while (s->end - p >= 16) {
+		unsigned special = scan_special16(p);
 		if (special == 0) {
-			s->p += 16;
+			p += 16;
 			continue;
 		}
-		s->p += __builtin_ctz(special);
-		if (*s->p != '"')
+		p += __builtin_ctz(special);
+		if (*p != '"')
 			break;
-		ret->n = (size_t)(s->p++ - ret->p);
+		ret->n = (size_t)(p - first);
+		s->p = p + 1;
 		return true;
 	}
 #endif
+	s->p = p;
 	return scan_string_rest(s, ret);
 }
 
