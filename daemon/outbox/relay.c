@@ -355,7 +355,7 @@ static enum relay_status gather(struct pass *p, struct error *e)
 			return status_of(c);
 		r->stuck[shard] = p->stuck;
 		p->left = p->left || p->full || p->seen >= most;
-		r->first_shard = shard;
+		r->first_shard = (shard + 1) % r->o.shards;
 	}
 	return RELAY_DONE;
 }

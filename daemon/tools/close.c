@@ -78,12 +78,8 @@ static int run(struct close *t, struct error *e)
 
 int tool_close(int argc, char **argv)
 {
-	CLEANUP(close_free) struct close t = { 0 };
+	CLEANUP(close_free) struct close t = { .options = { .verb = argv[0] } };
 	struct error e = { 0 };
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(usage, stdout) < 0 ? EXIT_DEFECT : EXIT_DONE;
-	if (parse_args(&t, argc, argv))
-		return run(&t, &e);
-	fputs(usage, stderr);
-	return EXIT_USAGE_ERR;
+	int code = parse_args(&t, argc, argv);
+	return code == OPTIONS_GO_ON ? run(&t, &e) : code;
 }

@@ -258,21 +258,21 @@ static int run(struct init *t)
 	return code == EXIT_DONE ? make_shards(t, &e) : code;
 }
 
-int tool_init(int argc, char **argv)
+static void print_made(const struct journal *j)
 {
-	CLEANUP(init_free) struct init t = { 0 };
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(usage, stdout) < 0 ? EXIT_DEFECT : EXIT_DONE;
-	if (!parse_args(&t, argc, argv)) {
-		fputs(usage, stderr);
-		return EXIT_USAGE_ERR;
-	}
-	int code = run(&t);
-	if (code != EXIT_DONE)
-		return code;
-	const struct journal *j = t.journal;
 	printf("init id %s, %u shards, rules version %" PRId64 "\n", j->init_id, j->shards, j->rules[j->n_rules - 1].version);
 	for (uint32_t i = 0; i < j->n_parts; i++)
 		printf("%s from offset %" PRId64 "\n", j->parts[i].name, j->parts[i].offset);
-	return EXIT_DONE;
+}
+
+int tool_init(int argc, char **argv)
+{
+	CLEANUP(init_free) struct init t = { .options = { .verb = argv[0] } };
+	int code = parse_args(&t, argc, argv);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	code = run(&t);
+	if (code == EXIT_DONE)
+		print_made(t.journal);
+	return code;
 }

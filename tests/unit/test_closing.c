@@ -292,8 +292,12 @@ Test(closing, end_of_run_is_last)
 		event(&w, i % 2, month_ms(&w, JAN) + day, account, "image-tag", JAN, 20000);
 	}
 	pass_month(&w, JAN);
-	for (int i = 0; i < 3000 && fake_count(&w.k, "meterd.settlements", "period.closed") == 0; i++)
+	for (int i = 0; i < 3000 && fake_count(&w.k, "meterd.settlements", "period.closed") == 0; i++) {
+		const struct fake_shard *h = &w.s.shard[0];
 		office_round(&w);
+		bool ends = h->n_out > 0 && strcmp(h->out[h->n_out - 1].identity, "closed\n2020-01") == 0;
+		cr_assert(!ends || fake_pending(&w.s) == 1, "%d wait beside the end of run", (int)fake_pending(&w.s));
+	}
 	cr_expect(fake_count(&w.k, "meterd.settlements", "settlement.v1") == 300 && fake_count(&w.k, "meterd.settlements", "statement.v1") == 300);
 	expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":300,\"lines\":300,\"charge\":\"7500.00\"");
 	world_close(&w);
@@ -538,6 +542,22 @@ Test(closing, quota_from_the_second_month_and_a_service_that_ends)
 		"\"unit_price\":\"0.0011\",\"per\":1,\"exact\":\"22\",\"charge\":\"22.00\"");
 	expect_has(document(&w, "settlement", "a/image-tag-legacy/2020-04"), "\"calls\":20000,\"free\":10000,\"packs\":[],\"billable\":10000,");
 	expect_has(document(&w, "settlement", "a/image-tag-legacy/2020-04"), "\"charge\":\"11.00\",\"currency\":\"CNY\",\"unfreeze\":\"22.00\",\"freeze\":\"0.00\"");
+	world_close(&w);
+}
+
+// Without calls nothing is charged, whatever fee the plan has.
+Test(closing, unfreeze_only_has_no_fee)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, "        tiers:\n          - {from: 0, price: 2.5}\n",
+		   "        fee_at_zero: true\n        tiers:\n          - {from: 0, price: 2.5, fee: 10}\n");
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 10000);
+	pass_month(&w, JAN);
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), "\"charge\":\"10.00\"");
+	expect_has(document(&w, "settlement", "a/image-tag/2020-02"), "\"calls\":0,\"free\":0,\"packs\":[],\"billable\":0,\"tier\":1,\"unit_price\":\"2.5\","
+		"\"per\":1000,\"exact\":\"0\",\"charge\":\"0.00\"");
 	world_close(&w);
 }
 
