@@ -12,6 +12,7 @@
 #   event key=value…            one flat event as JSON; numbers unquoted
 #   wait_for SECONDS 'condition' [what]
 #   expect_equal WHAT GOT WANTED, expect_match WHAT TEXT REGEX, expect_code CODE COMMAND…, fail WHY
+#   past N MOST                 waits until more than N records are taken in; MOST of them would be too late
 #   drained                     true when meterd has taken in every record of the input topic
 #   settled MONTH               true when the end of the run of MONTH is published
 #   auditor_agrees […]          the independent computation over the log equals counters, ledger, alerts, settlements
@@ -161,6 +162,22 @@ produce() { "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$INPUT" "$@" 
 
 # -- what meterd says
 ledger() { ctl_q audit --format ndjson | jq -s "map(.$1) | add // 0"; }
+# Offsets that shard 0 has taken in, of all partitions. For the moment of a fault only: quick, and true while there is traffic,
+# where `audit` would wait for a quiet moment.
+progress() {
+	local key
+	key=$(redis_do "$DIR" --scan --pattern '*{s00}*:off' 2>/dev/null) || return 1
+	[[ -n $key ]] || { echo 0; return; }
+	redis_do "$DIR" hvals "$key" | awk '{ n += $1 } END { print n + 0 }'
+}
+# past N MOST: more than N taken in; fails where MOST is reached, since a fault must come in the middle.
+past() {
+	local at
+	wait_until 60 condition "(( \$(progress) > $1 ))" || fail "waited 60 s for $1 records to be taken in"
+	at=$(progress)
+	((at < $2)) || fail "too late for a fault in the middle: $at of $2 records are taken in"
+	echo "at $at records"
+}
 drained() {
 	local got
 	got=$(ctl_q audit --format ndjson) || return 1
