@@ -10,6 +10,7 @@
 // The event with its names resolved: one entry a service, calls summed, in order of first mention.
 struct resolved {
 	struct span account;
+	int month;
 	uint32_t n;
 	struct {
 		uint32_t service; // in the newest catalog
@@ -17,13 +18,24 @@ struct resolved {
 	} items[EVENT_MAX_ITEMS];
 };
 
+// A name from outside, safe to print: it ends up in headers and logs.
+static void quote_name(struct span name, char detail[160])
+{
+	size_t n = 0;
+	detail[n++] = '`';
+	for (size_t i = 0; i < name.n && n < 120; i++)
+		detail[n++] = name.p[i] > 0x20 && name.p[i] < 0x7f ? name.p[i] : '?';
+	detail[n++] = '`';
+	detail[n] = '\0';
+}
+
 static enum reject resolve_item(struct worker *w, const struct catalog *c, const struct event *ev, const struct event_item *item,
 				struct resolved *out, char detail[160])
 {
 	uint32_t service = 0;
 	switch (catalog_find(c, item->service, ev->time_ms, &service)) {
 	case SERVICE_UNKNOWN:
-		snprintf(detail, 160, "`%.*s`", (int)(item->service.n < 100 ? item->service.n : 100), item->service.p);
+		quote_name(item->service, detail);
 		return REJECT_SERVICE_UNKNOWN;
 	case SERVICE_NOT_BEGUN:
 		snprintf(detail, 160, "%s", catalog_service_id(c, service));
@@ -54,6 +66,9 @@ static enum reject resolve_event(struct worker *w, const struct rules *rules, co
 				 int64_t clock_ms, struct resolved *out, char detail[160])
 {
 	out->n = 0;
+	out->month = period_month(catalog_zone(rules->catalog), ev->time_ms);
+	if (out->month == MONTH_NONE) // the first hours of 2000 in a zone west of Greenwich
+		return REJECT_TIME_RANGE;
 	out->account = catalog_owner(rules->catalog, ev->account, ev->time_ms);
 	for (uint32_t i = 0; i < ev->n_items; i++) {
 		enum reject why = resolve_item(w, rules->catalog, ev, &ev->items[i], out, detail);
@@ -113,15 +128,15 @@ static struct call_ref *worker_call(struct worker *w, struct batch *b, const str
 	return ref;
 }
 
-static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct resolved *ev, uint32_t shard, int month)
+static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct resolved *ev, uint32_t shard)
 {
-	bool late = month < p->open_month;
+	bool late = ev->month < p->open_month;
 	struct batch *b = worker_open(w)->batch;
 	for (uint32_t i = 0; i < ev->n; i++) {
-		struct counter *c = aggregate_counter(w->aggregate, ev->account, ev->items[i].service, month,
+		struct counter *c = aggregate_counter(w->aggregate, ev->account, ev->items[i].service, ev->month,
 						      late ? p->open_month : MONTH_NONE, shard);
 		if (c->batch == 0 && !late) {
-			const struct ladder_row *row = worker_ladders(w, c->service, month);
+			const struct ladder_row *row = worker_ladders(w, c->service, ev->month);
 			c->ladder = row->plain;
 			c->ladder_first = row->first;
 		}
@@ -159,14 +174,12 @@ static void worker_event(struct worker *w, struct part *p, const struct record *
 	uint32_t shard = store_shard(ev.account, w->o.store->shards);
 	if (r->offset < p->shards[shard].start)
 		return;
-	int month = period_month(catalog_zone(rules->catalog), w->event.time_ms);
-	check(month != MONTH_NONE);
 	if (duplicate)
 		part_outcome(p, shard, OUTCOME_DUPLICATE);
 	else if (!catalog_billable(rules->catalog, w->event.status, w->event.time_ms))
 		part_outcome(p, shard, OUTCOME_NOT_BILLABLE);
 	else
-		worker_count(w, p, r, &ev, shard, month);
+		worker_count(w, p, r, &ev, shard);
 }
 
 // Shards that were ahead join in at their own offset: what lies below it they have had.
