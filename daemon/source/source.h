@@ -21,12 +21,13 @@ struct source_part {
 
 struct source_callbacks {
 	void *ctx;
-	// All partitions of the new assignment (may be none). Sets read_from of each. Not ERROR_NONE: nothing is read, and the
-	// error comes out of source_poll. `parts` stays valid until `revoked` returns; record.part indexes it.
+	// All partitions of the new assignment (may be none). Sets read_from of each. Not ERROR_NONE: nothing is read, the error comes
+	// out of source_poll, `revoked` is not called for it, and source_rejoin is the way on. `parts` stays valid until `revoked` returns; record.part indexes it.
 	enum error_class (*assigned)(void *ctx, struct source_part *parts, uint32_t n, struct error *e);
 	// All partitions go. `lost`: they may have a new owner already, so nothing should be committed any more.
 	void (*revoked)(void *ctx, bool lost);
-	// The reader stands at the end of the partition: no record at or above `end` exists yet.
+	// The reader stood at the end of the partition: no record at or above `end` existed then. Called before the records of the
+	// same poll are handed out, so some of them may lie below `end`, and later ones above it.
 	void (*at_end)(void *ctx, uint32_t part, int64_t end);
 };
 
