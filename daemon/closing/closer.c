@@ -437,7 +437,7 @@ static enum relay_status begin_shard(struct step *s)
 			return closing_status(cls);
 		if (!finished) {
 			c->waits_pass = false;
-			return settling_begin(&c->o, s->rules, s->manifest, shard, &c->work, s->e);
+			return settling_begin(&c->o, s->rules, s->manifest, s->manifest != &s->j->manifests[0], shard, &c->work, s->e);
 		}
 	}
 	return RELAY_DONE; // finished meanwhile: the next step finds it so

@@ -77,9 +77,9 @@ struct settling {
 	uint64_t lines;
 	struct arena arena;
 };
-// *ret NULL when *ret_status is not RELAY_DONE.
-enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, uint32_t shard,
-				 struct settling **ret, struct error *e);
+// `follows`: a month was closed before this one; it must be finished in this shard. *ret stays when it is not RELAY_DONE.
+enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, bool follows,
+				 uint32_t shard, struct settling **ret, struct error *e);
 // Some accounts; *ret_done: all are settled. *ret_full: the outbox holds enough, nothing was done.
 enum relay_status settling_step(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m,
 				struct settling *w, bool *ret_done, bool *ret_full, struct error *e);

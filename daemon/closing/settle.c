@@ -19,13 +19,14 @@ void settling_freep(struct settling **at)
 	*at = NULL;
 }
 
-enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, uint32_t shard,
-				 struct settling **ret, struct error *e)
+enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, bool follows,
+				 uint32_t shard, struct settling **ret, struct error *e)
 {
 	CLEANUP(freep) struct span *parts = xcalloc(m->n_cuts + 1, sizeof(*parts));
 	for (uint32_t i = 0; i < m->n_cuts; i++)
 		parts[i] = span_of(m->cuts[i].name);
-	enum error_class c = o->store->ops->close_month(o->store, shard, m->month, rules_close_ms(rules, m->month), m->sha256, parts, m->n_cuts, e);
+	enum error_class c = o->store->ops->close_month(o->store, shard, m->month, rules_close_ms(rules, m->month), m->sha256, follows, parts,
+							     m->n_cuts, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
 	CLEANUP(settling_freep) struct settling *w = xcalloc(1, sizeof(*w));

@@ -412,7 +412,7 @@ static enum error_class redis_cut(struct store *port, uint32_t shard, int month,
 }
 
 static enum error_class redis_close_month(struct store *port, uint32_t shard, int month, int64_t close_ms, const char *manifest_sha256,
-					  const struct span *parts, uint32_t n_parts, struct error *e)
+					  bool follows, const struct span *parts, uint32_t n_parts, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
@@ -423,6 +423,7 @@ static enum error_class redis_close_month(struct store *port, uint32_t shard, in
 	command_format(&s->command, "%s", month_text(month, text));
 	command_int(&s->command, close_ms);
 	command_text(&s->command, manifest_sha256);
+	command_format(&s->command, "%s", follows ? month_text(month - 1, text) : "");
 	for (uint32_t i = 0; i < n_parts; i++)
 		command_span(&s->command, parts[i]);
 	return call_function(s, NULL, e);
@@ -588,6 +589,7 @@ static enum error_class redis_finish(struct store *port, uint32_t shard, int mon
 	command_int(&s->command, counters);
 	command_int(&s->command, freezes);
 	command_int(&s->command, statements);
+	command_int(&s->command, shard == 0);
 	return call_function(s, NULL, e);
 }
 

@@ -439,7 +439,8 @@ local function acknowledge(keys, args)
 	return { 'OK', text(gone) }
 end
 
--- KEYS meta, off; ARGV init, generation, month, close in ms, manifest hash, names of all admitted partitions.
+-- KEYS meta, off; ARGV init, generation, month, close in ms, manifest hash, month that must be finished before (or empty), names of
+-- all admitted partitions.
 local function close(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
@@ -452,7 +453,10 @@ local function close(keys, args)
 		end
 		return { 'OK' }
 	end
-	for i = 6, #args do
+	if args[6] ~= '' and redis.call('HEXISTS', keys[1], 'done:' .. args[6]) == 0 then
+		return { 'RETRY', 'month ' .. args[6] .. ' is not finished in this shard' }
+	end
+	for i = 7, #args do
 		local _, clock = split_position(redis.call('HGET', keys[2], args[i]) or '')
 		if not clock or clock == '-' or tonumber(clock) < tonumber(args[4]) then
 			return { 'RETRY', args[i] .. ': the record clock has not reached the close' }
@@ -505,11 +509,19 @@ local function settle(keys, args)
 	return { 'OK', text(#due) }
 end
 
--- KEYS meta, use:m, frz:m-1, set:m; ARGV init, generation, month, counters, freezes, statements: the sums that a whole scan found.
+-- KEYS meta, use:m, frz:m-1, set:m; ARGV init, generation, month, counters, freezes, statements: the sums that a whole scan
+-- found; 1 where the end of the run must stand before (shard 0).
 local function finish(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
 		return refused
+	end
+	-- A shard that went back may hold as little as was seen: it must be closed still, and shard 0 must hold the end of the run.
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
+	end
+	if args[7] == '1' and redis.call('HEXISTS', keys[4], '#end') == 0 then
+		return { 'RETRY', 'the end of the run of month ' .. args[3] .. ' is not made yet' }
 	end
 	local counters = text(redis.call('HLEN', keys[2]))
 	local freezes = text(redis.call('HLEN', keys[3]))

@@ -127,8 +127,9 @@ struct store_ops {
 	// partition stands for all months that its clock began behind. -1 when the shard has seen no record of it.
 	enum error_class (*cut)(struct store *s, uint32_t shard, int month, struct span name, int64_t *ret, struct error *e);
 	// Marks the month closed with the manifest's hash. Refuses (ERROR_RETRY) unless the shard's clock of every partition named has
-	// reached close_ms; idempotent for the same hash, ERROR_HALT for another.
-	enum error_class (*close_month)(struct store *s, uint32_t shard, int month, int64_t close_ms, const char *manifest_sha256,
+	// reached close_ms and, where the month `follows` another one, that one is finished here; idempotent for the same hash,
+	// ERROR_HALT for another.
+	enum error_class (*close_month)(struct store *s, uint32_t shard, int month, int64_t close_ms, const char *manifest_sha256, bool follows,
 					const struct span *parts, uint32_t n_parts, struct error *e);
 	// Scans start at 0 after every reconnect; ERROR_RETRY: start again.
 	enum error_class (*scan_counters)(struct store *s, uint32_t shard, int month, int adjust_month, store_scan_fn *fn, void *ctx, struct error *e);
@@ -139,7 +140,8 @@ struct store_ops {
 					 int *ret_months, struct error *e); // earliest event month of calls closed with or before below_month; MONTH_NONE
 	// Settles accounts, each in one idempotent step: an account that has its statement is passed over.
 	enum error_class (*settle)(struct store *s, uint32_t shard, int month, const struct store_statement *list, uint32_t n, struct error *e);
-	// Ends the month in this shard. Refuses unless the shard holds as many counters, freezes of the month before and statements as given.
+	// Ends the month in this shard. Refuses unless the shard is closed and holds as many counters, freezes of the month before and
+	// statements as given; shard 0, the last one, also unless end_run came before.
 	enum error_class (*finish)(struct store *s, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements, struct error *e);
 	enum error_class (*finished)(struct store *s, uint32_t shard, int month, bool *ret, struct error *e);
 	// The end-of-run document, once, into shard 0's outbox.

@@ -278,7 +278,7 @@ static inline enum error_class fake_cut(struct store *port, uint32_t shard, int 
 	FAKE_RETURN;
 }
 
-static inline enum error_class fake_close_month(struct store *port, uint32_t shard, int month, int64_t close_ms, const char *sha,
+static inline enum error_class fake_close_month(struct store *port, uint32_t shard, int month, int64_t close_ms, const char *sha, bool follows,
 						const struct span *parts, uint32_t n, struct error *e)
 {
 	FAKE_STORE(port);
@@ -287,6 +287,8 @@ static inline enum error_class fake_close_month(struct store *port, uint32_t sha
 	const char *closed = fake_get(h, "closed", fake_key("m", month));
 	if (closed != NULL && strcmp(closed, sha) != 0)
 		return error_set(e, ERROR_HALT, 0, "closed under another manifest");
+	if (closed == NULL && follows && fake_get(h, "done", fake_key("m", month - 1)) == NULL)
+		return error_set(e, ERROR_RETRY, 0, "the month before is not finished");
 	for (uint32_t i = 0; i < n && closed == NULL; i++) {
 		const char *at = fake_get(h, "off", fake_span(parts[i]));
 		if (at == NULL || strtoll(strchr(at, ' '), NULL, 10) < close_ms)
@@ -398,6 +400,8 @@ static inline enum error_class fake_finish(struct store *port, uint32_t shard, i
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[shard];
+	if (fake_get(h, "closed", fake_key("m", month)) == NULL || (shard == 0 && fake_get(h, fake_key("set", month), "#end") == NULL))
+		return error_set(e, ERROR_RETRY, 0, "not closed, or no end of run");
 	if (fake_length(h, fake_key("use", month)) != counters || fake_length(h, fake_key("frz", month - 1)) != freezes ||
 	    fake_number(h, fake_key("set", month), "#") != statements)
 		return error_set(e, ERROR_RETRY, 0, "not settled whole");

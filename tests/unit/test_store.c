@@ -344,11 +344,14 @@ Test(store, a_closed_month_takes_nothing_more)
 	step_call(s, 3, NULL, false);
 	cr_assert_eq(step_send(s).status, COMMIT_DONE);
 	free(s);
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1003, "hash", &part, 1, &e), ERROR_RETRY);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1003, "hash", false, &part, 1, &e), ERROR_RETRY);
 	e = (struct error){ 0 };
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE, "%s", e.text);
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE);
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "other", &part, 1, &e), ERROR_HALT);
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", true, &part, 1, &e), ERROR_RETRY, "the month before is not finished");
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "other", false, &part, 1, &e), ERROR_HALT);
 	s = step_make("tok1", 2, 3);
 	step_call(s, 1, NULL, false);
 	cr_assert_eq(step_send(s).status, COMMIT_HALT);
@@ -414,7 +417,7 @@ Test(store, settles_each_account_once_and_finishes_whole)
 	free(s);
 	cr_assert_eq(settle_a("d", 3, &e), ERROR_RETRY); // not closed yet
 	e = (struct error){ 0 };
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
 	cr_assert_eq(settle_a("d", 4, &e), ERROR_HALT); // says another number than the shard holds
 	e = (struct error){ 0 };
 	cr_assert_eq(store->ops->finish(store, 1, JAN, 1, 0, 1, &e), ERROR_RETRY);
