@@ -540,6 +540,9 @@ local function end_run(keys, args)
 	if refused then
 		return refused
 	end
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
+	end
 	if redis.call('HSETNX', keys[2], '#end', '1') == 1 then
 		redis.call('XADD', keys[3], '*', 't', 'd', 'k', args[4], 'n', args[6], 'c', '', 'd', args[5])
 	end

@@ -144,7 +144,7 @@ struct store_ops {
 	// statements as given; shard 0, the last one, also unless end_run came before.
 	enum error_class (*finish)(struct store *s, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements, struct error *e);
 	enum error_class (*finished)(struct store *s, uint32_t shard, int month, bool *ret, struct error *e);
-	// The end-of-run document, once, into shard 0's outbox.
+	// The end-of-run document, once, into shard 0's outbox. Refuses (ERROR_RETRY) unless the shard is closed.
 	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, int64_t not_before_ms,
 				    struct error *e);
 	// Counters by field, for `usage`; -1 where there is none.

@@ -10,6 +10,8 @@ struct fake_fault {
 	long calls, at;
 	enum fake_outcome how;
 	bool fired;
+	void (*also)(void *ctx); // done at that moment, for instance a shard put back into an earlier state
+	void *ctx;
 };
 
 static inline enum fake_outcome fake_call(struct fake_fault *f)
@@ -17,6 +19,8 @@ static inline enum fake_outcome fake_call(struct fake_fault *f)
 	if (++f->calls != f->at)
 		return FAKE_OK;
 	f->fired = true;
+	if (f->also != NULL)
+		f->also(f->ctx);
 	return f->how;
 }
 

@@ -422,6 +422,8 @@ static inline enum error_class fake_end_run(struct store *port, int month, struc
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[0];
+	if (fake_get(h, "closed", fake_key("m", month)) == NULL)
+		return error_set(e, ERROR_RETRY, 0, "not closed");
 	if (fake_get(h, fake_key("set", month), "#end") == NULL) {
 		fake_set(h, fake_key("set", month), "#end", "1");
 		fake_document(h, identity, not_before_ms, (struct span){ NULL, 0 }, document);

@@ -354,27 +354,50 @@ Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
 	}
 }
 
-// A shard goes back to any earlier state at any time: the worker reads again, and nothing else goes out.
+// A shard goes back to an earlier state at any call, in the middle of a step too: the worker reads again, and nothing else goes out.
+struct rollback {
+	struct world *w;
+	uint32_t shard;
+	bool taken;
+	struct fake_shard before;
+};
+
+static void roll_back(void *ctx)
+{
+	struct rollback *r = ctx;
+	if (!r->taken)
+		return;
+	fake_shard_free(&r->w->s.shard[r->shard]);
+	r->w->s.shard[r->shard] = r->before;
+	r->taken = false;
+}
+
 Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 {
 	struct world w;
 	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
 	quarter(&w);
 	run_until_closed(&w, MAR);
-	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements");
+	long calls = w.fault.calls;
+	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
 	world_close(&w);
-	for (int k = 0; k < 300; k++) {
+	for (long i = 0; i < calls * SHARDS; i++) {
+		long k = 1 + i / SHARDS;
 		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
 		quarter(&w);
-		uint32_t shard = (uint32_t)k % SHARDS;
-		run(&w, k / 30);
-		struct fake_shard before = fake_copy(&w.s.shard[shard]);
-		run(&w, 1 + k % 30);
-		fake_shard_free(&w.s.shard[shard]);
-		w.s.shard[shard] = before;
+		struct rollback r = { .w = &w, .shard = (uint32_t)(i % SHARDS) };
+		w.fault = (struct fake_fault){ .at = k, .how = i % 5 == 0 ? FAKE_LOST : FAKE_OK, .also = roll_back, .ctx = &r };
+		w.dies = i % 5 == 0;
+		while (w.fault.calls < k * (i * 3 % 8) / 8)
+			office_round(&w);
+		r.before = fake_copy(&w.s.shard[r.shard]);
+		r.taken = true;
 		run_until_closed(&w, MAR);
-		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements");
-		cr_assert_str_eq(now, documents, "rollback %d", k);
+		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements"), *decided = fake_values(&w.k, "meterd.control");
+		cr_assert_str_eq(now, documents, "rollback at %ld", k);
+		cr_assert_str_eq(decided, control, "rollback at %ld", k);
+		if (r.taken)
+			fake_shard_free(&r.before);
 		world_close(&w);
 	}
 }
