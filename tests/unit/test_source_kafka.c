@@ -9,7 +9,7 @@ struct reader {
 	struct source_part *parts;
 	uint32_t n, assigned, bad_part;
 	int64_t from, next[2], end[2];
-	uint64_t records, with_headers;
+	uint64_t records, with_headers, with_value;
 	enum error_class last;
 	struct error e;
 };
@@ -50,7 +50,8 @@ static void check_headers(struct reader *r, const struct record *rec)
 	cr_assert(span_is(rec->headers[0].name, "__meterd.tick") && rec->headers[0].value.p == NULL);
 	cr_assert(span_is(rec->headers[1].name, "e") && rec->headers[1].value.p != NULL && rec->headers[1].value.n == 0);
 	cr_assert(span_is(rec->headers[2].name, "v") && span_is(rec->headers[2].value, "x"));
-	cr_assert(rec->value.p == NULL && rec->key.p == NULL);
+	cr_assert(rec->key.p == NULL);
+	r->with_value += rec->value.p != NULL;
 }
 
 static void poll_once(struct reader *r, int timeout_ms)
@@ -104,20 +105,32 @@ Test(source_kafka, reads_every_record_once_in_order_and_reports_the_end)
 	test_broker_close(&b);
 }
 
+static void send_with_headers(struct test_broker *b, const char *value)
+{
+	size_t size = value != NULL ? strlen(value) : 0;
+	rd_kafka_headers_t *h = rd_kafka_headers_new(3);
+	rd_kafka_header_add(h, "__meterd.tick", -1, NULL, 0);
+	rd_kafka_header_add(h, "e", -1, "", 0);
+	rd_kafka_header_add(h, "v", -1, "x", 1);
+	cr_assert(rd_kafka_producev(b->rk, RD_KAFKA_V_TOPIC(b->name), RD_KAFKA_V_PARTITION(0),
+				    RD_KAFKA_V_VALUE((void *)value, size),
+				    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END) == 0);
+	cr_assert(rd_kafka_flush(b->rk, 10000) == 0);
+}
+
 Test(source_kafka, headers_keep_null_and_empty_apart_and_live_until_release)
 {
 	struct test_broker b;
 	struct reader r = { 0 };
 	reader_open(&r, &b, 1, 3);
-	rd_kafka_headers_t *h = rd_kafka_headers_new(3);
-	rd_kafka_header_add(h, "__meterd.tick", -1, NULL, 0);
-	rd_kafka_header_add(h, "e", -1, "", 0);
-	rd_kafka_header_add(h, "v", -1, "x", 1);
-	cr_assert(rd_kafka_producev(b.rk, RD_KAFKA_V_TOPIC(b.name), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_HEADERS(h),
-				    RD_KAFKA_V_END) == 0);
-	cr_assert(rd_kafka_flush(b.rk, 10000) == 0);
-	wait_for(&r, 4);
-	cr_assert(r.with_headers == 1);
+	const char *const values[] = { NULL, "", "x", "{\"id\":1}" };
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		test_fill(&b, b.name, 0, 3, 1); // among records without
+		send_with_headers(&b, values[i]);
+	}
+	wait_for(&r, 11);
+	cr_assert(r.with_headers == 4 && r.with_value == 3, "%llu %llu", (unsigned long long)r.with_headers,
+		  (unsigned long long)r.with_value);
 	r.s->ops->close(r.s, 3000);
 	test_broker_close(&b);
 }
