@@ -310,6 +310,19 @@ static enum error_class find_totals(struct step *s, struct journal_manifest *m)
 	return ERROR_NONE;
 }
 
+// The first month of all was chosen while some clocks may have stood before its close: a slower partition may have brought an earlier
+// one since. Now that all are past it, nothing earlier can come.
+static enum error_class still_first(struct step *s)
+{
+	int month = MONTH_NONE, wait_month = MONTH_NONE;
+	if (s->j->n_manifests > 0)
+		return ERROR_NONE;
+	enum error_class cls = first_month(s, &month, &wait_month);
+	if (cls == ERROR_NONE && (month != s->month || wait_month != s->wait_month))
+		cls = error_set(s->e, ERROR_RETRY, 0, "an earlier month came in while the first one was to be closed");
+	return cls;
+}
+
 // Totals and cuts were read while all clocks were past the close, and still are: no shard went back in between.
 static enum error_class still_past(struct step *s)
 {
@@ -338,6 +351,8 @@ static enum relay_status make_manifest(struct step *s)
 	}
 	if (cls == ERROR_NONE)
 		cls = find_totals(s, &m);
+	if (cls == ERROR_NONE)
+		cls = still_first(s);
 	if (cls == ERROR_NONE)
 		cls = still_past(s);
 	if (cls != ERROR_NONE)

@@ -21,7 +21,7 @@ static inline void kafka_conf_log(const rd_kafka_t *rk, int level, const char *f
 {
 	char text[1024];
 	(void)rk;
-	if (strcmp(fac, "FAIL") == 0 || strcmp(fac, "GETPID") == 0)
+	if (strcmp(fac, "FAIL") == 0 || strcmp(fac, "GETPID") == 0 || strcmp(fac, "COMMITFAIL") == 0)
 		level = 7; // every attempt to reach what is away for now; the owner of the client logs the change of state
 	log_line(level <= 3 ? LVL_WARN : level <= 5 ? LVL_INFO : LVL_DEBUG, "kafka_client", "part=%s why=%s", fac,
 		 log_quote(buf, text, sizeof(text)));

@@ -132,7 +132,7 @@ static enum error_class window_begin(struct worker *w, struct part *p, int64_t l
 		}
 		enum error_class cls = w->store->ops->mark(w->store, span_of(p->name), begin, ret_clock, e);
 		if (cls == ERROR_NONE && *ret_clock == TIME_NONE && begin < p->start)
-			part_halt(p, "the record clock at offset %lld is missing in Redis: restore it, or run `meterctl rebuild`",
+			part_halt(p, "the record clock at offset %lld is missing in Redis: restore Redis from its backup",
 				  (long long)begin);
 		return cls;
 	}
@@ -146,6 +146,15 @@ static enum error_class window_begin(struct worker *w, struct part *p, int64_t l
 					       TOPIC_TIMEOUT_MS, &at, e);
 	p->read_from = at < 0 || at > p->start ? p->start : at;
 	return cls;
+}
+
+static void part_forget_prints(struct part *p, int64_t low)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_prints; i++)
+		if (p->prints[i].offset >= low)
+			p->prints[n++] = p->prints[i];
+	p->n_prints = n;
 }
 
 static enum error_class place_part(struct worker *w, struct part *p, uint32_t index, const struct position *positions, struct error *e)
@@ -180,8 +189,9 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 			p->dedupe = dedupe_new(&p->dedupe_options, p->read_from, clock);
 	}
 	// The record before the offset is read too: its fingerprint tells whether this is still the same log.
+	part_forget_prints(p, low); // of records that retention took nothing can be told
 	for (uint32_t i = 0; i < p->n_prints; i++)
-		if (p->prints[i].offset >= low && p->prints[i].offset < p->read_from) {
+		if (p->prints[i].offset < p->read_from) {
 			p->read_from = p->prints[i].offset;
 			p->clock_whole = false;
 		}
@@ -248,7 +258,9 @@ enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t 
 		return cls;
 	worker_new_token(w);
 	w->n_parts = n;
-	w->unadmitted = false;
+	w->adrift = w->unadmitted = false;
+	w->trouble = TROUBLE_NONE; // also after a halt: the state is read afresh, and what is wrong with it is met again
+	w->halted = (struct error){ 0 };
 	w->parts = xcalloc(n, sizeof(*w->parts));
 	w->last_record = xrealloc(w->last_record, n, sizeof(*w->last_record));
 	for (uint32_t i = 0; i < n; i++) {

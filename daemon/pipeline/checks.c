@@ -82,7 +82,7 @@ static enum error_class check_control(const struct kafka_options *k, struct erro
 	return ERROR_NONE;
 }
 
-static enum error_class check_shard(struct store *store, const struct journal *j, uint32_t shard, struct error *e)
+enum error_class checks_shard(struct store *store, const struct journal *j, uint32_t shard, struct error *e)
 {
 	struct store_state state;
 	enum error_class cls = store->ops->state(store, shard, &state, e);
@@ -90,9 +90,8 @@ static enum error_class check_shard(struct store *store, const struct journal *j
 		return cls;
 	if (!state.exists)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "the counters are lost: the control topic knows init %s, but shard %u of Redis holds no state. Nothing was "
-				 "changed. Restore Redis from its backup (calls since then are counted again from Kafka); if `init` was "
-				 "interrupted before anything was counted, run `meterctl init --finish`", j->init_id, shard);
+				 "the counters are lost: the control topic knows init %s, but shard %u of Redis holds no state. " STORE_LOST_ADVICE,
+				 j->init_id, shard);
 	if (strcmp(state.init_id, j->init_id) != 0)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "shard %u of Redis belongs to init %s, the control topic to %s: point redis.url, redis.prefix and topics.control "
@@ -113,7 +112,7 @@ static enum error_class check_state(const struct kafka_options *k, const struct 
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back", so->shards,
 				 j->shards);
 	for (uint32_t i = 0; i < so->shards && cls == ERROR_NONE; i++)
-		cls = check_shard(store, j, i, e);
+		cls = checks_shard(store, j, i, e);
 	return cls;
 }
 

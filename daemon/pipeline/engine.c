@@ -86,7 +86,7 @@ static enum error_class engine_check(struct engine *g, struct error *e)
 		engine_say(g, ENGINE_CHECKING, why.text);
 		for (int64_t slept = 0; slept < pause_ms && !atomic_load(&g->shared.stop); slept += 50)
 			clock_sleep_ms(50);
-		pause_ms = pause_ms < 5000 ? pause_ms * 2 : pause_ms;
+		pause_ms = pause_ms < 1000 ? pause_ms * 2 : pause_ms;
 	}
 	return ERROR_NONE;
 }

@@ -32,8 +32,22 @@ static bool shard_is_behind(const struct worker *w, uint32_t shard)
 	return false;
 }
 
+// No shard may fall behind by more than half a window of duplicates: after a crash, reading back begins a window before the slowest.
+static bool shard_is_far_behind(const struct worker *w, uint32_t shard)
+{
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		const struct dedupe_options *o = &w->parts[i].dedupe_options;
+		if (w->parts[i].next - w->parts[i].shards[shard].from > ((int64_t)o->generations << o->generation_bits) / 2 &&
+		    w->parts[i].next > w->parts[i].shards[shard].from)
+			return true;
+	}
+	return false;
+}
+
 static bool shard_advance_due(const struct worker *w, uint32_t shard, int64_t now_us)
 {
+	if (shard_is_far_behind(w, shard))
+		return true;
 	return now_us - w->advanced_us[shard] >= w->o.settings->flush_idle_advance * 1000 && shard_is_behind(w, shard);
 }
 
@@ -98,14 +112,14 @@ static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool
 }
 
 // Rejected records must lie in the dead-letter topic before an offset passes them.
-static bool wait_for_dead_letters(struct worker *w)
+static bool wait_for_dead_letters(struct worker *w, int64_t until_us)
 {
 	int64_t since = clock_mono_us();
 	while (w->open_rejects && w->dlq->ops->pending(w->dlq, 50) > 0) {
 		worker_alive(w);
 		if (clock_mono_us() - since > SAY_AFTER_US)
 			worker_say(w, "waiting", "Kafka does not acknowledge dead letters; nothing is lost, counting goes on when it does");
-		if (worker_stopping(w))
+		if (worker_stopping(w) || clock_mono_us() >= until_us)
 			return false;
 	}
 	w->open_rejects = false;
@@ -119,10 +133,11 @@ static void flight_send(struct worker *w, struct flight *f, uint32_t shard)
 	w->store->ops->commit_send(w->store, &f->commits[shard]);
 }
 
-void worker_flush(struct worker *w, bool everything)
+void worker_flush(struct worker *w, bool everything, int64_t until_us)
 {
-	if (!wait_for_dead_letters(w)) {
-		worker_trouble(w, TROUBLE_REJOIN, "stopped before the dead letters were acknowledged");
+	check(!w->adrift);
+	if (!wait_for_dead_letters(w, until_us)) {
+		worker_trouble(w, TROUBLE_REJOIN, "gave up before the dead letters were acknowledged");
 		return;
 	}
 	struct flight *f = worker_open(w);
@@ -160,7 +175,7 @@ static bool batch_is_large(const struct worker *w)
 
 bool worker_flush_due(struct worker *w, bool caught_up)
 {
-	if (w->n_flights == FLIGHTS - 1)
+	if (w->adrift || w->trouble != TROUBLE_NONE || w->n_flights == FLIGHTS - 1)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
 	if (w->open_records > 0 && (worker_open(w)->batch->urgent || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
@@ -250,9 +265,12 @@ static void take_result(struct worker *w, const struct commit_result *r)
 	case COMMIT_UNKNOWN:
 		worker_trouble(w, TROUBLE_RESOLVE, r->text);
 		return;
-	case COMMIT_LOST:
-		worker_trouble(w, TROUBLE_ABORT, r->text);
+	case COMMIT_LOST: {
+		char text[900];
+		snprintf(text, sizeof(text), "shard %u: %s. " STORE_LOST_ADVICE, r->shard, r->text);
+		worker_trouble(w, TROUBLE_ABORT, text);
 		return;
+	}
 	case COMMIT_HALT:
 		worker_trouble(w, TROUBLE_HALT, r->text);
 		return;
@@ -292,6 +310,7 @@ void worker_drop(struct worker *w)
 	w->dlq->ops->drop(w->dlq);
 	aggregate_forget(w->aggregate);
 	aggregate_begin(w->aggregate, worker_open(w)->batch);
+	w->adrift = w->parts != NULL;
 	if (w->trouble < TROUBLE_HALT)
 		w->trouble = TROUBLE_NONE;
 }
@@ -432,13 +451,13 @@ bool worker_finish(struct worker *w, int deadline_ms)
 {
 	int64_t until = clock_mono_us() + (int64_t)deadline_ms * 1000;
 	bool sent = false;
-	while (w->trouble <= TROUBLE_AGAIN && clock_mono_us() < until) {
+	while (!w->adrift && w->trouble <= TROUBLE_AGAIN && clock_mono_us() < until) {
 		if (w->trouble == TROUBLE_AGAIN) {
 			clock_sleep_ms(w->backoff_ms);
 			worker_again(w);
 		}
 		if (!sent && w->n_flights < FLIGHTS - 1) {
-			worker_flush(w, true);
+			worker_flush(w, true, until);
 			sent = true;
 		}
 		if (sent && w->n_flights == 0 && w->trouble == TROUBLE_NONE)

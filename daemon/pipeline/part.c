@@ -99,7 +99,7 @@ static void part_find_month(struct part *p)
 	const struct zone *z = catalog_zone(r->catalog);
 	int month = period_month(z, p->clock_ms - r->settings.close_grace_ms);
 	// Before 2000 nothing is counted, so nothing closes there.
-	p->open_month = month == MONTH_NONE ? MONTH_FIRST : month;
+	p->open_month = month != MONTH_NONE ? month : p->clock_ms < rules_close_ms(r, MONTH_FIRST) ? MONTH_FIRST : MONTH_LAST;
 	p->next_close_ms = rules_close_ms(r, p->open_month);
 	check(p->next_close_ms > p->clock_ms || p->open_month == MONTH_LAST);
 }
@@ -129,7 +129,8 @@ static void part_add_mark(struct part *p, int64_t offset)
 		p->size_marks = p->size_marks * 2 + 8;
 		p->marks = xrealloc(p->marks, p->size_marks, sizeof(*p->marks));
 	}
-	int64_t window = (int64_t)(o->generations + 2) << o->generation_bits;
+	// Other shards may stand behind this one by half a window and a flush (shard_advance_due): they need theirs after a crash.
+	int64_t window = (int64_t)(2 * o->generations + 16) << o->generation_bits;
 	p->marks[p->n_marks++] = (struct commit_mark){ offset, p->clock_ms, offset - window };
 }
 

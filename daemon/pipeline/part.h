@@ -38,6 +38,7 @@ struct part {
 	int64_t last;            // offset of the last record below `next`, -1: none
 	uint64_t print;          // its fingerprint, up to date after every poll
 	int64_t end;             // high watermark last heard of, -1
+	int64_t hinted;          // offset last told to Kafka
 
 	int open_month;          // first month whose close lies after the clock; MONTH_NONE while there is no clock
 	int64_t next_close_ms;   // close(open_month)

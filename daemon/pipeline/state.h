@@ -57,6 +57,7 @@ struct worker {
 	struct part *parts, *kept; // kept: what an earlier assignment learned about duplicates
 	uint32_t n_parts, n_kept;
 	bool owns_first, unadmitted;
+	bool adrift; // what was gathered was dropped: the parts stand where no shard does, nothing is read or sent until the next assignment
 	char token[48];
 	uint64_t token_serial;
 
@@ -74,6 +75,7 @@ struct worker {
 	int64_t rejoin_at_us;      // 0: no rejoin is due
 	int64_t journal_at_us;     // next look for admissions
 	int64_t hinted_us;
+	int64_t assigned_us, asked_us; // last seen with partitions; last asked whether Kafka is back
 	struct error halted;
 
 	struct decode_scratch scratch;
@@ -102,7 +104,7 @@ void worker_record(struct worker *w, const struct record *r);
 
 // flush.c
 bool worker_flush_due(struct worker *w, bool caught_up);
-void worker_flush(struct worker *w, bool everything);
+void worker_flush(struct worker *w, bool everything, int64_t until_us); // dead letters are waited for until then
 void worker_results(struct worker *w, int timeout_ms); // takes what came; waits at most timeout_ms for the first
 void worker_drop(struct worker *w);                     // all that is not committed never happened
 void worker_again(struct worker *w);

@@ -199,7 +199,7 @@ static void part_check_print(struct part *p, const struct record *r)
 			p->prints[n++] = p->prints[i];
 		} else if (r->offset > p->prints[i].offset || record_print(r) != p->prints[i].print) {
 			part_halt(p, "the record at offset %lld is not the one that was counted: the topic was made again or cut off. "
-				  "Nothing was counted from it; if the topic is right, the counters are not its: run `meterctl rebuild`",
+				  "Nothing was counted from it; bring the topic back, or point topics.input at the right one",
 				  (long long)p->prints[i].offset);
 			return;
 		}

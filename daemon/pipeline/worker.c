@@ -17,6 +17,9 @@ enum {
 	REJOIN_PAUSE_MS = 200,
 	STATUS_EVERY_US = 100000,
 	HINT_EVERY_US = 5000000,
+	NO_PARTS_US = 3000000,
+	ASK_EVERY_US = 1000000,
+	ASK_MS = 1000,
 	ADMISSION_EVERY_US = 2000000,
 	COUNTERS_MOST = 1 << 20,
 };
@@ -155,7 +158,8 @@ static void halt(struct worker *w)
 static void start_over(struct worker *w)
 {
 	worker_drop(w);
-	w->rejoin_at_us = clock_mono_us() + REJOIN_PAUSE_MS * 1000;
+	if (w->rejoin_at_us == 0)
+		w->rejoin_at_us = clock_mono_us() + REJOIN_PAUSE_MS * 1000;
 }
 
 static void handle_trouble(struct worker *w)
@@ -203,6 +207,8 @@ static void update_prints(struct worker *w, const struct record *records, uint32
 
 static void take_records(struct worker *w, const struct record *records, uint32_t n)
 {
+	if (w->adrift)
+		return; // read again after the next assignment
 	if (w->open_records == 0)
 		w->opened_us = clock_mono_us();
 	for (uint32_t i = 0; i < n; i++)
@@ -256,10 +262,27 @@ static void look_for_admission(struct worker *w)
 	journal_freep(&j);
 }
 
+// librdkafka says when all brokers are down, not when one is back; where no record comes, only asking tells. Also says when the group
+// gives this worker nothing for a while: a coordinator that does not answer looks like that.
+static void look_for_kafka(struct worker *w)
+{
+	int64_t now = clock_mono_us(), low, high;
+	if (w->parts != NULL)
+		w->assigned_us = now;
+	else if (now - w->assigned_us > NO_PARTS_US && strcmp(w->state, "running") == 0)
+		worker_say(w, "waiting", "the consumer group has not given this worker its partitions: Kafka does not answer, or it rebalances");
+	if (!w->source_away || now - w->asked_us < ASK_EVERY_US)
+		return;
+	worker_alive(w);
+	if (topic_offsets(w->o.kafka, w->o.kafka->input_topics[0], 0, ASK_MS, &low, &high, NULL) == ERROR_NONE)
+		w->source_away = false;
+	w->asked_us = clock_mono_us();
+}
+
 // Now and then, with nothing under way: tell Kafka where we stand, and ask the shards whether they still do.
 static void look_around(struct worker *w)
 {
-	if (clock_mono_us() - w->hinted_us < (w->away ? HINT_EVERY_US / 10 : HINT_EVERY_US) || w->n_flights > 0 || w->parts == NULL || w->trouble != TROUBLE_NONE)
+	if (clock_mono_us() - w->hinted_us < (w->away ? HINT_EVERY_US / 10 : HINT_EVERY_US) || w->n_flights > 0 || w->parts == NULL || w->adrift || w->trouble != TROUBLE_NONE)
 		return;
 	w->hinted_us = clock_mono_us();
 	worker_verify(w);
@@ -268,8 +291,11 @@ static void look_around(struct worker *w)
 		for (uint32_t s = 0; s < w->parts[i].n_shards; s++)
 			if (w->parts[i].shards[s].from < least)
 				least = w->parts[i].shards[s].from;
-		if (w->parts[i].state == PART_RUNNING && least > w->parts[i].start)
+		// A hint that waits for a broker to come back may meet a newer membership of our own, and be taken for a second instance.
+		if (w->parts[i].state == PART_RUNNING && least > w->parts[i].start && least != w->parts[i].hinted && !w->source_away) {
 			w->source->ops->hint(w->source, i, least);
+			w->parts[i].hinted = least;
+		}
 		if (w->parts[i].dedupe != NULL)
 			dedupe_settled(w->parts[i].dedupe, least);
 	}
@@ -285,10 +311,10 @@ static void round_of_source(struct worker *w, int timeout_ms)
 		source_error(w, cls, part, &e);
 		return;
 	}
-	if (n > 0 || w->source_away) {
-		if (w->parts != NULL && !w->away)
-			worker_say(w, "running", "");
+	if (n > 0) {
 		w->source_away = false;
+		if (!w->away && w->trouble == TROUBLE_NONE)
+			worker_say(w, "running", "");
 	}
 	if (n > 0)
 		take_records(w, records, n);
@@ -296,7 +322,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 	if (n == 0 && w->n_flights == 0)
 		w->progress_us = clock_mono_us(); // nothing to do is progress
 	if (worker_flush_due(w, n == 0 || n < 200))
-		worker_flush(w, false);
+		worker_flush(w, false, INT64_MAX);
 }
 
 static void worker_round(struct worker *w)
@@ -304,7 +330,9 @@ static void worker_round(struct worker *w)
 	worker_alive(w);
 	rejoin_when_due(w);
 	if (w->trouble == TROUBLE_HALT) {
+		// Nothing is counted, but the group must be answered: others wait for it, and it may give the partitions away.
 		clock_sleep_ms(IDLE_POLL_MS);
+		round_of_source(w, 0);
 		return;
 	}
 	// With two batches under way the open one may only grow to its limits: wait for answers first.
@@ -317,6 +345,7 @@ static void worker_round(struct worker *w)
 	bool well = w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && !w->source_away && !w->away;
 	if (well && strcmp(w->state, "waiting") == 0)
 		worker_say(w, "running", "");
+	look_for_kafka(w);
 	look_for_admission(w);
 	look_around(w);
 	if (aggregate_full(w->aggregate) && w->n_flights == 0 && w->open_records == 0) {

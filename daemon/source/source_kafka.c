@@ -40,6 +40,12 @@ struct topic_map {
 
 enum change { CHANGE_NONE, CHANGE_ASSIGN, CHANGE_REVOKE };
 
+struct held {
+	struct held *next;
+	struct error e;
+	uint32_t part;
+};
+
 struct kafka_source {
 	struct source base;
 	struct source_callbacks cb;
@@ -68,6 +74,7 @@ struct kafka_source {
 	uint32_t n_raw;
 	struct error held; // an error met behind records: comes out of the next poll
 	uint32_t held_part;
+	struct held first_held; // only its next: more partitions that stopped in the same batch
 	struct arena headers;
 };
 
@@ -328,9 +335,32 @@ static enum error_class hold(struct kafka_source *s, uint32_t part, enum error_c
 {
 	const char *where = part != NO_PART ? s->parts[part].name : m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : "the group";
 	const char *why = rd_kafka_message_errstr(m);
+	struct held *h = &s->first_held;
+	if (s->held.cls == ERROR_RETRY && cls != ERROR_RETRY)
+		s->held = (struct error){ 0 }; // what passes gives way to what does not
+	if (s->held.cls == ERROR_HALT && cls == ERROR_HALT) { // a second partition of the same batch: comes out of a later poll
+		while (h->next != NULL)
+			h = h->next;
+		h = h->next = xcalloc(1, sizeof(*h));
+		h->part = part;
+		return error_set(&h->e, cls, code, "%s: %s: %s (%s)", where, what, why != NULL ? why : "", rd_kafka_err2name(m->err));
+	}
 	if (s->held.cls == ERROR_NONE)
 		s->held_part = part;
 	return error_set(&s->held, cls, code, "%s: %s: %s (%s)", where, what, why != NULL ? why : "", rd_kafka_err2name(m->err));
+}
+
+// The next held error of another partition, when the one before it was given out.
+static void hold_next(struct kafka_source *s)
+{
+	struct held *h = s->first_held.next;
+	s->held = (struct error){ 0 };
+	if (h == NULL)
+		return;
+	s->held = h->e;
+	s->held_part = h->part;
+	s->first_held.next = h->next;
+	free(h);
 }
 
 // Anything that concerns one partition and is not known to pass stops that partition: it is never skipped in silence.
@@ -407,7 +437,7 @@ static enum error_class held_error(struct kafka_source *s, uint32_t *ret_part, s
 		*ret_part = s->held_part;
 	error_set(e, c, s->held.exit_code, "%s", s->held.text);
 	if (c != ERROR_ABORT)
-		s->held = (struct error){ 0 };
+		hold_next(s);
 	return c;
 }
 
@@ -448,7 +478,8 @@ static enum error_class kafka_rejoin(struct source *base, struct error *e)
 	give_up_parts(s, true);
 	if (s->held.cls == ERROR_ABORT)
 		return held_error(s, NULL, e);
-	s->held = (struct error){ 0 };
+	while (s->held.cls != ERROR_NONE)
+		hold_next(s);
 	if (s->change == CHANGE_ASSIGN) { // not answered yet: refuse it, the next one counts
 		forget_change(s);
 		if (tell_assign(s, NULL, e) != ERROR_NONE)

@@ -265,7 +265,8 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 static struct pending *pending_push(struct store_redis *s, struct commit *c)
 {
 	if (s->first_pending + s->n_pending == s->size_pending) {
-		memmove(s->pending, s->pending + s->first_pending, s->n_pending * sizeof(*s->pending));
+		if (s->n_pending > 0)
+			memmove(s->pending, s->pending + s->first_pending, s->n_pending * sizeof(*s->pending));
 		s->first_pending = 0;
 		if (s->n_pending == s->size_pending) {
 			s->size_pending = s->size_pending * 2 + 64;
@@ -405,7 +406,7 @@ static redisReply *redis_next_reply(struct store_redis *s, int timeout_ms)
 	void *r = NULL;
 	int64_t until = clock_mono_us() + (int64_t)timeout_ms * 1000;
 	while (redisGetReplyFromReader(s->c, &r) == REDIS_OK && r == NULL) {
-		int64_t left = (until - clock_mono_us()) / 1000;
+		int64_t left = (until - clock_mono_us() + 999) / 1000; // up: a wait for the store's time-out ends past it
 		if (!redis_wait_readable(s, left > 0 ? (int)left : 0) || redisBufferRead(s->c) != REDIS_OK)
 			break;
 	}
@@ -427,7 +428,7 @@ bool redis_commit_receive(struct store *port, int timeout_ms, struct commit_resu
 		if (s->c != NULL && s->c->err == 0)
 			r = redis_next_reply(s, timeout_ms);
 		bool broken = s->c == NULL || s->c->err != 0;
-		bool late = clock_mono_us() - p->sent_us > (int64_t)s->o.timeout_ms * 1000;
+		bool late = clock_mono_us() - p->sent_us >= (int64_t)s->o.timeout_ms * 1000;
 		if (r == NULL && !broken && !late)
 			return false;
 		if (r != NULL) {

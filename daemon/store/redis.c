@@ -202,8 +202,7 @@ enum error_class redis_status(const redisReply *r, struct error *e)
 		return error_set(e, ERROR_RETRY, 0, "%s", text);
 	if (strcmp(word, "LOST") == 0)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "the counters are lost or not ours (%s); nothing was changed. Restore Redis from its backup, point redis.url "
-				 "at the right one, or make the counters again from Kafka with `meterctl rebuild`", text);
+				 "the counters are lost or not ours (%s). " STORE_LOST_ADVICE, text);
 	return error_set(e, ERROR_HALT, 0, "%s", text);
 }
 

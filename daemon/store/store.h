@@ -12,6 +12,11 @@
 #include "base/error.h"
 #include "model/commit.h"
 
+// What to do about counters that are lost or not ours.
+#define STORE_LOST_ADVICE                                                                                                              \
+	"Nothing was changed. Restore Redis from its backup (what came since is counted again from Kafka); where no month is closed "  \
+	"yet, `meterctl init --finish` has everything counted again from the first offsets"
+
 struct store_options {
 	const char *url;         // redis://127.0.0.1:6379/0 or unix:///path?db=0
 	const char *user, *password; // NULL: none

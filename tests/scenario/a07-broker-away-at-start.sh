@@ -13,13 +13,13 @@ start m
 wait_for 30 'grep -qi kafka "$DIR/m.log"' 'a word about Kafka in the log'
 running m || fail "meterd ended although it should wait for Kafka"
 restart_kafka
-wait_for 60 drained
+wait_for 120 drained
 
 kill9_kafka
 restart_kafka
 event id=2 account=a service=image-tag time=2020-01-15T09:00:00+08:00 calls=2 |
 	jq -c '{partition: 0, timestamp: 1579050000000, key: "a", value: .}' | produce
-wait_for 60 drained
+wait_for 120 drained
 expect_equal "calls" "$(ctl_q counters --format ndjson | jq .calls)" 7
 running m || fail "meterd ended"
 stop m
