@@ -282,7 +282,8 @@ static void look_for_kafka(struct worker *w)
 // Now and then, with nothing under way: tell Kafka where we stand, and ask the shards whether they still do.
 static void look_around(struct worker *w)
 {
-	if (clock_mono_us() - w->hinted_us < (w->away ? HINT_EVERY_US / 10 : HINT_EVERY_US) || w->n_flights > 0 || w->parts == NULL || w->adrift || w->trouble != TROUBLE_NONE)
+	int64_t every_us = w->away ? HINT_EVERY_US / 10 : HINT_EVERY_US;
+	if (clock_mono_us() - w->hinted_us < every_us || w->n_flights > 0 || w->parts == NULL || w->adrift || w->trouble != TROUBLE_NONE)
 		return;
 	w->hinted_us = clock_mono_us();
 	worker_verify(w);
