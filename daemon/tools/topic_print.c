@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/yaml.h"
 #include "period/period.h"
 #include "sink/sink.h"
 #include "tools/options.h"
@@ -25,7 +26,7 @@ struct column {
 
 struct printer {
 	const struct options *o;
-	const char *account, *kind;
+	const char *account, *kind, *period;
 	int64_t from_ms;
 	bool follow;
 	const struct column *columns;
@@ -124,10 +125,13 @@ static void print_record(struct printer *p, const struct record *r, const json_t
 static bool wanted(const struct printer *p, const struct record *r, const json_t *envelope)
 {
 	const char *type = json_string_value(json_object_get(envelope, "type"));
-	const char *account = json_string_value(json_object_get(json_object_get(envelope, "data"), "account"));
+	const json_t *data = json_object_get(envelope, "data");
+	const char *account = json_string_value(json_object_get(data, "account")), *period = json_string_value(json_object_get(data, "period"));
 	if (p->kind != NULL && (type == NULL || !span_is(kind_of(type), p->kind)))
 		return false;
 	if (p->account != NULL && (account == NULL || strcmp(account, p->account) != 0))
+		return false;
+	if (p->period != NULL && (period == NULL || strcmp(period, p->period) != 0))
 		return false;
 	return p->from_ms == TIME_NONE || r->timestamp_ms >= p->from_ms; // the embedded broker cannot search by time
 }
@@ -194,6 +198,44 @@ static bool parse_from(const char *text, int64_t *ret)
 	return time_parse_rfc3339(span_of(rfc), ret);
 }
 
+static const char *const alert_kinds[] = {
+#define ALERT(id, name, help) name,
+#include "tbl/alert.def"
+#undef ALERT
+	NULL,
+};
+static const char *const settlement_kinds[] = { "settlement", "statement", "period.closed", NULL };
+
+// A kind that does not exist would match nothing, for ever, in silence.
+static int check_kind(const struct options *o, const char *kind, const char *const *known)
+{
+	char all[300] = "";
+	for (size_t i = 0; known[i] != NULL; i++) {
+		if (kind == NULL || strcmp(kind, known[i]) == 0)
+			return OPTIONS_GO_ON;
+		size_t n = strlen(all);
+		snprintf(all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : ", ", known[i]);
+	}
+	const char *near = nearest_word(kind, known);
+	if (near != NULL)
+		return options_usage(o, "--kind %s is unknown: did you mean %s? The kinds are %s", kind, near, all);
+	return options_usage(o, "--kind %s is unknown; the kinds are %s", kind, all);
+}
+
+static int check_filters(const struct options *o, struct printer *p, const char *from, bool alerts)
+{
+	int month, code = check_kind(o, p->kind, alerts ? alert_kinds : settlement_kinds);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	if (!parse_from(from, &p->from_ms))
+		return options_usage(o, "--from takes an RFC 3339 time or a month such as 2020-01");
+	if (p->period != NULL && !month_parse(span_of(p->period), &month))
+		return options_usage(o, "--period %s is no month; write it as 2020-01", p->period);
+	if (p->follow && o->format == OUTPUT_JSON)
+		return options_usage(o, "--follow prints lines: take --format ndjson");
+	return OPTIONS_GO_ON;
+}
+
 static int topic_verb(int argc, char **argv, bool alerts)
 {
 	struct printer p = { .from_ms = TIME_NONE, .columns = alerts ? alert_columns : settlement_columns,
@@ -204,16 +246,15 @@ static int topic_verb(int argc, char **argv, bool alerts)
 		{ "follow", OPTION_FLAG, &p.follow, NULL, "go on with what comes, until interrupted" },
 		{ "from", OPTION_TEXT, &from, "T", "published at or after T: RFC 3339, or a month (its beginning in UTC)" },
 		{ "account", OPTION_TEXT, &p.account, "A", "of this account only" },
+		{ "period", OPTION_TEXT, &p.period, "YYYY-MM", "of this month only" },
 		{ "kind", OPTION_TEXT, &p.kind, "K", alerts ? "such as tier.crossed" : "settlement, statement or period.closed" },
 	};
 	int code = options_parse(&o, argc, argv, rows, ARRAY_LEN(rows), NULL, 0, 0);
+	if (code == OPTIONS_GO_ON)
+		code = check_filters(&o, &p, from, alerts);
+	if (code == OPTIONS_GO_ON)
+		code = options_settings(&o);
 	if (code != OPTIONS_GO_ON)
-		return code;
-	if (!parse_from(from, &p.from_ms))
-		return options_usage(&o, "--from takes an RFC 3339 time or a month such as 2020-01");
-	if (p.follow && o.format == OUTPUT_JSON)
-		return options_usage(&o, "--follow prints lines: take --format ndjson");
-	if ((code = options_settings(&o)) != OPTIONS_GO_ON)
 		return code;
 	struct kafka_options k;
 	options_kafka(&o, &k);

@@ -30,7 +30,7 @@ unset 'PIDS[follow]'
 # filters, against jq over the whole
 kind=$(jq -r .data.kind "$DIR/all.out" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
 account=$(jq -r .data.account "$DIR/all.out" | head -n 1)
-for f in alerts:kind:"$kind" alerts:account:"$account"; do
+for f in alerts:kind:"$kind" alerts:account:"$account" alerts:period:2020-01 alerts:period:2020-02; do
 	IFS=: read -r verb option value <<<"$f"
 	expect_equal "--$option $value" "$(ctl_q "$verb" --"$option" "$value" --format ndjson | sort | sha256sum)" \
 		"$(jq -c --arg v "$value" "select(.data.$option == \$v)" "$DIR/all.out" | sort | sha256sum)"
@@ -39,6 +39,11 @@ expect_equal "alerts of a far future" "$(ctl_q alerts --from 2190-01 --format nd
 expect_equal "lines of csv" "$(ctl_q alerts --format csv | wc -l)" $(($(wc -l <"$DIR/all.out") + 1))
 expect_equal "an array" "$(ctl_q alerts --format json | jq length)" "$(wc -l <"$DIR/all.out")"
 expect_equal "ends of run" "$(ctl_q settlements --kind period.closed --format ndjson | jq -r .data.period | sort | xargs)" "2020-01 2020-02"
+for month in 2020-01 2020-02; do
+	expect_equal "settlements of $month" "$(ctl_q settlements --period $month --format ndjson | sort | sha256sum)" \
+		"$(ctl_q settlements --format ndjson | jq -c --arg p $month 'select(.data.period == $p)' | sort | sha256sum)"
+done
+expect_equal "a month without alerts" "$(ctl_q alerts --period 2021-01 --format ndjson)" ""
 expect_code 64 ctl alerts --from yesterday
 stop m
 

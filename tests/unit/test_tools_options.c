@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "tools/frontend.h"
 #include "tools/options.h"
+#include "tools/tools.h"
 
 struct given {
 	const char *period;
@@ -191,4 +192,52 @@ Test(frontend, rules_of_the_files)
 	cr_assert(frontend_settings(SOURCE_DIR "/config/meterd.yaml", &s) == EXIT_DONE);
 	cr_assert(frontend_rules(s, &r) == EXIT_DONE);
 	cr_expect(r->settings.close_grace_ms == 86400000 && strlen(r->sha256) == 64);
+}
+
+// ---- the filters of alerts and settlements: what can match nothing is refused before anything is read
+
+static int filter(int (*verb)(int, char **), const char *option, const char *value)
+{
+	char *argv[] = { "verb", (char *)(uintptr_t)option, (char *)(uintptr_t)value, "--config", "/nowhere/meterd.yaml", NULL };
+	return verb(5, argv);
+}
+
+static void words_redirect(void)
+{
+	cr_redirect_stderr();
+}
+
+Test(filters, an_unknown_kind, .init = words_redirect)
+{
+	cr_expect_eq(filter(tool_alerts, "--kind", "nope"), EXIT_USAGE_ERR);
+	cr_expect_eq(filter(tool_alerts, "--kind", "tier.crosed"), EXIT_USAGE_ERR);
+	cr_expect_eq(filter(tool_settlements, "--kind", "tier.crossed"), EXIT_USAGE_ERR);
+	cr_expect_eq(filter(tool_settlements, "--kind", "statment"), EXIT_USAGE_ERR);
+	fflush(stderr);
+	cr_assert_stderr_eq_str("meterctl verb: --kind nope is unknown; the kinds are free_quota.warning, free_quota.exhausted, tier.crossed\n"
+				"`meterctl verb --help` says more.\n"
+				"meterctl verb: --kind tier.crosed is unknown: did you mean tier.crossed? The kinds are free_quota.warning, "
+				"free_quota.exhausted, tier.crossed\n"
+				"`meterctl verb --help` says more.\n"
+				"meterctl verb: --kind tier.crossed is unknown; the kinds are settlement, statement, period.closed\n"
+				"`meterctl verb --help` says more.\n"
+				"meterctl verb: --kind statment is unknown: did you mean statement? The kinds are settlement, statement, period.closed\n"
+				"`meterctl verb --help` says more.\n");
+}
+
+Test(filters, no_month, .init = words_redirect)
+{
+	cr_expect_eq(filter(tool_alerts, "--period", "2020-13"), EXIT_USAGE_ERR);
+	cr_expect_eq(filter(tool_settlements, "--period", "january"), EXIT_USAGE_ERR);
+	cr_expect_eq(filter(tool_settlements, "--from", "yesterday"), EXIT_USAGE_ERR);
+}
+
+// Known kinds and months get as far as the configuration, which is not there.
+Test(filters, accepted, .init = words_redirect)
+{
+	static const char *const kinds[] = { "free_quota.warning", "free_quota.exhausted", "tier.crossed" };
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		cr_expect_eq(filter(tool_alerts, "--kind", kinds[i]), EXIT_CONFIG_ERR);
+	cr_expect_eq(filter(tool_settlements, "--kind", "period.closed"), EXIT_CONFIG_ERR);
+	cr_expect_eq(filter(tool_settlements, "--period", "2020-01"), EXIT_CONFIG_ERR);
 }
