@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "source/headerless.h"
 #include "source/source.h"
 
 enum { PARTS = 4 };
@@ -277,4 +278,113 @@ Test(kafka_source, a_member_stopped_beyond_its_session_learns_that_its_partition
 	waitpid(child, NULL, 0);
 	m[0].s->ops->close(m[0].s, 5000);
 	test_broker_close(&b);
+}
+
+// ---- headers, in every way that records come
+
+enum { WAYS = 12, SIZES = 9 };
+static const int value_sizes[SIZES] = { 0, 1, 63, 64, 200, 8191, 8192, 70000, 300000 };
+static const int header_counts[] = { 0, 1, 0, 3, 0, 70 };
+
+static rd_kafka_t *producer_of(struct test_broker *b, const char *codec, bool transactional)
+{
+	char why[256];
+	rd_kafka_conf_t *c = rd_kafka_conf_new();
+	rd_kafka_conf_set(c, "bootstrap.servers", b->o.bootstrap, why, sizeof(why));
+	rd_kafka_conf_set(c, "compression.codec", codec, why, sizeof(why));
+	rd_kafka_conf_set(c, "linger.ms", "20", why, sizeof(why)); // several records a batch
+	if (transactional)
+		rd_kafka_conf_set(c, "transactional.id", b->name, why, sizeof(why));
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, c, why, sizeof(why));
+	cr_assert(rk != NULL, "%s", why);
+	cr_assert(!transactional || rd_kafka_init_transactions(rk, 20000) == NULL);
+	return rk;
+}
+
+// Record i has value_sizes[i % SIZES] bytes and header_counts[i % 6] headers: all pairs come in 18 of them.
+static void send_ways(rd_kafka_t *rk, const char *topic, int partition, bool transactional)
+{
+	static char value[300000];
+	cr_assert(!transactional || rd_kafka_begin_transaction(rk) == NULL);
+	for (int i = 0; i < WAYS * SIZES; i++) {
+		int n = header_counts[i % (int)ARRAY_LEN(header_counts)], size = value_sizes[i % SIZES];
+		rd_kafka_headers_t *h = n > 0 ? rd_kafka_headers_new((size_t)n) : NULL;
+		for (int k = 0; k < n; k++)
+			rd_kafka_header_add(h, "name", -1, k % 2 ? NULL : "value", k % 2 ? 0 : -1);
+		memset(value, i % 2 ? 0 : 'x', sizeof(value)); // zeroes too: they look like "no headers"
+		bool null = size == 0 && i % 2;
+		rd_kafka_resp_err_t err =
+			h != NULL ? rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_HEADERS(h),
+						      RD_KAFKA_V_VALUE(null ? NULL : value, (size_t)size),
+						      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)
+				  : rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+						      RD_KAFKA_V_VALUE(null ? NULL : value, (size_t)size), RD_KAFKA_V_KEY("key", 3),
+						      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+		cr_assert(err == 0, "%s", rd_kafka_err2str(err));
+	}
+	cr_assert(rd_kafka_flush(rk, 30000) == 0);
+	cr_assert(!transactional || rd_kafka_commit_transaction(rk, 20000) == NULL);
+}
+
+static void read_ways(struct test_broker *b, int partitions)
+{
+	struct member m = { 0 };
+	int64_t seen[PARTS] = { 0 };
+	struct error e = { 0 };
+	int open = partitions;
+	member_open(&m, &b->o, "a");
+	int64_t until = now_ms() + 60000;
+	while (open > 0) {
+		struct record *r;
+		uint32_t n, part;
+		cr_assert(now_ms() < until && m.s->ops->poll(m.s, 100, &r, &n, &part, &e) == ERROR_NONE, "%s", e.text);
+		for (uint32_t i = 0; i < n; i++) {
+			int32_t p = m.parts[r[i].part].partition;
+			int k = (int)seen[p]++, want = header_counts[k % (int)ARRAY_LEN(header_counts)];
+			cr_assert(r[i].n_headers == (uint32_t)want, "record %d of partition %d: %u headers, not %d", k, p, r[i].n_headers, want);
+			cr_assert(r[i].value.n == (size_t)value_sizes[k % SIZES]);
+			// With the library of this build the look must work, or every record would cost what it is to spare.
+			if (headerless_knows(rd_kafka_version()))
+				cr_assert(headerless(r[i].value.p, r[i].value.n) == (want == 0 && r[i].value.n > 0));
+			open -= seen[p] == WAYS * SIZES;
+		}
+		m.s->ops->release(m.s);
+	}
+	m.s->ops->close(m.s, 5000);
+}
+
+static void every_way(const char *const *settings, bool transactional)
+{
+	static const char *const codecs[] = { "none", "gzip", "snappy", "lz4", "zstd" };
+	for (size_t c = 0; c < ARRAY_LEN(codecs); c++) {
+		struct test_broker b;
+		test_broker_open(&b, true, "headers");
+		test_topic(&b, b.name, 1, settings);
+		rd_kafka_t *rk = producer_of(&b, codecs[c], transactional);
+		send_ways(rk, b.name, 0, transactional);
+		rd_kafka_destroy(rk);
+		read_ways(&b, 1);
+		test_broker_close(&b);
+	}
+}
+
+Test(kafka_source, headers_of_every_codec_and_size, .timeout = 240)
+{
+	every_way(NULL, false);
+}
+
+Test(kafka_source, headers_of_transactional_records, .timeout = 240)
+{
+	every_way(NULL, true);
+}
+
+Test(kafka_source, headers_where_the_broker_sets_the_time, .timeout = 240)
+{
+	every_way((const char *const[]){ "message.timestamp.type=LogAppendTime", NULL }, false);
+}
+
+// The broker compresses again: what comes is not what was sent.
+Test(kafka_source, headers_where_the_broker_compresses, .timeout = 240)
+{
+	every_way((const char *const[]){ "compression.type=zstd", NULL }, false);
 }
