@@ -55,7 +55,7 @@ struct closer *closer_new(const struct closer_options *o)
 	c->o = *o;
 	c->port = o->port != NULL ? o->port : &sink_port_kafka;
 	c->ticker = ticker_new(o, c->port);
-	c->numbers.open_month = MONTH_NONE;
+	c->numbers.closed_month = c->numbers.open_month = c->numbers.wait_month = MONTH_NONE;
 	c->stale = true;
 	return c;
 }
@@ -232,9 +232,14 @@ static enum error_class count_finished(struct step *s, uint32_t *ret)
 
 static void show_month(struct step *s)
 {
-	const struct zone *z = catalog_zone(s->rules->catalog);
-	s->c->numbers.open_month = s->month;
-	s->c->numbers.due_ms = s->month == MONTH_NONE ? 0 : period_end_ms(z, s->month) + (int64_t)DUE_DAYS * 86400000;
+	struct closer_numbers *n = &s->c->numbers;
+	bool open = s->month != MONTH_NONE && s->month <= MONTH_LAST;
+	n->open_month = open ? s->month : MONTH_NONE;
+	n->wait_month = open ? s->wait_month : MONTH_NONE;
+	if (!open)
+		return;
+	n->closes_ms = rules_close_ms(s->rules, s->wait_month);
+	n->due_ms = period_end_ms(catalog_zone(s->rules->catalog), s->wait_month) + (int64_t)DUE_DAYS * 86400000;
 }
 
 static enum error_class choose_month(struct step *s)
@@ -244,8 +249,9 @@ static enum error_class choose_month(struct step *s)
 	if (cls != ERROR_NONE)
 		return cls;
 	s->rules = newest_rules(s->j)->rules;
+	s->c->numbers.closed_month = done > 0 ? s->j->manifests[done - 1].month : MONTH_NONE;
 	if (done > 0)
-		s->c->numbers.closed_ms = period_end_ms(catalog_zone(s->rules->catalog), s->j->manifests[done - 1].month);
+		s->c->numbers.closed_ms = period_end_ms(catalog_zone(s->rules->catalog), s->c->numbers.closed_month);
 	if (done < s->j->n_manifests) {
 		s->manifest = &s->j->manifests[done];
 		s->month = s->wait_month = s->manifest->month;

@@ -20,9 +20,12 @@ struct closer_options {
 };
 
 struct closer_numbers {
-	int64_t closed_ms;       // period end of the newest finished month; 0: none
-	int64_t due_ms;          // when the oldest open month's settlements are due (the 4th, 00:00); 0: none open
+	int closed_month;        // the newest finished month; MONTH_NONE
+	int64_t closed_ms;       // its end
 	int open_month;          // the month being waited for or worked on; MONTH_NONE
+	int wait_month;          // the month whose close it waits for: itself, or a later one where it holds nothing but late calls
+	int64_t closes_ms;       // close(wait_month): its end and close.grace
+	int64_t due_ms;          // when the settlements then made are due: the 4th, 00:00, behind wait_month
 	char waits_for[256];     // in words: "record clock of usage.calls/3", "outbox", …; empty: working or nothing to do
 	uint64_t statements, lines;
 };

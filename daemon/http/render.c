@@ -160,8 +160,9 @@ static json_t *office_json(const struct status *s, const char *which)
 	if (which[0] == 'o')
 		return json_pack("{s:b,s:o,s:I,s:I,s:o}", "owner", r->owner, "pending", known(r->pending), "published",
 				 (json_int_t)r->published, "dropped", (json_int_t)r->dropped, "note", words(r->note));
-	return json_pack("{s:b,s:o,s:o,s:o,s:o}", "owner", c->owner, "closed", month(c->closed_month), "open", month(c->open_month),
-			 "due", instant(c->due_ms), "note", words(c->note));
+	return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "owner", c->owner, "closed", month(c->closed_month), "open",
+			 month(c->open_month), "waits_for_month", month(c->wait_month), "closes", instant(c->closes_ms), "due",
+			 instant(c->due_ms), "note", words(c->note));
 }
 
 char *render_status(const struct status *s)

@@ -12,8 +12,8 @@ void status_init(struct status *s)
 {
 	*s = (struct status){ .rules_version = -1, .imbalance = -1 };
 	s->relay.pending = -1;
-	s->closer.closed_month = s->closer.open_month = MONTH_NONE;
-	s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;
+	s->closer.closed_month = s->closer.open_month = s->closer.wait_month = MONTH_NONE;
+	s->closer.closes_ms = s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;
 }
 
 void status_counts_free(struct status_counts *c)

@@ -60,8 +60,10 @@ struct status {
 	struct status_closer {
 		bool owner;
 		int closed_month, open_month; // MONTH_NONE: none
-		int64_t closed_end_ms;  // end of closed_month
-		int64_t due_ms;         // close(open_month); TIME_NONE
+		int wait_month;         // the month whose close open_month waits for: itself, or a later one where it holds only late calls
+		int64_t closed_end_ms;  // end of closed_month; TIME_NONE
+		int64_t closes_ms;      // close(wait_month): its end and close.grace; TIME_NONE
+		int64_t due_ms;         // when its settlements are due: the 4th, 00:00; TIME_NONE
 		char *note;             // owned; NULL or what it waits for
 	} closer;
 };

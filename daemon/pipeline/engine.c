@@ -185,17 +185,26 @@ static bool read_worker(struct status *s, const struct worker_status *w, uint32_
 	return !stuck || w->known_wait;
 }
 
+static void read_closer(struct status_closer *s, const struct closer_numbers *n)
+{
+	s->closed_month = n->closed_month;
+	s->closed_end_ms = n->closed_month != MONTH_NONE ? n->closed_ms : TIME_NONE;
+	s->open_month = n->open_month;
+	s->wait_month = n->wait_month;
+	s->closes_ms = n->open_month != MONTH_NONE ? n->closes_ms : TIME_NONE;
+	s->due_ms = n->open_month != MONTH_NONE ? n->due_ms : TIME_NONE;
+	if (n->waits_for[0] != '\0')
+		s->note = xstrdup(n->waits_for);
+}
+
 static bool read_office(struct status *s, const struct office_status *o, int64_t now_us)
 {
 	s->relay.owner = s->closer.owner = o->in_charge;
 	s->relay.pending = o->in_charge ? o->relay.pending : -1;
 	s->relay.published = o->relay.published;
 	s->relay.dropped = o->relay.twins_dropped;
-	s->closer.open_month = o->closer.open_month;
-	s->closer.closed_end_ms = o->closer.closed_ms;
-	s->closer.due_ms = o->closer.due_ms != 0 ? o->closer.due_ms : TIME_NONE;
-	if (o->closer.waits_for[0] != '\0')
-		s->closer.note = xstrdup(o->closer.waits_for);
+	if (o->in_charge)
+		read_closer(&s->closer, &o->closer);
 	bool waits = strcmp(o->state, "waiting") == 0 || strcmp(o->state, "halted") == 0;
 	if (waits) {
 		s->relay.note = xstrdup(o->reason);

@@ -65,6 +65,29 @@ static void print_reasons(const json_t *j)
 		}
 }
 
+// `before` and the text, where there is one.
+static void part_of_line(const char *before, const json_t *j, const char *key)
+{
+	if (!json_is_string(json_object_get(j, key)))
+		return;
+	printf("%s", before);
+	print_safe(text_of(j, key, ""));
+}
+
+static void print_closing(const json_t *closing)
+{
+	const char *open = text_of(closing, "open", "no month");
+	printf("closing  ");
+	print_safe(open);
+	printf(" is open");
+	if (strcmp(text_of(closing, "waits_for_month", open), open) != 0)
+		part_of_line(", holds late calls only and closes with ", closing, "waits_for_month");
+	part_of_line(", closes at ", closing, "closes");
+	part_of_line(", settlements due ", closing, "due");
+	part_of_line("; settled up to ", closing, "closed");
+	putchar('\n');
+}
+
 static void print_office(const json_t *outbox, const json_t *closing)
 {
 	if (!json_is_true(json_object_get(outbox, "owner"))) {
@@ -77,19 +100,7 @@ static void print_office(const json_t *outbox, const json_t *closing)
 	printf("%" PRId64 " published\n", int_of(outbox, "published"));
 	if (json_is_string(json_object_get(outbox, "note")))
 		line("         ", text_of(outbox, "note", ""));
-	printf("closing  ");
-	print_safe(text_of(closing, "open", "no month"));
-	printf(" is open");
-	if (json_is_string(json_object_get(closing, "due"))) {
-		printf(", closes at ");
-		print_safe(text_of(closing, "due", ""));
-	}
-	if (json_is_string(json_object_get(closing, "closed"))) {
-		printf("; ");
-		print_safe(text_of(closing, "closed", ""));
-		printf(" is settled");
-	}
-	putchar('\n');
+	print_closing(closing);
 	if (json_is_string(json_object_get(closing, "note")))
 		line("         ", text_of(closing, "note", ""));
 }

@@ -272,6 +272,7 @@ Test(closing, documents_byte_for_byte)
 	cr_expect(m->counters == 4 && m->calls == 999999 + 10000 + 10001 + 10001 + 5000000 && m->rules_version == 1);
 	struct closer_numbers n;
 	closer_numbers(w.closer, &n);
+	cr_expect(n.wait_month == FEB && n.closed_month == JAN && n.closes_ms == close_ms(&w, FEB));
 	cr_expect(n.open_month == FEB && n.closed_ms == month_ms(&w, FEB) && n.due_ms == month_ms(&w, MAR) + 3 * day && n.statements == 2 && n.lines == 3);
 	expect_has(n.waits_for, "record clock of usage.calls/0 and 1 more");
 	const char *line = fake_get(&w.s.shard[store_shard(SPAN_LIT("a"), SHARDS)], fake_key("set", JAN), "a/image-tag");
@@ -531,6 +532,10 @@ Test(closing, first_month)
 	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
 	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", JAN, 1); // late and nothing else before March
 	event(&w, 0, month_ms(&w, MAR) + 5 * day, "a", "image-tag", MAR, 1);
+	run(&w, 20);
+	closer_numbers(w.closer, &n); // January is not overdue: it waits for March
+	cr_expect(n.open_month == JAN && n.wait_month == MAR && n.closed_month == MONTH_NONE);
+	cr_expect(n.closes_ms == close_ms(&w, MAR) && n.due_ms == month_ms(&w, APR) + 3 * day);
 	pass_month(&w, MAR);
 	run_until_closed(&w, MAR);
 	cr_expect(w.j->n_manifests == 3 && w.j->manifests[0].month == JAN);
@@ -546,7 +551,7 @@ Test(closing, nothing_counted_nothing_closed)
 	w.now_ms = month_ms(&w, MAY);
 	run(&w, 20);
 	closer_numbers(w.closer, &n);
-	cr_expect(n.open_month == MONTH_NONE && w.j->n_manifests == 0 && fake_log(&w.k, "usage.calls", 0)->n == 0);
+	cr_expect(n.open_month == MONTH_NONE && n.wait_month == MONTH_NONE && n.closed_month == MONTH_NONE && w.j->n_manifests == 0 && fake_log(&w.k, "usage.calls", 0)->n == 0);
 	expect_has(n.waits_for, "first call");
 	world_close(&w);
 }

@@ -26,8 +26,13 @@ static void fill(void *ctx, struct status *s)
 	s->relay.owner = true;
 	s->relay.pending = 4;
 	s->relay.published = 12;
-	s->closer.open_month = 2020 * 12;
-	s->closer.due_ms = 1580572800000;
+	s->closer.open_month = s->closer.wait_month = 2020 * 12;
+	s->closer.closes_ms = 1580572800000;
+	s->closer.due_ms = 1580745600000;
+	if (mood[0] == 'l') {
+		s->closer.wait_month = 2020 * 12 + 2;
+		s->closer.closed_month = 2019 * 12 + 11;
+	}
 	if (mood[0] == 'b') {
 		status_reason(s, "redis: away\033[31m");
 		p->halted = xstrdup("offset 100 is gone");
@@ -91,9 +96,20 @@ Test(status, ready)
 	cr_assert_eq(strncmp(buf, "READY  instance meterd, version ", 32), 0, "the verdict comes first:\n%s", buf);
 	EXPECT(buf, "up 3h 02m 01s, rules 3\n");
 	EXPECT(buf, "outbox   4 pending, 12 published\n");
-	EXPECT(buf, "closing  2020-01 is open, closes at 2020-02-01T16:00:00.000Z\n");
+	EXPECT(buf, "closing  2020-01 is open, closes at 2020-02-01T16:00:00.000Z, settlements due 2020-02-03T16:00:00.000Z\n");
 	EXPECT(buf, "usage.calls");
 	EXPECT(buf, "2020-01-15T08:30:00.123Z");
+}
+
+Test(status, a_month_of_late_calls_only)
+{
+	char buf[65536];
+	cr_assert_eq(ask("late", "table", buf, sizeof(buf)), EXIT_DONE);
+	EXPECT(buf, "closing  2020-01 is open, holds late calls only and closes with 2020-03, closes at 2020-02-01T16:00:00.000Z, "
+		    "settlements due 2020-02-03T16:00:00.000Z; settled up to 2019-12\n");
+	cr_assert_eq(ask("late", "json", buf, sizeof(buf)), EXIT_DONE);
+	EXPECT(buf, "\"closed\":\"2019-12\",\"open\":\"2020-01\",\"waits_for_month\":\"2020-03\",\"closes\":\"2020-02-01T16:00:00.000Z\","
+		    "\"due\":\"2020-02-03T16:00:00.000Z\"");
 }
 
 Test(status, not_ready_says_why_and_is_safe_to_print)
