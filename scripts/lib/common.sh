@@ -34,6 +34,19 @@ need_packages() {
 }
 all_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$LIB/packages.txt"; }
 
+# build_main [TARGET…]: the build that people use and most tests run, in build/. One place, so that scripts/quickstart and scripts/test
+# do not make each other's programs anew. build_in DIR OPTION… [-- TARGET…]: any other.
+MAIN_BUILD=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release)
+build_in() {
+	local dir=$1 options=()
+	shift
+	while (($#)) && [[ $1 != -- ]]; do options+=("$1"); shift; done
+	if command -v ccache >/dev/null; then options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache); fi
+	cmake -S "$ROOT" -B "$dir" -G Ninja "${options[@]}" && ninja -C "$dir" "${@:2}"
+}
+build_main() { build_in "$ROOT/build" "${MAIN_BUILD[@]}" -- "$@"; }
+export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-1G}
+
 # N distinct loopback ports nobody listens on, below the range that outgoing connections draw from.
 free_ports() {
 	"$PYTHON" - "$1" <<-'PY'
