@@ -21,6 +21,7 @@ enum bounds { BOUNDS_LOWER_INCLUSIVE, BOUNDS_UPPER_INCLUSIVE };   // [lo, hi) or
 enum tier_basis { TIER_BY_TOTAL, TIER_BY_BILLABLE };
 enum first_month { FIRST_MONTH_IMMEDIATE, FIRST_MONTH_NEXT };     // quota already in the month of activation, or not
 enum freeze_basis { FREEZE_LIST, FREEZE_BILLABLE, FREEZE_BILL };
+enum pack_order { PACKS_BY_EXPIRY, PACKS_BY_START };              // then by id
 
 struct price_tier {
 	int64_t bound;       // where the tier begins, as in the price list; 0 for the first
@@ -41,6 +42,16 @@ struct plan {
 	int64_t warn_micro;  // share of the quota that raises free_quota.warning, in millionths (800000); 0 for no warning
 	uint32_t n_tiers;    // >= 1
 	const struct price_tier *tiers;
+};
+
+// Free calls that several services share, as they hold in one month.
+struct shared_quota {
+	const char *id;
+	int64_t calls;       // > 0
+	int64_t warn_micro;  // as in struct plan
+	enum first_month first_month;
+	uint32_t n_services;
+	const uint32_t *services; // in the order of the price book
 };
 
 // The words of the file: "volume", "lower-inclusive", "total", "immediate", "list", "half-up".
@@ -70,6 +81,7 @@ enum rounding catalog_rounding(const struct catalog *c);
 const char *catalog_rounding_text(const struct catalog *c); // "half-up"
 enum freeze_basis catalog_freeze_basis(const struct catalog *c);
 int64_t catalog_freeze_ratio_micro(const struct catalog *c); // 1000000 = 100 %
+enum pack_order catalog_pack_order(const struct catalog *c);
 bool catalog_zero_price_statements(const struct catalog *c); // statements.zero_price
 
 uint32_t catalog_services(const struct catalog *c);
@@ -96,6 +108,11 @@ struct span catalog_owner(const struct catalog *c, struct span account, int64_t 
 
 // NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);
+uint32_t catalog_shared_quotas(const struct catalog *c);
+// False where it gives nothing in that month.
+bool catalog_shared_quota(const struct catalog *c, uint32_t index, int month, struct shared_quota *ret);
+int catalog_service_quota(const struct catalog *c, uint32_t service); // the shared quota that it takes part in; -1: none
+
 // The first month later than `after` from which another plan holds (MONTH_NONE: the first of all); MONTH_NONE when there is none.
 int catalog_next_change(const struct catalog *c, uint32_t service, int after);
 // Does the service still exist (some instant of it) in that month? A freeze is made only for such a month.
