@@ -13,6 +13,19 @@ struct dated_plan {
 	struct plan plan;
 };
 
+struct dated_quota {
+	int from;
+	int64_t calls, warn_micro;
+	enum first_month first_month;
+};
+
+struct shared_free {
+	const char *id;
+	uint32_t n_services, n_quotas;
+	uint32_t *services;         // in order of the file's services
+	struct dated_quota *quotas; // by month
+};
+
 struct service {
 	const char *id, *name, *group, *successor;
 	const char **other_names; // ends with NULL
@@ -20,6 +33,7 @@ struct service {
 	uint32_t n_aliases, n_plans, n_other_names;
 	struct catalog_alias *aliases;
 	struct dated_plan *plans; // by month
+	int shared;               // the shared free calls it takes part in, -1
 };
 
 struct billable_codes {
@@ -35,10 +49,12 @@ struct catalog {
 	char sha256[DIGEST_SHA256_TEXT];
 	enum rounding rounding;
 	enum freeze_basis freeze_basis;
+	enum pack_order pack_order;
 	int64_t freeze_ratio_micro;
 	bool zero_price_statements;
-	uint32_t n_services, n_billable, n_accounts;
+	uint32_t n_services, n_shared, n_billable, n_accounts;
 	struct service *services;
+	struct shared_free *shared;
 	struct billable_codes *billable; // by time, the first from INT64_MIN
 	struct name_index names;         // ids and aliases -> service
 	struct name_index accounts;      // sub-accounts -> owners

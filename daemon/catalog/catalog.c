@@ -63,6 +63,11 @@ int64_t catalog_freeze_ratio_micro(const struct catalog *c)
 	return c->freeze_ratio_micro;
 }
 
+enum pack_order catalog_pack_order(const struct catalog *c)
+{
+	return c->pack_order;
+}
+
 bool catalog_zero_price_statements(const struct catalog *c)
 {
 	return c->zero_price_statements;
@@ -162,6 +167,49 @@ const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int m
 		if (s->plans[i - 1].from <= month)
 			return s->plans[i - 1].free ? NULL : &s->plans[i - 1].plan;
 	return NULL;
+}
+
+static const struct shared_free *shared_at(const struct catalog *c, uint32_t index)
+{
+	check(index < c->n_shared);
+	return &c->shared[index];
+}
+
+uint32_t catalog_shared_quotas(const struct catalog *c)
+{
+	return c->n_shared;
+}
+
+const char *catalog_shared_quota_id(const struct catalog *c, uint32_t index)
+{
+	return shared_at(c, index)->id;
+}
+
+bool catalog_shared_quota(const struct catalog *c, uint32_t index, int month, struct shared_quota *ret)
+{
+	const struct shared_free *s = shared_at(c, index);
+	uint32_t i = s->n_quotas;
+	while (i > 0 && s->quotas[i - 1].from > month)
+		i--;
+	if (i == 0 || s->quotas[i - 1].calls == 0)
+		return false;
+	const struct dated_quota *q = &s->quotas[i - 1];
+	*ret = (struct shared_quota){ s->id, q->calls, q->warn_micro, q->first_month, s->n_services, s->services };
+	return true;
+}
+
+int catalog_service_quota(const struct catalog *c, uint32_t service)
+{
+	return service_at(c, service)->shared;
+}
+
+int catalog_shared_next_change(const struct catalog *c, uint32_t index, int after)
+{
+	const struct shared_free *s = shared_at(c, index);
+	for (uint32_t i = 0; i < s->n_quotas; i++)
+		if (s->quotas[i].from > after)
+			return s->quotas[i].from;
+	return MONTH_NONE;
 }
 
 int catalog_next_change(const struct catalog *c, uint32_t service, int after)

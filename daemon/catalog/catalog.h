@@ -61,6 +61,7 @@ const char *tier_basis_text(enum tier_basis b);
 const char *first_month_text(enum first_month f);
 const char *freeze_basis_text(enum freeze_basis b);
 const char *rounding_text(enum rounding r);
+const char *pack_order_text(enum pack_order o); // "earliest-expiry"
 
 struct catalog_alias {
 	const char *name;
@@ -109,12 +110,15 @@ struct span catalog_owner(const struct catalog *c, struct span account, int64_t 
 // NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);
 uint32_t catalog_shared_quotas(const struct catalog *c);
+const char *catalog_shared_quota_id(const struct catalog *c, uint32_t index);
 // False where it gives nothing in that month.
 bool catalog_shared_quota(const struct catalog *c, uint32_t index, int month, struct shared_quota *ret);
 int catalog_service_quota(const struct catalog *c, uint32_t service); // the shared quota that it takes part in; -1: none
 
 // The first month later than `after` from which another plan holds (MONTH_NONE: the first of all); MONTH_NONE when there is none.
 int catalog_next_change(const struct catalog *c, uint32_t service, int after);
+// The same for what a shared quota gives.
+int catalog_shared_next_change(const struct catalog *c, uint32_t index, int after);
 // Does the service still exist (some instant of it) in that month? A freeze is made only for such a month.
 bool catalog_service_in(const struct catalog *c, uint32_t service, int month);
 

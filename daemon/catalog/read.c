@@ -60,6 +60,8 @@ static void read_head(struct book_reader *r, const struct yaml_node *root)
 	if ((n = yaml_get(root, "rounding")) != NULL && read_choice(r, n, "`rounding`", read_roundings, &word))
 		c->rounding = (enum rounding)word;
 	read_freeze(r, root);
+	if ((n = yaml_get(root, "pack_order")) != NULL && read_choice(r, n, "`pack_order`", read_pack_orders, &word))
+		c->pack_order = (enum pack_order)word;
 	n = yaml_get(root, "statements");
 	if (n != NULL && read_is_map(r, n, "`statements`")) {
 		yaml_check_keys(n, statements_known, r->file, r->faults);
@@ -287,6 +289,7 @@ static void read_group(struct book_reader *r, struct service *s, const struct ya
 static void read_service(struct book_reader *r, struct service *s, const struct yaml_node *n, const char *const *groups)
 {
 	static const char *const known[] = { "id", "name", "other_names", "group", "begin", "end", "successor", "aliases", "prices", "free", NULL };
+	s->shared = -1;
 	if (!read_is_map(r, n, "a service"))
 		return;
 	yaml_check_keys(n, known, r->file, r->faults);
@@ -334,18 +337,12 @@ static uint32_t read_aliases(struct book_reader *r, uint32_t service, const stru
 static void check_successors(struct book_reader *r, const struct yaml_node *list)
 {
 	const struct catalog *c = r->book;
-	CLEANUP(freep) const char **ids = xcalloc(c->n_services + 1, sizeof(*ids));
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < c->n_services; i++)
-		if (c->services[i].id != NULL)
-			ids[n++] = c->services[i].id;
 	for (uint32_t i = 0; i < c->n_services; i++) {
 		const struct service *s = &c->services[i];
 		const struct yaml_node *at = s->successor != NULL ? yaml_get(list->items[i], "successor") : NULL;
-		bool found = at == NULL;
-		for (uint32_t k = 0; k < n && !found; k++)
-			found = strcmp(ids[k], s->successor) == 0;
-		const char *near = found ? NULL : nearest_word(s->successor, ids);
+		uint32_t unused;
+		bool found = at == NULL || read_find_service(r, s->successor, &unused);
+		const char *near = found ? NULL : nearest_word(s->successor, r->ids);
 		if (!found && near != NULL)
 			read_fault(r, at, "successor `%s` is no service: did you mean `%s`?", s->successor, near);
 		else if (!found)
@@ -353,6 +350,44 @@ static void check_successors(struct book_reader *r, const struct yaml_node *list
 		else if (at != NULL && s->id != NULL && strcmp(s->id, s->successor) == 0)
 			read_fault(r, at, "`%s` is its own successor: name another service, or remove `successor`", s->id);
 	}
+}
+
+static int by_service_id(const void *pa, const void *pb, void *services)
+{
+	const struct service *all = services;
+	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+	int c = strcmp(all[a].id, all[b].id);
+	return c != 0 ? c : (a > b) - (a < b);
+}
+
+static void order_ids(struct book_reader *r)
+{
+	const struct catalog *c = r->book;
+	r->ids = read_alloc(r, c->n_services + 1, sizeof(*r->ids));
+	r->by_id = read_alloc(r, c->n_services, sizeof(*r->by_id));
+	for (uint32_t i = 0; i < c->n_services; i++) {
+		if (c->services[i].id == NULL)
+			continue;
+		r->ids[r->n_ids] = c->services[i].id;
+		r->by_id[r->n_ids++] = i;
+	}
+	qsort_r(r->by_id, r->n_ids, sizeof(*r->by_id), by_service_id, c->services);
+}
+
+bool read_find_service(const struct book_reader *r, const char *id, uint32_t *ret)
+{
+	uint32_t low = 0, high = r->n_ids;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (strcmp(r->book->services[r->by_id[mid]].id, id) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == r->n_ids || strcmp(r->book->services[r->by_id[low]].id, id) != 0)
+		return false;
+	*ret = r->by_id[low];
+	return true;
 }
 
 static uint32_t names_most(const struct yaml_node *list)
@@ -395,13 +430,14 @@ static void read_services(struct book_reader *r, const struct yaml_node *list, c
 	for (uint32_t i = 0; i < list->n; i++)
 		read_service(r, &c->services[i], list->items[i], groups);
 	read_names(r, list);
+	order_ids(r);
 	check_successors(r, list);
 }
 
 static void read_book(struct book_reader *r, const struct yaml_node *root)
 {
 	static const char *const known[] = { "version", "currency", "time_zone", "rounding", "freeze_basis", "freeze_ratio", "statements",
-		"billable_status", "accounts", "groups", "services", NULL };
+		"pack_order", "billable_status", "accounts", "groups", "services", "shared_free", NULL };
 	if (!read_is_map(r, root, "a price book"))
 		return;
 	yaml_check_keys(root, known, r->file, r->faults);
@@ -412,6 +448,9 @@ static void read_book(struct book_reader *r, const struct yaml_node *root)
 	const struct yaml_node *services = read_required(r, root, "services", "[…]");
 	if (services != NULL)
 		read_services(r, services, groups);
+	const struct yaml_node *shared = yaml_get(root, "shared_free");
+	if (shared != NULL && r->ids != NULL) // without readable services there is nothing to share
+		read_shared(r, shared, services);
 }
 
 struct catalog *catalog_parse(const char *name, struct span text, struct faults *faults)
@@ -425,7 +464,7 @@ struct catalog *catalog_parse(const char *name, struct span text, struct faults 
 	c->freeze_basis = FREEZE_LIST;
 	c->freeze_ratio_micro = 1000000;
 	digest_sha256_text(text, c->sha256);
-	struct book_reader r = { name, faults, c };
+	struct book_reader r = { .file = name, .faults = faults, .book = c };
 	read_book(&r, yaml_root(y));
 	return faults->n == before ? TAKE_PTR(c) : NULL;
 }

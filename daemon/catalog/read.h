@@ -15,6 +15,8 @@ struct book_reader {
 	const char *file;
 	struct faults *faults;
 	struct catalog *book;
+	const char **ids;       // of services, in order of the file, ending with NULL; what has no readable id is left out
+	uint32_t *by_id, n_ids; // services in order of their ids
 };
 
 void read_fault(struct book_reader *r, const struct yaml_node *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -42,9 +44,16 @@ bool read_instant(struct book_reader *r, const struct yaml_node *n, const char *
 
 // `prices` and `free` of a service (read_price.c); either may be NULL.
 void read_plans(struct book_reader *r, struct service *s, const struct yaml_node *prices, const struct yaml_node *quotas);
+// A list `free` as it stands in the file; false when there was a fault. *ret lies in the book's memory.
+bool read_quotas(struct book_reader *r, const struct yaml_node *list, struct dated_quota **ret, uint32_t *ret_n);
+
+// `shared_free` (read_shared.c), once services are read; their nodes are in `services`.
+void read_shared(struct book_reader *r, const struct yaml_node *list, const struct yaml_node *services);
+// The index of a service id; needs `by_id`.
+bool read_find_service(const struct book_reader *r, const char *id, uint32_t *ret);
 
 // The words of enums, in their order, ending with NULL.
 extern const char *const read_models[], *const read_bounds[], *const read_bases[], *const read_first_months[],
-	*const read_freeze_bases[], *const read_roundings[];
+	*const read_freeze_bases[], *const read_roundings[], *const read_pack_orders[];
 
 #endif

@@ -8,12 +8,6 @@
 
 enum { MODEL_WORD_FREE = MODEL_PACKAGE + 1 };
 
-struct dated_quota {
-	int from;
-	int64_t calls, warn_micro;
-	enum first_month first_month;
-};
-
 // --- tiers --------------------------------------------------------------------------------------------------------------
 
 static bool read_tier(struct book_reader *r, const struct yaml_node *n, struct price_tier *t)
@@ -266,23 +260,36 @@ static void merge(struct book_reader *r, struct service *s, const struct dated_p
 	}
 }
 
+bool read_quotas(struct book_reader *r, const struct yaml_node *list, struct dated_quota **ret, uint32_t *ret_n)
+{
+	size_t before = r->faults->n;
+	if (!read_is_list(r, list, "`free`"))
+		return false;
+	struct dated_quota *q = read_alloc(r, list->n, sizeof(*q));
+	for (uint32_t i = 0; i < list->n; i++) {
+		read_quota_entry(r, list->items[i], &q[i]);
+		if (i > 0)
+			check_months(r, list, i, q[i - 1].from, q[i].from);
+	}
+	*ret = q;
+	*ret_n = list->n;
+	return r->faults->n == before;
+}
+
 void read_plans(struct book_reader *r, struct service *s, const struct yaml_node *prices, const struct yaml_node *quotas)
 {
 	size_t before = r->faults->n;
 	uint32_t n_prices = prices != NULL && read_is_list(r, prices, "`prices`") ? prices->n : 0;
-	uint32_t n_quotas = quotas != NULL && read_is_list(r, quotas, "`free`") ? quotas->n : 0;
 	CLEANUP(freep) struct dated_plan *p = xcalloc(n_prices, sizeof(*p));
-	CLEANUP(freep) struct dated_quota *q = xcalloc(n_quotas, sizeof(*q));
+	struct dated_quota *q = NULL;
+	uint32_t n_quotas = 0;
 	for (uint32_t i = 0; i < n_prices; i++) {
 		read_price_entry(r, prices->items[i], &p[i]);
 		if (i > 0)
 			check_months(r, prices, i, p[i - 1].from, p[i].from);
 	}
-	for (uint32_t i = 0; i < n_quotas; i++) {
-		read_quota_entry(r, quotas->items[i], &q[i]);
-		if (i > 0)
-			check_months(r, quotas, i, q[i - 1].from, q[i].from);
-	}
+	if (quotas != NULL)
+		read_quotas(r, quotas, &q, &n_quotas);
 	if (n_quotas > 0 && n_prices == 0 && r->faults->n == before)
 		read_fault(r, quotas, "free calls without prices: add `prices`, or remove `free`; without prices every call is at price 0");
 	if (r->faults->n == before)

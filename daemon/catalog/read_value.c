@@ -13,6 +13,7 @@ const char *const read_bases[] = { "total", "billable", NULL };
 const char *const read_first_months[] = { "immediate", "next", NULL };
 const char *const read_freeze_bases[] = { "list", "billable", "bill", NULL };
 const char *const read_roundings[] = { "half-up", "half-even", "down", NULL };
+const char *const read_pack_orders[] = { "earliest-expiry", "earliest-start", NULL };
 
 const char *pricing_model_text(enum pricing_model m)
 {
@@ -42,6 +43,12 @@ const char *freeze_basis_text(enum freeze_basis b)
 {
 	check(b <= FREEZE_BILL);
 	return read_freeze_bases[b];
+}
+
+const char *pack_order_text(enum pack_order o)
+{
+	check(o <= PACKS_BY_START);
+	return read_pack_orders[o];
 }
 
 const char *rounding_text(enum rounding r)
