@@ -355,6 +355,41 @@ Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
 	}
 }
 
+static void wake_up(void *ctx)
+{
+	struct world *w = ctx;
+	w->asleep_in = 0;
+	worker(w);
+}
+
+// The slower of two partitions brings an earlier month, and its clock passes every close, between any two calls of a step that began
+// when only the faster one was known: the first month is still the earlier one.
+Test(closing, an_earlier_first_month_comes_in_the_middle_of_a_step, .timeout = 600)
+{
+	bool fired = true;
+	long at = 1;
+	for (; fired; at++) {
+		struct world w;
+		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+		w.asleep_in = 1;
+		event(&w, 0, month_ms(&w, FEB), "a", "image-tag", FEB, 1);
+		event(&w, 0, close_ms(&w, FEB), "a", "image-tag", MAR, 1);
+		run(&w, 1); // takes over, reads, finds that partition 1 is to be waited for
+		event(&w, 1, month_ms(&w, JAN), "b", "image-tag", JAN, 1);
+		event(&w, 1, close_ms(&w, FEB), "b", "image-tag", MAR, 1);
+		w.fault = (struct fake_fault){ .at = at, .also = wake_up, .ctx = &w };
+		run(&w, 1);
+		fired = w.fault.fired;
+		w.fault = (struct fake_fault){ 0 };
+		w.asleep_in = 0;
+		run_until_closed(&w, FEB);
+		cr_assert(w.j->manifests[0].month == JAN, "call %ld", at);
+		expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":1");
+		world_close(&w);
+	}
+	cr_assert(at > 10, "%ld calls in a step", at);
+}
+
 // A shard goes back to an earlier state at any call, in the middle of a step too: the worker reads again, and nothing else goes out.
 struct rollback {
 	struct world *w;

@@ -147,6 +147,56 @@ Test(source_kafka, an_offset_out_of_range_halts_and_names_the_partition)
 	test_broker_close(&b);
 }
 
+enum { WRONG_PARTS = 16 };
+struct wrong {
+	struct source_part *parts;
+	uint32_t halts[WRONG_PARTS];
+};
+
+static enum error_class wrong_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e)
+{
+	struct wrong *w = ctx;
+	(void)e;
+	w->parts = parts;
+	cr_assert(n == WRONG_PARTS);
+	for (uint32_t i = 0; i < n; i++)
+		parts[i].read_from = 99;
+	return ERROR_NONE;
+}
+
+static void wrong_revoked(void *ctx, bool lost)
+{
+	(void)ctx;
+	(void)lost;
+}
+
+// The errors of many partitions lie in one answer of the broker, and in one batch: each halts its own partition, none is lost.
+Test(source_kafka, every_partition_that_stops_is_told)
+{
+	struct test_broker b;
+	struct wrong w = { 0 };
+	struct source *s;
+	struct error e = { 0 };
+	struct source_callbacks cb = { &w, wrong_assigned, wrong_revoked, NULL };
+	uint32_t halts = 0;
+	test_broker_open(&b, false, "wrong");
+	test_topic(&b, b.name, WRONG_PARTS, NULL);
+	cr_assert(source_kafka_open(&b.o, "one", &cb, &s, &e) == ERROR_NONE, "%s", e.text);
+	for (int i = 0; i < 400 && halts < WRONG_PARTS; i++) {
+		struct record *r;
+		uint32_t n, part = WRONG_PARTS;
+		e = (struct error){ 0 };
+		if (s->ops->poll(s, 50, &r, &n, &part, &e) == ERROR_HALT) {
+			cr_assert(part < WRONG_PARTS && strstr(e.text, w.parts[part].name) != NULL, "%s", e.text);
+			halts += w.halts[part]++ == 0;
+		}
+		s->ops->release(s);
+	}
+	cr_assert(halts == WRONG_PARTS, "%u of %d partitions", halts, WRONG_PARTS);
+	s->ops->close(s, 3000);
+	test_broker_close(&b);
+}
+
 Test(source_kafka, brokers_away_is_retry_and_passes)
 {
 	struct test_broker b;
