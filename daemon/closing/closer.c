@@ -187,14 +187,13 @@ static enum relay_status requests(struct step *s)
 }
 
 // ---- which month
-static enum error_class first_month(struct step *s, int *ret_first, int *ret_certain)
+enum error_class closing_first_month(struct store *store, uint32_t shards, int *ret_first, int *ret_certain, struct error *e)
 {
-	struct store *store = s->c->o.store;
 	int counted = MONTH_NONE, first = MONTH_NONE;
 	for (int round = 0; round < 2; round++) {
-		for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
+		for (uint32_t shard = 0; shard < shards; shard++) {
 			struct store_months months = { 0 };
-			enum error_class cls = store->ops->months(store, shard, &months, s->e);
+			enum error_class cls = store->ops->months(store, shard, &months, e);
 			if (cls != ERROR_NONE)
 				return cls;
 			for (uint32_t i = 0; i < months.n; i++) {
@@ -259,7 +258,7 @@ static enum error_class choose_month(struct step *s)
 	} else if (done > 0) {
 		s->month = s->wait_month = s->j->manifests[done - 1].month + 1;
 	} else {
-		cls = first_month(s, &s->month, &s->wait_month);
+		cls = closing_first_month(s->c->o.store, s->c->o.shards, &s->month, &s->wait_month, s->e);
 	}
 	if (cls == ERROR_NONE)
 		show_month(s);
@@ -323,7 +322,7 @@ static enum error_class still_first(struct step *s)
 	int month = MONTH_NONE, wait_month = MONTH_NONE;
 	if (s->j->n_manifests > 0)
 		return ERROR_NONE;
-	enum error_class cls = first_month(s, &month, &wait_month);
+	enum error_class cls = closing_first_month(s->c->o.store, s->c->o.shards, &month, &wait_month, s->e);
 	if (cls == ERROR_NONE && (month != s->month || wait_month != s->wait_month))
 		cls = error_set(s->e, ERROR_RETRY, 0, "an earlier month came in while the first one was to be closed");
 	return cls;

@@ -39,7 +39,12 @@ void closer_freep(struct closer **c);
 // clock of any admitted partition.
 enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e);
 void closer_numbers(const struct closer *c, struct closer_numbers *ret);
-// Which partition's record clock keeps the month open, in words; empty: none. Only looks.
-enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256], struct error *e);
+// Which partition's record clock keeps the month open, in words; empty: none. *ret_clock_max_ms: the highest record clock of any
+// partition, TIME_NONE: none yet. Only looks.
+enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256],
+			       int64_t *ret_clock_max_ms, struct error *e);
+// With which month closing begins while there is no manifest: the first with a counted or late call, MONTH_NONE: none. *ret_certain:
+// the month whose close must have passed before that is certain: the same, or where it holds late calls only, a later one. Only looks.
+enum error_class closing_first_month(struct store *s, uint32_t shards, int *ret_first, int *ret_certain, struct error *e);
 
 #endif

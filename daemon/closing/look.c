@@ -89,7 +89,8 @@ bool look_reached(const struct look *l, const struct journal *j, const struct jo
 	return behind == 0;
 }
 
-enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256], struct error *e)
+enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256],
+			       int64_t *ret_clock_max_ms, struct error *e)
 {
 	check(j->n_rules > 0);
 	struct look l = { 0 };
@@ -98,6 +99,7 @@ enum error_class closing_waits(struct store *s, uint32_t shards, const struct jo
 	if (c != ERROR_NONE)
 		return c;
 	look_reached(&l, j, journal_manifest(j, month), rules_close_ms(j->rules[j->n_rules - 1].rules, month), waits);
+	*ret_clock_max_ms = l.clock_max;
 	look_free(&l);
 	memcpy(ret, waits, sizeof(waits));
 	return ERROR_NONE;
