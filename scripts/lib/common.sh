@@ -9,6 +9,9 @@ PYTHON=/usr/bin/python3 # Debian's, since python3-confluent-kafka belongs to it
 export PYTHONDONTWRITEBYTECODE=1
 
 say() { printf '%s\n' "$*" >&2; }
+# For a script that defines `usage`: --help prints it on stdout and ends with 0; a mistake in the command line ends with 64.
+help_asked() { local a; for a; do [[ $a == -- ]] && return 1; [[ $a == --help || $a == -h ]] && return 0; done; return 1; }
+usage_error() { say "$(basename "$0"): $*"; usage >&2; exit 64; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
 # Installs those of packages.txt (beside the names given, nothing else) that dpkg does not know as installed.

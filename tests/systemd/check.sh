@@ -33,5 +33,10 @@ for want in Type=notify 'WatchdogSec=[1-9]' 'ExecReload=kill -HUP' 'RestartPreve
 	grep -q "^$want" "$unit" || fault "the unit has no $want"
 done
 
+# A page that is named must be there: `systemctl status` shows it to the operator.
+for page in $(sed -n 's/^Documentation=//p' "$unit" | tr ' ' '\n' | sed -n 's/^man:\([^(]*\)(\([0-9]\))$/\1.\2/p'); do
+	[ -f "$here/systemd/$page" ] || fault "Documentation= names man page $page, which is not in systemd/"
+done
+
 [ "$failed" = 0 ] && echo "ok systemd unit: verify silent, ${line#*→ }"
 exit "$failed"
