@@ -9,6 +9,8 @@
 
 #include <xxhash.h>
 
+enum { SHARDS_MOST = 65536 }; // as the control topic has it
+
 uint32_t store_shard(struct span account, uint32_t shards)
 {
 	check(shards > 0);
@@ -56,7 +58,7 @@ static enum error_class config_get(struct store_redis *s, const char *name, char
 	struct error why = { 0 };
 	enum error_class cls = call_plain(s, &r, &why);
 	value[0] = '\0';
-	if (cls == ERROR_NONE && r->type == REDIS_REPLY_ARRAY && r->elements == 2)
+	if (cls == ERROR_NONE && reply_is_array(r, 2) && reply_is_texts(r))
 		snprintf(value, size, "%s", r->element[1]->str);
 	else if (cls == ERROR_RETRY)
 		return error_set(e, cls, 0, "%s", why.text);
@@ -105,11 +107,15 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 		return cls;
 	struct store_state state = { 0 };
 	int64_t shards = 0;
-	if (r->type == REDIS_REPLY_ARRAY && r->elements == 4 && r->element[0]->type == REDIS_REPLY_STRING) {
+	if (!reply_is_array(r, ARRAY_LEN(fields)))
+		return redis_unknown_form(e, "HMGET");
+	struct span id = reply_span(r->element[0]);
+	if (id.p != NULL) {
 		state.exists = true;
-		snprintf(state.init_id, sizeof(state.init_id), "%s", r->element[0]->str);
-		if (!span_int64(reply_span(r->element[1]), &shards) || !span_int64(reply_span(r->element[2]), &state.generation) ||
-		    !span_int64(reply_span(r->element[3]), &state.rules_version))
+		snprintf(state.init_id, sizeof(state.init_id), "%s", id.p);
+		if (id.n == 0 || strlen(state.init_id) != id.n || !span_int64(reply_span(r->element[1]), &shards) || shards < 1 ||
+		    shards > SHARDS_MOST || !span_int64(reply_span(r->element[2]), &state.generation) || state.generation < 1 ||
+		    !span_int64(reply_span(r->element[3]), &state.rules_version) || state.rules_version < 0)
 			return error_set(e, ERROR_HALT, 0, "redis: meta of shard %u cannot be read", shard);
 		state.shards = (uint32_t)shards;
 	}
@@ -216,7 +222,7 @@ static enum error_class redis_mark(struct store *port, struct span name, int64_t
 	if (cls != ERROR_NONE)
 		return cls;
 	int64_t clock = TIME_NONE;
-	if (r->type == REDIS_REPLY_STRING && !span_is(reply_span(r), "-") && !span_int64(reply_span(r), &clock))
+	if (r->type != REDIS_REPLY_NIL && !span_is(reply_span(r), "-") && !span_int64(reply_span(r), &clock))
 		return error_set(e, ERROR_HALT, 0, "redis: a clock mark of %.*s cannot be read", (int)name.n, name.p);
 	*ret_clock_ms = clock;
 	return ERROR_NONE;
@@ -274,7 +280,12 @@ static enum error_class redis_outbox_read(struct store *port, uint32_t shard, ui
 	command_text(&s->command, "COUNT");
 	command_int(&s->command, most);
 	enum error_class cls = call_plain(s, &r, e);
+	if (cls == ERROR_NONE && r->type != REDIS_REPLY_ARRAY)
+		return redis_unknown_form(e, "XRANGE");
 	for (size_t i = 0; cls == ERROR_NONE && i < r->elements; i++) {
+		if (!reply_is_array(r->element[i], 2) || r->element[i]->element[0]->type != REDIS_REPLY_STRING ||
+		    !reply_is_texts(r->element[i]->element[1]))
+			return redis_unknown_form(e, "XRANGE");
 		const redisReply *fields = r->element[i]->element[1];
 		struct outbox_entry entry = { .stream_id = reply_span(r->element[i]->element[0]), .identity = entry_field(fields, "k") };
 		bool good = span_is(entry_field(fields, "t"), "a") ? entry_alert(fields, &entry) : entry_document(fields, &entry);
@@ -300,17 +311,19 @@ static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, con
 	return call_function(s, NULL, e);
 }
 
+// A count: never negative. `absent` where there is none.
 static enum error_class call_number(struct store_redis *s, int64_t absent, int64_t *ret, struct error *e)
 {
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	*ret = absent;
-	if (r->type == REDIS_REPLY_INTEGER)
-		*ret = r->integer;
-	else if (r->type == REDIS_REPLY_STRING && !span_int64(reply_span(r), ret))
-		return error_set(e, ERROR_HALT, 0, "redis: `%.100s` is no number", r->str);
+	int64_t n = r->type == REDIS_REPLY_INTEGER ? r->integer : -1;
+	if (r->type != REDIS_REPLY_NIL && r->type != REDIS_REPLY_INTEGER && r->type != REDIS_REPLY_STRING)
+		return redis_unknown_form(e, s->command.word[0]);
+	if (r->type != REDIS_REPLY_NIL && ((r->type == REDIS_REPLY_STRING && !span_int64(reply_span(r), &n)) || n < 0))
+		return error_set(e, ERROR_HALT, 0, "redis: `%.100s` is no count", r->type == REDIS_REPLY_STRING ? r->str : "a negative number");
+	*ret = r->type != REDIS_REPLY_NIL ? n : absent;
 	return ERROR_NONE;
 }
 
@@ -343,6 +356,8 @@ static enum error_class redis_positions(struct store *port, uint32_t shard, stru
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
+	if (!reply_is_texts(r) || r->elements % 2 != 0)
+		return redis_unknown_form(e, "HGETALL");
 	struct store_positions p = { .list = xcalloc(r->elements / 2, sizeof(*p.list)) };
 	for (size_t i = 0; i + 1 < r->elements; i += 2) {
 		struct span value = reply_span(r->element[i + 1]);
@@ -374,6 +389,8 @@ static enum error_class redis_months(struct store *port, uint32_t shard, struct 
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
+	if (!reply_is_texts(r))
+		return redis_unknown_form(e, "HKEYS");
 	struct store_months m = { .list = xcalloc(r->elements, sizeof(*m.list)) };
 	for (size_t i = 0; i < r->elements; i++) { // "m:2020-01" or "m:2020-01:2020-03"
 		struct span field = reply_span(r->element[i]);
@@ -402,12 +419,13 @@ static enum error_class redis_cut(struct store *port, uint32_t shard, int month,
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	*ret = -1;
-	for (size_t i = 0; i < r->elements; i++)
-		if (r->element[i]->type == REDIS_REPLY_STRING)
-			return span_int64(reply_span(r->element[i]), ret)
-				       ? ERROR_NONE
-				       : error_set(e, ERROR_HALT, 0, "redis: a cut of shard %u cannot be read", shard);
+	if (!reply_is_array(r, 2))
+		return redis_unknown_form(e, "HMGET");
+	int64_t cut = -1;
+	const redisReply *found = r->element[0]->type != REDIS_REPLY_NIL ? r->element[0] : r->element[1];
+	if (found->type != REDIS_REPLY_NIL && (!span_int64(reply_span(found), &cut) || cut < 0))
+		return error_set(e, ERROR_HALT, 0, "redis: a cut of shard %u cannot be read", shard);
+	*ret = cut;
 	return ERROR_NONE;
 }
 
@@ -447,8 +465,9 @@ static enum error_class scan_hash(struct store_redis *s, uint32_t shard, const c
 		enum error_class cls = call_plain(s, &r, e);
 		if (cls != ERROR_NONE)
 			return cls;
-		if (r->type != REDIS_REPLY_ARRAY || r->elements != 2)
-			return error_set(e, ERROR_HALT, 0, "redis: HSCAN answered in a form that is not known");
+		if (!reply_is_array(r, 2) || r->element[0]->type != REDIS_REPLY_STRING || (size_t)r->element[0]->len >= sizeof(cursor) ||
+		    !reply_is_texts(r->element[1]) || r->element[1]->elements % 2 != 0)
+			return redis_unknown_form(e, "HSCAN");
 		snprintf(cursor, sizeof(cursor), "%s", r->element[0]->str);
 		const redisReply *list = r->element[1];
 		for (size_t i = 0; i + 1 < list->elements; i += 2)
@@ -480,22 +499,26 @@ static enum error_class redis_scan_ledger(struct store *port, uint32_t shard, st
 	return scan_hash(redis_of(port), shard, "led", MONTH_NONE, MONTH_NONE, fn, ctx, e);
 }
 
-// " 24240:24240 24238:24243": months of activation, each with the month in whose settlement it counts first.
-static int active_parse(struct span text, int below_month)
+// " 24240:24240 24238:24243": months of activation, each with the month in whose settlement it counts first. False where it cannot be
+// read: an account taken for a new one would get another bill.
+static bool active_parse(struct span text, int below_month, int *ret)
 {
 	int since = MONTH_NONE;
-	for (size_t at = 0; at < text.n;) {
+	for (size_t at = text.n > 0 && text.p[0] == ' '; at < text.n;) {
 		const char *blank = memchr(text.p + at, ' ', text.n - at);
 		size_t end = blank != NULL ? (size_t)(blank - text.p) : text.n;
 		const char *colon = memchr(text.p + at, ':', end - at);
 		int64_t month, bucket;
-		if (colon != NULL && span_int64((struct span){ text.p + at, (size_t)(colon - text.p) - at }, &month) &&
-		    span_int64((struct span){ colon + 1, (size_t)(text.p + end - colon - 1) }, &bucket) && bucket <= below_month &&
-		    (since == MONTH_NONE || month < since))
+		if (colon == NULL || !span_int64((struct span){ text.p + at, (size_t)(colon - text.p) - at }, &month) ||
+		    !span_int64((struct span){ colon + 1, (size_t)(text.p + end - colon - 1) }, &bucket) || month < MONTH_FIRST ||
+		    month > bucket || bucket > MONTH_LAST)
+			return false;
+		if (bucket <= below_month && (since == MONTH_NONE || month < since))
 			since = (int)month;
 		at = end + 1;
 	}
-	return since;
+	*ret = since;
+	return true;
 }
 
 static enum error_class redis_active_since(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, int below_month,
@@ -511,8 +534,13 @@ static enum error_class redis_active_since(struct store *port, uint32_t shard, c
 	for (uint32_t i = 0; i < n; i++)
 		command_span(&s->command, accounts[i]);
 	enum error_class cls = call_plain(s, &r, e);
+	if (cls == ERROR_NONE && !reply_is_array(r, n))
+		return redis_unknown_form(e, "HMGET");
 	for (uint32_t i = 0; cls == ERROR_NONE && i < n; i++)
-		ret_months[i] = active_parse(reply_span(r->element[i]), below_month);
+		if ((r->element[i]->type != REDIS_REPLY_NIL && r->element[i]->type != REDIS_REPLY_STRING) ||
+		    !active_parse(reply_span(r->element[i]), below_month, &ret_months[i]))
+			return error_set(e, ERROR_HALT, 0, "redis: the months of activation of %.*s in shard %u cannot be read",
+					 (int)accounts[i].n, accounts[i].p, shard);
 	return cls;
 }
 

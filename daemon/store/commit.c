@@ -314,26 +314,31 @@ void redis_commit_send(struct store *port, struct commit *c)
 
 static bool result_totals(const struct commit *c, struct span text)
 {
+	if (text.p == NULL || c->n_deltas == 0)
+		return text.p != NULL && text.n == 0;
 	// Back into the order of the caller's deltas: the grouping is a function of the commit.
 	struct grouping g = grouping_make(c);
 	size_t at = 0;
 	uint32_t i = 0;
 	for (; i < c->n_deltas && at <= text.n; i++) {
+		struct commit_delta *d = &c->deltas[g.order[i]];
 		const char *comma = memchr(text.p + at, ',', text.n - at);
 		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
-		if (!span_int64((struct span){ text.p + at, end - at }, &c->deltas[g.order[i]].total))
+		if (!span_int64((struct span){ text.p + at, end - at }, &d->total) || d->total < d->calls)
 			break;
 		at = end + 1;
 	}
 	grouping_free(&g);
-	return i == c->n_deltas;
+	return i == c->n_deltas && at == text.n + 1;
 }
 
 static bool result_lists(const struct commit *c, struct span text)
 {
+	if (text.n == 0)
+		return false;
 	struct grouping g = grouping_make(c);
 	size_t at = 0;
-	bool good = text.n > 0;
+	bool good = true;
 	while (good && at <= text.n) {
 		const char *comma = memchr(text.p + at, ',', text.n - at);
 		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
@@ -361,7 +366,7 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 			ret->status = words[i].status;
 	int64_t alerts = 0;
 	if (ret->status == COMMIT_DONE) {
-		if (r->elements != 3 || !span_int64(second, &alerts) || !result_totals(c, reply_span(r->element[2])))
+		if (r->elements != 3 || !span_int64(second, &alerts) || alerts < 0 || alerts > UINT32_MAX || !result_totals(c, reply_span(r->element[2])))
 			// Applied, but what came back cannot be read: as good as no answer.
 			ret->status = COMMIT_UNKNOWN;
 		ret->alerts = (uint32_t)alerts;

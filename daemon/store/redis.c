@@ -190,12 +190,18 @@ void redis_fcall(struct store_redis *s, const char *function, int keys)
 	command_int(&s->command, keys);
 }
 
+enum error_class redis_unknown_form(struct error *e, const char *what)
+{
+	return error_set(e, ERROR_HALT, 0, "redis: %s answered in a form that is not known; see what stands at redis.url", what);
+}
+
 enum error_class redis_status(const redisReply *r, struct error *e)
 {
 	if (r->type != REDIS_REPLY_ARRAY || r->elements < 1 || r->element[0]->type != REDIS_REPLY_STRING)
-		return error_set(e, ERROR_HALT, 0, "redis: a function answered in a form that is not known");
+		return redis_unknown_form(e, "a function");
 	const char *word = r->element[0]->str;
-	const char *text = r->elements > 1 && r->element[1]->type == REDIS_REPLY_STRING ? r->element[1]->str : "";
+	const char *text = r->elements > 1 && r->element[1]->type == REDIS_REPLY_STRING && r->element[1]->str[0] != '\0' ? r->element[1]->str :
+												     "redis gives no reason";
 	if (strcmp(word, "OK") == 0)
 		return ERROR_NONE;
 	if (strcmp(word, "RETRY") == 0)
@@ -258,6 +264,8 @@ bool position_parse(struct span text, struct position *ret)
 {
 	struct span word[4];
 	size_t at = 0;
+	if (text.p == NULL)
+		return false;
 	for (int i = 0; i < 4; i++) {
 		const char *blank = i < 3 ? memchr(text.p + at, ' ', text.n - at) : NULL;
 		size_t end = blank != NULL ? (size_t)(blank - text.p) : text.n;
@@ -268,7 +276,7 @@ bool position_parse(struct span text, struct position *ret)
 	}
 	struct position p = { .clock_ms = TIME_NONE, .last = -1 };
 	if (!span_int64(word[0], &p.next) || p.next < 0 || (!span_is(word[1], "-") && !span_int64(word[1], &p.clock_ms)) ||
-	    (!span_is(word[2], "-") && !span_int64(word[2], &p.last)) || word[3].n != 16)
+	    (!span_is(word[2], "-") && (!span_int64(word[2], &p.last) || p.last < 0)) || p.last >= p.next || word[3].n != 16)
 		return false;
 	if (!span_hex64(word[3], &p.print))
 		return false;

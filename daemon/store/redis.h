@@ -75,11 +75,26 @@ void redis_reply_freep(redisReply **r);
 void redis_fcall(struct store_redis *s, const char *function, int keys);
 // The status word of a function's reply: ERROR_NONE for OK.
 enum error_class redis_status(const redisReply *r, struct error *e);
+// ERROR_HALT: what came back has not the form that the command promises; nothing of it may be used.
+enum error_class redis_unknown_form(struct error *e, const char *what);
 // How an error reply ranks: COMMIT_REFUSED, COMMIT_LOST (function missing) or COMMIT_HALT.
 enum commit_status redis_error_rank(const char *text);
 static inline struct span reply_span(const redisReply *r)
 {
 	return r->type == REDIS_REPLY_STRING ? (struct span){ r->str, (size_t)r->len } : (struct span){ NULL, 0 };
+}
+// An array of n answers. Each of them may still be anything.
+static inline bool reply_is_array(const redisReply *r, size_t n)
+{
+	return r->type == REDIS_REPLY_ARRAY && r->elements == n;
+}
+// An array of strings, as hashes and their keys come.
+static inline bool reply_is_texts(const redisReply *r)
+{
+	bool texts = r->type == REDIS_REPLY_ARRAY;
+	for (size_t i = 0; texts && i < r->elements; i++)
+		texts = r->element[i]->type == REDIS_REPLY_STRING;
+	return texts;
 }
 bool position_parse(struct span text, struct position *ret);
 void position_format(const struct position *p, char buf[128]);

@@ -9,22 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_FIELDS = 32 };
-struct table_row {
-	const char *file;
-	int line, n;
-	char *field[TABLE_FIELDS];
-};
-typedef void table_row_fn(void *ctx, const struct table_row *row);
+#include "table_row.h"
 
-static inline char *table_trim(char *s)
-{
-	while (*s == ' ' || *s == '\t')
-		s++;
-	for (size_t n = strlen(s); n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
-	return s;
-}
+typedef void table_row_fn(void *ctx, const struct table_row *row);
 
 // Calls fn for every row of tests/table/<name>; returns their number, which is never 0.
 static inline int table_each(const char *name, table_row_fn *fn, void *ctx)
@@ -38,19 +25,9 @@ static inline int table_each(const char *name, table_row_fn *fn, void *ctx)
 	int rows = 0, number = 0;
 	while (getline(&line, &size, f) >= 0) {
 		number++;
-		char *s = table_trim(line);
-		if (*s == '\0' || *s == '#')
-			continue;
 		struct table_row row = { .file = name, .line = number };
-		for (char *next = s; next != NULL && row.n < TABLE_FIELDS; row.n++) {
-			char *bar = strstr(next, " | ");
-			row.field[row.n] = next;
-			if (bar != NULL)
-				*bar = '\0';
-			next = bar != NULL ? bar + 3 : NULL;
-		}
-		for (int i = 0; i < row.n; i++)
-			row.field[i] = table_trim(row.field[i]);
+		if (!table_split(line, &row))
+			continue;
 		fn(ctx, &row);
 		rows++;
 	}
