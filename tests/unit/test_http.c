@@ -74,6 +74,7 @@ static int dial(uint16_t port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	signal(SIGPIPE, SIG_IGN); // a request that is too long is answered and cut off in the middle
 	struct timeval limit = { .tv_sec = 20 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
