@@ -39,29 +39,29 @@ enum relay_status settling_begin(const struct closer_options *o, const struct ru
 	return RELAY_DONE;
 }
 
-struct account {
+struct account_month {
 	size_t first, n; // of the holdings
 	bool asks;       // for the month of activation
 	bool activation; // this month is it
 };
 
-static uint32_t next_accounts(const struct settling *w, const struct statement_frame *f, struct account list[ACCOUNTS_A_STEP])
+static uint32_t next_accounts(const struct settling *w, const struct statement_frame *f, struct account_month list[ACCOUNTS_A_STEP])
 {
 	uint32_t n = 0;
 	for (size_t i = w->next; i < w->held.n && n < ACCOUNTS_A_STEP; n++) {
 		size_t first = i;
 		while (i < w->held.n && span_eq(w->held.list[i].account, w->held.list[first].account))
 			i++;
-		list[n] = (struct account){ .first = first, .n = i - first,
+		list[n] = (struct account_month){ .first = first, .n = i - first,
 			.asks = statement_asks_activation(f, &w->held.list[first], i - first) };
 	}
 	return n;
 }
 
-static enum error_class ask_activations(struct store *s, const struct settling *w, struct account *list, uint32_t n, struct error *e)
+static enum error_class ask_activations(struct store *s, const struct settling *w, struct account_month *list, uint32_t n, struct error *e)
 {
 	struct span names[ACCOUNTS_A_STEP];
-	struct account *of[ACCOUNTS_A_STEP];
+	struct account_month *of[ACCOUNTS_A_STEP];
 	int since[ACCOUNTS_A_STEP];
 	uint32_t asked = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -79,7 +79,7 @@ static enum error_class ask_activations(struct store *s, const struct settling *
 }
 
 static enum error_class settle_accounts(const struct closer_options *o, const struct statement_frame *f, struct settling *w,
-					struct account *list, uint32_t n, struct error *e)
+					struct account_month *list, uint32_t n, struct error *e)
 {
 	struct store_statement statements[ACCOUNTS_A_STEP];
 	uint32_t due = 0;
@@ -105,7 +105,7 @@ enum relay_status settling_step(const struct closer_options *o, const struct rul
 {
 	check(w->month == m->month);
 	int64_t waiting = 0;
-	struct account list[ACCOUNTS_A_STEP];
+	struct account_month list[ACCOUNTS_A_STEP];
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
 	struct statement_frame f = { o->source, rules, m, slices };
 	*ret_done = w->next == w->held.n;

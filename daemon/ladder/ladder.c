@@ -19,7 +19,7 @@ const char *alert_kind_text(enum alert_kind k)
 	return texts[k];
 }
 
-static int64_t ceil_share(int64_t share_micro, int64_t quota)
+int64_t ladder_share(int64_t share_micro, int64_t quota)
 {
 	__extension__ typedef __int128 wide;
 	return (int64_t)(((wide)share_micro * quota + MICRO - 1) / MICRO);
@@ -41,14 +41,14 @@ static int by_place(const void *pa, const void *pb)
 	return (a->tier > b->tier) - (a->tier < b->tier);
 }
 
-struct ladder *ladder_of_plan(const struct plan *plan, int64_t quota)
+struct ladder *ladder_of_plan(const struct plan *plan, int64_t quota, int64_t warn_micro)
 {
 	check(quota >= 0 && plan->n_tiers >= 1 && plan->n_tiers <= LADDER_MAX - 2);
-	check(plan->warn_micro >= 0 && plan->warn_micro <= MICRO);
+	check(warn_micro >= 0 && warn_micro <= MICRO);
 	struct ladder *l = xcalloc(1, sizeof(*l));
 	l->rungs = xcalloc(plan->n_tiers + 1, sizeof(*l->rungs));
 	if (quota > 0) {
-		int64_t warn = ceil_share(plan->warn_micro, quota);
+		int64_t warn = ladder_share(warn_micro, quota);
 		if (warn > 0)
 			add(l, warn, warn, ALERT_QUOTA_WARNING, -1);
 		add(l, quota, quota, ALERT_QUOTA_EXHAUSTED, -1);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
-#include "ladder/ladder.h"
+#include "ladder/allowance.h"
 #include "model/event.h"
 #include "period/period.h"
 
@@ -33,14 +33,35 @@ struct commit_delta {
 	uint32_t service;       // index in the commit's catalog
 	int month;              // of the counter
 	int adjust_month;       // MONTH_NONE: counted. Otherwise late: adjusted with the settlement of this month
-	int64_t calls;          // > 0
+	int64_t calls;          // > 0; 0: nothing is counted, the counter's ladder is only looked at
 	const struct ladder *ladder;       // NULL: nothing to reach
 	const struct ladder *ladder_first; // in the account's month of activation; NULL: the same
 	bool activates;         // the shard may not know yet that the account is active in this month
+	bool look;              // raise what the stored total has reached already and was never raised (the ladder may be a new one)
 	bool with_calls;        // send the list: a rung may be reached, or the stored total is not known
 	const struct call_ref *first_call;
 	uint32_t n_calls;
 	int64_t total;          // out: the counter after the commit (calls in the late bucket for late ones)
+};
+
+// What an account's calls take of its allowance. Each of its calls is in a delta too: that one counts, this one only raises alerts.
+struct entry_call {
+	struct entry_call *next; // order of arrival
+	const struct call_ref *ref;
+	uint32_t month, service; // in the allowance
+};
+struct entry_delta {
+	uint32_t month, service;
+	int64_t calls;
+};
+struct commit_entry {
+	struct span account;
+	const struct allowance *allowance;
+	bool look, with_calls;   // as in a delta
+	uint32_t n_deltas, n_calls;
+	const struct entry_delta *deltas;
+	const struct entry_call *first_call;
+	int64_t slack;           // out: so many calls reach no further rung; -1: not known
 };
 
 struct commit_cut {             // the partition's first offset with clock >= close(month)
@@ -73,12 +94,14 @@ struct commit {
 	uint32_t n_parts, n_deltas;
 	struct commit_part *parts;
 	struct commit_delta *deltas;
+	uint32_t n_entries;
+	struct commit_entry *entries;
 	uint64_t tag;                   // the caller's, comes back with the result
 };
 
 enum commit_status {
 	COMMIT_DONE,      // totals are in the deltas
-	COMMIT_NEEDLIST,  // not applied: send again with the lists of the deltas now marked with_calls
+	COMMIT_NEEDLIST,  // not applied: send again with the lists of the deltas and entries now marked with_calls
 	COMMIT_FOREIGN,   // wrong token, or stored offset beyond ours: somebody else owns a partition
 	COMMIT_ROLLBACK,  // stored offset before ours: the shard was rolled back
 	COMMIT_LOST,      // no meta, another init id, another generation

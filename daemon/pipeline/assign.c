@@ -29,9 +29,9 @@ const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int 
 	const struct plan *plan = catalog_plan(w->newest->rules->catalog, service, month);
 	struct ladder_row row = { .service = service, .month = month };
 	if (plan != NULL)
-		row.plain = ladder_of_plan(plan, plan->quota);
+		row.plain = ladder_of_plan(plan, plan->quota, plan->warn_micro);
 	if (plan != NULL && plan->first_month == FIRST_MONTH_NEXT && plan->quota > 0)
-		row.first = ladder_of_plan(plan, 0);
+		row.first = ladder_of_plan(plan, 0, plan->warn_micro);
 	w->ladders = xrealloc(w->ladders, w->n_ladders + 1, sizeof(*w->ladders));
 	w->ladders[w->n_ladders] = row;
 	return &w->ladders[w->n_ladders++];

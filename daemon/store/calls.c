@@ -241,17 +241,24 @@ static struct span entry_field(const redisReply *fields, const char *name)
 static bool entry_alert(const redisReply *f, struct outbox_entry *e)
 {
 	int64_t stamp = 0;
-	struct span source = entry_field(f, "r");
+	struct span source = entry_field(f, "r"), taken = entry_field(f, "x");
 	e->type = OUTBOX_ALERT;
 	e->part = entry_field(f, "p");
 	e->event_id = entry_field(f, "i");
+	e->contract = entry_field(f, "e");
+	e->cause = entry_field(f, "z");
 	e->first_month = span_is(entry_field(f, "f"), "1");
+	e->taken_before = e->taken_after = -1;
 	if (source.n > 0 && source.p[0] == '+')
 		e->event_source = (struct span){ source.p + 1, source.n - 1 };
 	bool good = span_int64(entry_field(f, "v"), &e->rules_version) && span_int64(entry_field(f, "b"), &e->before) &&
-		    span_int64(entry_field(f, "a"), &e->after) && span_int64(entry_field(f, "o"), &e->offset) &&
-		    span_int64(entry_field(f, "w"), &e->time_ms) && span_int64(entry_field(f, "c"), &e->calls) &&
-		    span_int64(entry_field(f, "s"), &stamp) && e->part.p != NULL && e->event_id.p != NULL;
+		    span_int64(entry_field(f, "a"), &e->after) && span_int64(entry_field(f, "w"), &e->time_ms) &&
+		    span_int64(entry_field(f, "s"), &stamp);
+	if (e->cause.p == NULL)
+		good = good && span_int64(entry_field(f, "o"), &e->offset) && span_int64(entry_field(f, "c"), &e->calls) &&
+		       e->part.p != NULL && e->event_id.p != NULL;
+	if (taken.p != NULL)
+		good = good && span_int64(taken, &e->taken_before) && span_int64(entry_field(f, "y"), &e->taken_after);
 	// The crossing record's own stamp: the twin was published after the record was appended.
 	e->not_before_ms = stamp >= 0 ? stamp : TIME_NONE;
 	return good;

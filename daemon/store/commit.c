@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "store/redis.h"
 
-enum { FIXED_KEYS = 7, MAX_GROUPS = 4096 };
+enum { FIXED_KEYS = 8, MAX_GROUPS = 4096 };
 
 struct group {
 	int month, adjust;
@@ -64,6 +64,19 @@ static void grouping_free(struct grouping *g)
 	free(g->order);
 }
 
+static void pack_number_text(struct pack *p, int64_t n)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	pack_text(p, span_of(text));
+}
+
+// An empty text, not nil.
+static void pack_text_of(struct pack *p, struct span s)
+{
+	pack_text(p, s.p != NULL ? s : SPAN_LIT(""));
+}
+
 // The commit's distinct ladders, numbered from 1 in order of first use; 0 is "none".
 struct ladders {
 	const struct ladder **list;
@@ -89,12 +102,17 @@ static uint32_t ladders_index(struct ladders *l, const struct ladder *ladder)
 
 static void command_ladders(struct command *c, const struct ladders *l)
 {
-	uint32_t words = l->n;
+	uint32_t words = 5 * l->n;
 	for (uint32_t i = 0; i < l->n; i++)
 		words += 3 * l->list[i]->n;
 	pack_array(&c->scratch, words);
 	for (uint32_t i = 0; i < l->n; i++) {
+		const struct ladder_origin *o = &l->list[i]->origin;
 		pack_int(&c->scratch, l->list[i]->n);
+		pack_number_text(&c->scratch, o->rules_version);
+		pack_text_of(&c->scratch, o->contract);
+		pack_text_of(&c->scratch, o->cause);
+		pack_number_text(&c->scratch, o->cause_ms);
 		for (uint32_t k = 0; k < l->list[i]->n; k++) {
 			const struct rung *r = &l->list[i]->rungs[k];
 			pack_int(&c->scratch, r->at);
@@ -152,24 +170,29 @@ static void command_field(struct command *c, const struct commit *commit, const 
 	command_span(c, (struct span){ field, d->account.n + 1 + n });
 }
 
-// The list of a delta's calls, flat: part, offset, time, calls, record stamp, id, source.
+// A call, flat: part, offset, time, calls, record stamp, id, source.
+static void pack_call(struct pack *b, const struct commit *commit, const struct call_ref *r)
+{
+	uint32_t part = 0;
+	while (commit->parts[part].part != r->part)
+		check(++part < commit->n_parts);
+	pack_int(b, part);
+	pack_int(b, r->offset);
+	pack_int(b, r->time_ms);
+	pack_int(b, r->calls);
+	pack_int(b, r->timestamp_ms);
+	pack_text(b, r->id);
+	pack_text(b, r->source);
+}
+
+// The list of a delta's calls.
 static void pack_calls(struct pack *out, const struct commit *commit, const struct commit_delta *d)
 {
 	struct pack b = { 0 };
 	pack_array(&b, 7 * d->n_calls);
 	uint32_t n = 0;
-	for (const struct call_ref *r = d->first_call; r != NULL; r = r->next, n++) {
-		uint32_t part = 0;
-		while (commit->parts[part].part != r->part)
-			check(++part < commit->n_parts);
-		pack_int(&b, part);
-		pack_int(&b, r->offset);
-		pack_int(&b, r->time_ms);
-		pack_int(&b, r->calls);
-		pack_int(&b, r->timestamp_ms);
-		pack_text(&b, r->id);
-		pack_text(&b, r->source);
-	}
+	for (const struct call_ref *r = d->first_call; r != NULL; r = r->next, n++)
+		pack_call(&b, commit, r);
 	check(n == d->n_calls);
 	pack_text(out, (struct span){ b.p, b.n });
 	pack_free(&b);
@@ -188,16 +211,17 @@ static void command_group(struct command *c, const struct commit *commit, const 
 	command_int(c, fired_key);
 	command_int(c, group->n);
 	uint32_t with_calls = 0;
-	pack_array(&c->scratch, 4 * group->n);
+	pack_array(&c->scratch, 5 * group->n);
 	for (uint32_t i = 0; i < group->n; i++) {
 		const struct commit_delta *d = &commit->deltas[order[i]];
-		check(d->calls > 0);
+		check(d->calls > 0 || d->look);
 		command_field(c, commit, d);
 		uint32_t plain = ladders_index(ladders, d->ladder);
 		pack_int(&c->scratch, d->calls);
 		pack_int(&c->scratch, plain);
 		pack_int(&c->scratch, d->ladder_first != NULL ? ladders_index(ladders, d->ladder_first) : plain);
 		pack_int(&c->scratch, d->activates);
+		pack_int(&c->scratch, d->look);
 		with_calls += d->with_calls;
 	}
 	command_pack(c);
@@ -212,9 +236,171 @@ static void command_group(struct command *c, const struct commit *commit, const 
 	command_format(c, "%s", month_text(bucket, month));
 }
 
-static void command_keys(struct store_redis *s, const struct commit *commit, const struct grouping *g)
+// ---- entries: what accounts take of their allowances
+
+// The commit's distinct allowances and the months that they speak of.
+struct allowances {
+	const struct allowance **list;
+	uint32_t n, *of;     // of: by entry, from 1
+	int first, last;     // months; last < first: none
+};
+
+static struct allowances allowances_make(const struct commit *c)
 {
-	static const char *const fixed[FIXED_KEYS] = { "meta", "off", "led", "out", "act", "cut", "clk" };
+	struct allowances a = { .list = xcalloc(c->n_entries + 1, sizeof(*a.list)), .of = xcalloc(c->n_entries + 1, sizeof(*a.of)),
+				.first = INT32_MAX, .last = MONTH_NONE };
+	for (uint32_t i = 0; i < c->n_entries; i++) {
+		const struct allowance *want = c->entries[i].allowance;
+		uint32_t k = 0;
+		while (k < a.n && a.list[k] != want)
+			k++;
+		a.of[i] = k + 1;
+		if (k < a.n)
+			continue;
+		a.list[a.n++] = want;
+		int first = want->months[0].month, last = want->months[want->n_months - 1].month;
+		a.first = first < a.first ? first : a.first;
+		a.last = last > a.last ? last : a.last;
+	}
+	return a;
+}
+
+static void allowances_free(struct allowances *a)
+{
+	free(a->list);
+	free(a->of);
+}
+
+static uint32_t allowances_months(const struct allowances *a)
+{
+	return a->last >= a->first ? (uint32_t)(a->last - a->first + 1) : 0;
+}
+
+static void pack_month(struct pack *p, const struct allowance_month *m)
+{
+	pack_array(p, 3);
+	pack_int(p, m->month);
+	pack_array(p, m->n_services);
+	for (uint32_t i = 0; i < m->n_services; i++) {
+		const struct allowance_service *s = &m->services[i];
+		pack_array(p, 5);
+		pack_text(p, span_of(s->id));
+		pack_int(p, s->quota);
+		pack_int(p, s->quota_first);
+		pack_int(p, s->shared + 1);
+		pack_array(p, s->n_packs);
+		for (uint32_t k = 0; k < s->n_packs; k++)
+			pack_int(p, s->packs[k] + 1);
+	}
+	pack_array(p, m->n_shared);
+	for (uint32_t i = 0; i < m->n_shared; i++) {
+		pack_array(p, 2);
+		pack_int(p, m->shared[i].calls);
+		pack_int(p, m->shared[i].calls_first);
+	}
+}
+
+static void pack_rung(struct pack *p, const struct allowance_rung *r)
+{
+	pack_array(p, 10);
+	pack_text(p, span_of(quantity_text(r->of)));
+	pack_int(p, r->month + 1);
+	pack_int(p, r->index + 1);
+	pack_int(p, r->at);
+	pack_int(p, r->bound);
+	pack_text(p, span_of(alert_kind_text(r->kind)));
+	pack_text(p, span_of(r->service));
+	pack_text_of(p, r->pack);
+	pack_text_of(p, r->contract);
+	pack_int(p, r->not_first);
+}
+
+static void pack_allowance(struct pack *p, const struct allowance *a)
+{
+	pack_array(p, 6);
+	pack_int(p, a->origin.rules_version);
+	pack_text_of(p, a->origin.cause);
+	pack_int(p, a->origin.cause_ms);
+	pack_array(p, a->n_months);
+	for (uint32_t i = 0; i < a->n_months; i++)
+		pack_month(p, &a->months[i]);
+	pack_array(p, a->n_packs);
+	for (uint32_t i = 0; i < a->n_packs; i++) {
+		pack_array(p, 2);
+		pack_text(p, a->packs[i].id);
+		pack_int(p, a->packs[i].calls);
+	}
+	pack_array(p, a->n_rungs);
+	for (uint32_t i = 0; i < a->n_rungs; i++)
+		pack_rung(p, &a->rungs[i]);
+}
+
+// The calls of an entry, flat: month, service, then as in a delta.
+static void pack_entry_calls(struct pack *out, const struct commit *commit, const struct commit_entry *e)
+{
+	struct pack b = { 0 };
+	uint32_t n = 0;
+	pack_array(&b, 9 * e->n_calls);
+	for (const struct entry_call *k = e->first_call; k != NULL; k = k->next, n++) {
+		pack_int(&b, k->month + 1);
+		pack_int(&b, k->service + 1);
+		pack_call(&b, commit, k->ref);
+	}
+	check(n == e->n_calls);
+	pack_text(out, (struct span){ b.p, b.n });
+	pack_free(&b);
+}
+
+static void pack_entry(struct pack *p, const struct commit *commit, const struct commit_entry *e, uint32_t allowance)
+{
+	pack_array(p, 5);
+	pack_text(p, e->account);
+	pack_int(p, allowance);
+	pack_int(p, e->look);
+	pack_array(p, 3 * e->n_deltas);
+	for (uint32_t i = 0; i < e->n_deltas; i++) {
+		pack_int(p, e->deltas[i].month + 1);
+		pack_int(p, e->deltas[i].service + 1);
+		pack_int(p, e->deltas[i].calls);
+	}
+	if (e->with_calls)
+		pack_entry_calls(p, commit, e);
+	else
+		pack_text(p, (struct span){ 0 });
+}
+
+static void command_entries(struct command *c, const struct commit *commit, const struct allowances *a, uint32_t first_key)
+{
+	pack_array(&c->scratch, a->n);
+	for (uint32_t i = 0; i < a->n; i++)
+		pack_allowance(&c->scratch, a->list[i]);
+	command_pack(c);
+	pack_array(&c->scratch, commit->n_entries);
+	for (uint32_t i = 0; i < commit->n_entries; i++)
+		pack_entry(&c->scratch, commit, &commit->entries[i], a->of[i]);
+	command_pack(c);
+	uint32_t n = allowances_months(a);
+	char month[MONTH_TEXT];
+	pack_array(&c->scratch, 4 * n);
+	for (uint32_t i = 0; i < n; i++) {
+		pack_int(&c->scratch, a->first + (int)i);
+		pack_text(&c->scratch, span_of(month_text(a->first + (int)i, month)));
+		pack_int(&c->scratch, first_key + 2 * i);
+		pack_int(&c->scratch, first_key + 2 * i + 1);
+	}
+	command_pack(c);
+}
+
+static void command_month_keys(struct store_redis *s, const struct commit *commit, int month)
+{
+	char key[KEY_LENGTH];
+	command_format(&s->command, "%s", redis_key(s, key, commit->shard, "use", month, MONTH_NONE));
+	command_format(&s->command, "%s", redis_key(s, key, commit->shard, "fired", month, MONTH_NONE));
+}
+
+static void command_keys(struct store_redis *s, const struct commit *commit, const struct grouping *g, const struct allowances *a)
+{
+	static const char *const fixed[FIXED_KEYS] = { "meta", "off", "led", "out", "act", "cut", "clk", "pk" };
 	char key[KEY_LENGTH];
 	for (int i = 0; i < FIXED_KEYS; i++)
 		command_format(&s->command, "%s", redis_key(s, key, commit->shard, fixed[i], MONTH_NONE, MONTH_NONE));
@@ -224,20 +410,22 @@ static void command_keys(struct store_redis *s, const struct commit *commit, con
 			command_format(&s->command, "%s", redis_key(s, key, commit->shard, "late", group->month, group->adjust));
 			continue;
 		}
-		command_format(&s->command, "%s", redis_key(s, key, commit->shard, "use", group->month, MONTH_NONE));
-		command_format(&s->command, "%s", redis_key(s, key, commit->shard, "fired", group->month, MONTH_NONE));
+		command_month_keys(s, commit, group->month);
 	}
+	for (uint32_t i = 0; i < allowances_months(a); i++)
+		command_month_keys(s, commit, a->first + (int)i);
 }
 
 static void command_commit(struct store_redis *s, const struct commit *commit)
 {
 	struct grouping g = grouping_make(commit);
+	struct allowances allowances = allowances_make(commit);
 	struct ladders ladders = { 0 };
-	int keys = FIXED_KEYS;
+	int keys = FIXED_KEYS + 2 * (int)allowances_months(&allowances);
 	for (uint32_t i = 0; i < g.n_groups; i++)
 		keys += g.group[i].adjust != MONTH_NONE ? 1 : 2;
 	redis_fcall(s, "meterd_1_commit", keys);
-	command_keys(s, commit, &g);
+	command_keys(s, commit, &g, &allowances);
 	command_text(&s->command, s->init_id);
 	command_text(&s->command, s->generation);
 	command_int(&s->command, commit->rules_version);
@@ -245,9 +433,12 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 	command_int(&s->command, g.n_groups);
 	int ladders_at = s->command.n;
 	command_text(&s->command, "");
+	uint32_t key = FIXED_KEYS + 1, allowance_key = key;
+	for (uint32_t i = 0; i < g.n_groups; i++)
+		allowance_key += g.group[i].adjust != MONTH_NONE ? 1 : 2;
+	command_entries(&s->command, commit, &allowances, allowance_key);
 	for (uint32_t i = 0; i < commit->n_parts; i++)
 		command_part(&s->command, &commit->parts[i]);
-	uint32_t key = FIXED_KEYS + 1;
 	for (uint32_t i = 0; i < g.n_groups; i++) {
 		bool late = g.group[i].adjust != MONTH_NONE;
 		command_group(&s->command, commit, &g, i, key, late ? 0 : key + 1, &ladders);
@@ -259,6 +450,7 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 	s->command.word[ladders_at] = s->command.word[s->command.n];
 	s->command.length[ladders_at] = s->command.length[s->command.n];
 	free(ladders.list);
+	allowances_free(&allowances);
 	grouping_free(&g);
 }
 
@@ -312,6 +504,22 @@ void redis_commit_send(struct store *port, struct commit *c)
 		;
 }
 
+static bool result_slacks(const struct commit *c, struct span text)
+{
+	if (text.p == NULL || c->n_entries == 0)
+		return text.p != NULL && text.n == 0;
+	size_t at = 0;
+	uint32_t i = 0;
+	for (; i < c->n_entries && at <= text.n; i++) {
+		const char *comma = memchr(text.p + at, ',', text.n - at);
+		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
+		if (!span_int64((struct span){ text.p + at, end - at }, &c->entries[i].slack))
+			break;
+		at = end + 1;
+	}
+	return i == c->n_entries && at == text.n + 1;
+}
+
 static bool result_totals(const struct commit *c, struct span text)
 {
 	if (text.p == NULL || c->n_deltas == 0)
@@ -332,24 +540,41 @@ static bool result_totals(const struct commit *c, struct span text)
 	return i == c->n_deltas && at == text.n + 1;
 }
 
-static bool result_lists(const struct commit *c, struct span text)
+// Numbers joined by commas, each below `most`; *ret_list is to be freed.
+static bool result_indexes(struct span text, uint32_t most, uint32_t **ret_list, uint32_t *ret_n)
 {
-	if (text.n == 0)
-		return false;
-	struct grouping g = grouping_make(c);
+	uint32_t *list = xcalloc(most + 1, sizeof(*list)), n = 0;
 	size_t at = 0;
 	bool good = true;
-	while (good && at <= text.n) {
+	while (good && text.n > 0 && at <= text.n) {
 		const char *comma = memchr(text.p + at, ',', text.n - at);
 		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
 		int64_t index = 0;
-		good = span_int64((struct span){ text.p + at, end - at }, &index) && index >= 0 && index < c->n_deltas;
+		good = n < most && span_int64((struct span){ text.p + at, end - at }, &index) && index >= 0 && index < most;
 		if (good)
-			c->deltas[g.order[index]].with_calls = true;
+			list[n++] = (uint32_t)index;
 		at = end + 1;
 	}
-	grouping_free(&g);
+	*ret_list = list;
+	*ret_n = n;
 	return good;
+}
+
+static bool result_lists(const struct commit *c, struct span deltas, struct span entries)
+{
+	CLEANUP(freep) uint32_t *of_deltas = NULL;
+	CLEANUP(freep) uint32_t *of_entries = NULL;
+	uint32_t n_deltas = 0, n_entries = 0;
+	if (!result_indexes(deltas, c->n_deltas, &of_deltas, &n_deltas) || !result_indexes(entries, c->n_entries, &of_entries, &n_entries) ||
+	    n_deltas + n_entries == 0)
+		return false;
+	struct grouping g = grouping_make(c);
+	for (uint32_t i = 0; i < n_deltas; i++)
+		c->deltas[g.order[of_deltas[i]]].with_calls = true;
+	for (uint32_t i = 0; i < n_entries; i++)
+		c->entries[of_entries[i]].with_calls = true;
+	grouping_free(&g);
+	return true;
 }
 
 static void result_of_words(const struct commit *c, const redisReply *r, struct commit_result *ret)
@@ -366,11 +591,12 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 			ret->status = words[i].status;
 	int64_t alerts = 0;
 	if (ret->status == COMMIT_DONE) {
-		if (r->elements != 3 || !span_int64(second, &alerts) || alerts < 0 || alerts > UINT32_MAX || !result_totals(c, reply_span(r->element[2])))
+		if (r->elements != 4 || !span_int64(second, &alerts) || alerts < 0 || alerts > UINT32_MAX ||
+		    !result_totals(c, reply_span(r->element[2])) || !result_slacks(c, reply_span(r->element[3])))
 			// Applied, but what came back cannot be read: as good as no answer.
 			ret->status = COMMIT_UNKNOWN;
 		ret->alerts = (uint32_t)alerts;
-	} else if (ret->status == COMMIT_NEEDLIST && !result_lists(c, second)) {
+	} else if (ret->status == COMMIT_NEEDLIST && (r->elements != 3 || !result_lists(c, second, reply_span(r->element[2])))) {
 		ret->status = COMMIT_HALT;
 	}
 	if (ret->status != COMMIT_DONE)

@@ -12,6 +12,7 @@
 --   g:led                topic/partition/outcome -> records (and .../consumed)
 --   g:cut                month/topic/partition -> first offset at or after the close ("first/...": first record at all)
 --   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
+--   g:pk                 account -> "<month settled last> <pack>=<calls taken up to and with it> ..."
 --   g:frz:<month>        account/service -> fen frozen by that month's settlement
 --   g:set:<month>        account -> facts of its statement, account/service -> facts of a line, "#" -> number of statements
 --   g:out                stream of what Kafka has not acknowledged yet
@@ -55,16 +56,18 @@ local function active_since(act, bucket)
 	return since
 end
 
--- Parses the ladders of a commit: flat list of {n, at, bound, kind, ...}; a ladder is a list of rungs.
+-- Parses the ladders of a commit: flat list of {n, rules version, contract, cause, cause in ms, n times {at, bound, kind}, ...}; a ladder is a list
+-- of rungs.
 local function ladders_of(packed)
 	local flat, list, i = cmsgpack.unpack(packed), {}, 1
 	while flat[i] do
-		local rungs, n = {}, flat[i]
+		local n = flat[i]
+		local rungs = { version = flat[i + 1], contract = flat[i + 2], cause = flat[i + 3], cause_ms = flat[i + 4] }
+		i = i + 5
 		for k = 1, n do
-			rungs[k] = { at = flat[i + 1], bound = flat[i + 2], kind = flat[i + 3] }
+			rungs[k] = { at = flat[i], bound = flat[i + 1], kind = flat[i + 2] }
 			i = i + 3
 		end
-		i = i + 1
 		list[#list + 1] = rungs
 	end
 	return list
@@ -97,20 +100,27 @@ local function crossing_call(calls, old, at)
 	return nil
 end
 
--- ARGV of a commit: 1 init, 2 generation, 3 rules version, 4 parts, 5 groups, 6 ladders (msgpack)
+-- ARGV of a commit: 1 init, 2 generation, 3 rules version, 4 parts, 5 groups, 6 ladders (msgpack), 7 allowances (msgpack list),
+--   8 entries (msgpack list), 9 months of the allowances (msgpack, flat {number, text, index of use key, index of fired key, ...}), then
 --   a part:  name, token, from, position "next clock last print", msgpack {consumed, outcomes...}, msgpack cuts {field, offset, ...},
 --            msgpack marks {field, clock, field to drop, ...}
 --   a group: index of its key in KEYS, month text, bucket number (month that closes it, year*12+month-1), index of the fired key (0: late),
---            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...},
---            msgpack lists {delta index, packed calls, ...}
--- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, then those of the groups.
+--            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, look, ...}: look 1: the whole
+--            ladder is looked at, not only what the calls cross (0 calls: nothing is counted); msgpack lists {delta index, packed calls, ...}
+--   an allowance: {rules version, cause, cause in ms, months, packs, rungs}
+--            a month: {number, services {id, quota, quota in the month of activation, shared or 0, {packs in order}}, shared {calls, first}}
+--            a pack:  {id, calls};  a rung: {quantity, month, index, at, bound, kind, service in its identity, pack in it, contract, when}
+--            when: 0 always, 1 not in the month of activation
+--   an entry: {account, allowance, look, {month, service, calls, ...}, packed calls or false}
+-- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 pk, then those of the groups, then use and fired of the allowances' months.
+local FIXED = 9
 local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
 
 local function commit_read_parts(n)
 	local parts, stored = {}, nil
 	local names = {}
 	for p = 1, n do
-		local at = 7 + (p - 1) * 7
+		local at = FIXED + 1 + (p - 1) * 7
 		parts[p] = { name = ARGV[at], token = ARGV[at + 1], from = ARGV[at + 2], to = ARGV[at + 3], counts = ARGV[at + 4],
 			cuts = ARGV[at + 5], marks = ARGV[at + 6] }
 		names[p] = ARGV[at]
@@ -153,7 +163,7 @@ local function commit_read_group(group)
 			if have[i - first + 1] then
 				old = tonumber(have[i - first + 1])
 			end
-			local new = old and old + group.numbers[(i - 1) * 4 + 1]
+			local new = old and old + group.numbers[(i - 1) * 5 + 1]
 			if not new or new < old or new >= LIMIT then
 				return { 'HALT', ARGV[group.fields + i - 1] .. ': the total cannot be read or leaves 2^53' }
 			end
@@ -193,7 +203,7 @@ local function commit_activations(groups)
 	local act, changed = {}, {}
 	for _, group in ipairs(groups) do
 		for i = 1, group.n do
-			if group.numbers[(i - 1) * 4 + 4] == 1 then
+			if group.numbers[(i - 1) * 5 + 4] == 1 then
 				local account = string.match(ARGV[group.fields + i - 1], '^[^/]*')
 				if act[account] == nil then
 					act[account] = redis.call('HGET', KEYS[5], account) or ''
@@ -209,12 +219,12 @@ local function commit_activations(groups)
 	return act, changed
 end
 
-local function ladder_of(group, i, ladders, act)
-	local plain, first = group.numbers[(i - 1) * 4 + 2], group.numbers[(i - 1) * 4 + 3]
+local function ladder_of(group, i, ladders, act, look)
+	local plain, first = group.numbers[(i - 1) * 5 + 2], group.numbers[(i - 1) * 5 + 3]
 	if first == plain then
 		return ladders[plain], false
 	end
-	local old, new = group.old[i], group.new[i]
+	local old, new = look and -1 or group.old[i], group.new[i]
 	if not (crossed_any(ladders[plain] or {}, old, new) or crossed_any(ladders[first] or {}, old, new)) then
 		return nil, false
 	end
@@ -226,38 +236,279 @@ local function ladder_of(group, i, ladders, act)
 	return ladders[plain], false
 end
 
+local function identity_of(account, service, month, kind, bound, pack)
+	return 'alert\n' .. account .. '\n' .. service .. '\n' .. month .. '\n' .. kind .. '\n' .. text(bound) .. '\n' .. pack
+end
+
+-- Facts of an alert; `at` is the place of the crossing call in the flat list `calls`, nil where a change made it due, not a call.
+local function alert_of(fired, identity, terms, before, after, first, parts, calls, at)
+	local entry = { 't', 'a', 'k', identity, 'v', terms.version, 'e', terms.contract, 'b', text(before), 'a', text(after),
+		'f', first and '1' or '0' }
+	local function put(name, value)
+		entry[#entry + 1] = name
+		entry[#entry + 1] = value
+	end
+	if at then
+		put('p', parts[calls[at] + 1].name)
+		put('o', text(calls[at + 1]))
+		put('w', text(calls[at + 2]))
+		put('c', text(calls[at + 3]))
+		put('s', text(calls[at + 4]))
+		put('i', calls[at + 5])
+		put('r', calls[at + 6] and ('+' .. calls[at + 6]) or '-')
+	else
+		put('z', terms.cause)
+		put('w', terms.cause_ms)
+		put('s', terms.cause_ms)
+	end
+	return { fired = fired, identity = identity, entry = entry }
+end
+
 -- The alerts of one delta, appended to `alerts`; returns false when a list is needed and missing.
-local function commit_crossings(group, i, ladders, act, parts, version, alerts)
-	local rungs, first = ladder_of(group, i, ladders, act)
-	if not rungs or not crossed_any(rungs, group.old[i], group.new[i]) then
+local function commit_crossings(group, i, ladders, act, parts, alerts)
+	local look = group.numbers[(i - 1) * 5 + 5] == 1
+	local rungs, first = ladder_of(group, i, ladders, act, look)
+	local old, new = group.old[i], group.new[i]
+	if not rungs or not crossed_any(rungs, look and -1 or old, new) then
 		return true
 	end
 	local field, calls = ARGV[group.fields + i - 1], nil
 	local account, service = string.match(field, '^([^/]*)/(.*)$')
 	for k = 1, #rungs do
 		local rung = rungs[k]
-		if rung.at > group.new[i] then
+		if rung.at > new then
 			break
 		end
-		if rung.at > group.old[i] then
-			local identity = 'alert\n' .. account .. '\n' .. service .. '\n' .. group.month .. '\n' .. rung.kind .. '\n' .. text(rung.bound) .. '\n'
-			if redis.call('HEXISTS', group.fired, identity) == 0 then
-				if not group.calls[i] then
-					return false
-				end
+		if rung.at > old or look then
+			local identity = identity_of(account, service, group.month, rung.kind, rung.bound, '')
+			if redis.call('HEXISTS', group.fired, identity) == 1 then
+				-- it was raised
+			elseif rung.at <= old then
+				alerts[#alerts + 1] = alert_of(group.fired, identity, rungs, old, old, first)
+			elseif not group.calls[i] then
+				return false
+			else
 				calls = calls or cmsgpack.unpack(group.calls[i])
-				local c, before, after = crossing_call(calls, group.old[i], rung.at)
+				local c, before, after = crossing_call(calls, old, rung.at)
 				if not c then
 					return nil
 				end
-				alerts[#alerts + 1] = { fired = group.fired, identity = identity, entry = { 't', 'a', 'k', identity, 'v', version,
-					'b', text(before), 'a', text(after), 'f', first and '1' or '0', 'p', parts[calls[c] + 1].name,
-					'o', text(calls[c + 1]), 'w', text(calls[c + 2]), 'c', text(calls[c + 3]), 's', text(calls[c + 4]),
-					'i', calls[c + 5], 'r', calls[c + 6] and ('+' .. calls[c + 6]) or '-' } }
+				alerts[#alerts + 1] = alert_of(group.fired, identity, rungs, before, after, first, parts, calls, c)
 			end
 		end
 	end
 	return true
+end
+
+-- ---- allowances: quotas that services share, and packs. What was taken of them is worked out from the counters each time, month after
+-- month, as rating/deduct.c does at settlement; nothing of it is stored, so nothing can drift. No quantity ever falls when calls come.
+
+-- What packs gave in months that are settled: the last such month, and calls by pack.
+local function settled_use(value)
+	local use = { month = 0, calls = {} }
+	local year, month, rest = string.match(value or '', '^(%d+)-(%d+)(.*)$')
+	if year then
+		use.month = tonumber(year) * 12 + tonumber(month) - 1
+		for pack, calls in string.gmatch(rest, ' ([^=]+)=(%d+)') do
+			use.calls[pack] = tonumber(calls)
+		end
+	end
+	return use
+end
+
+-- What stands after the entry's stored totals and what came on top of them: calls, billable calls, sums of shared quotas, rest of packs.
+local function allowance_use(entry, totals)
+	local a = entry.allowance
+	local use = { totals = totals, billable = {}, sums = {}, left = {} }
+	for p, pack in ipairs(a[5]) do
+		use.left[p] = math.max(0, pack[2] - (entry.settled.calls[pack[1]] or 0))
+	end
+	for m, month in ipairs(a[4]) do
+		local billable, sums, shared, quota = {}, {}, {}, entry.first[m] and 3 or 2
+		for g, calls in ipairs(month[3]) do
+			shared[g], sums[g] = calls[quota - 1], 0
+		end
+		for s, service in ipairs(month[1] > entry.settled.month and month[2] or {}) do
+			local rest, g = math.max(0, totals[m][s] - service[quota]), service[4]
+			if g > 0 then
+				local took = math.min(rest, shared[g])
+				sums[g], shared[g], rest = sums[g] + totals[m][s], shared[g] - took, rest - took
+			end
+			for _, p in ipairs(service[5]) do
+				local took = math.min(rest, use.left[p])
+				use.left[p], rest = use.left[p] - took, rest - took
+			end
+			billable[s] = rest
+		end
+		use.billable[m], use.sums[m] = billable, sums
+	end
+	return use
+end
+
+local function rung_value(entry, rung, use)
+	local of, m, i = rung[1], rung[2], rung[3]
+	if of == 'pack' then
+		return entry.allowance[5][i][2] - use.left[i]
+	elseif entry.allowance[4][m][1] <= entry.settled.month or (rung[10] == 1 and entry.first[m]) then
+		return nil
+	elseif of == 'calls' then
+		return use.totals[m][i]
+	elseif of == 'billable' then
+		return use.billable[m][i]
+	end
+	return use.sums[m][i]
+end
+
+-- The entry's totals with the first n of its calls on top.
+local function allowance_after(entry, n)
+	local totals = {}
+	for m, of in ipairs(entry.old) do
+		totals[m] = {}
+		for s, calls in ipairs(of) do
+			totals[m][s] = calls
+		end
+	end
+	for k = 1, n * 9, 9 do
+		local m, s = entry.calls[k], entry.calls[k + 1]
+		totals[m][s] = totals[m][s] + entry.calls[k + 5]
+	end
+	return allowance_use(entry, totals)
+end
+
+local function commit_entries(months, act)
+	local list, allowances, entries = {}, cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8])
+	for e, raw in ipairs(entries) do
+		local a = allowances[raw[2]]
+		local entry = { account = raw[1], allowance = a, look = raw[3] == 1, packed = raw[5], old = {}, first = {} }
+		entry.settled = settled_use(redis.call('HGET', KEYS[8], entry.account))
+		local value = act[entry.account] or redis.call('HGET', KEYS[5], entry.account)
+		for m, month in ipairs(a[4]) do
+			local fields, totals = {}, {}
+			entry.first[m] = active_since(value, month[1]) == month[1]
+			for s, service in ipairs(month[2]) do
+				fields[s], totals[s] = entry.account .. '/' .. service[1], 0
+			end
+			if month[1] > entry.settled.month and #fields > 0 then
+				for s, calls in ipairs(redis.call('HMGET', KEYS[months[month[1]].use], unpack(fields))) do
+					totals[s] = calls and tonumber(calls) or 0
+				end
+			end
+			entry.old[m] = totals
+		end
+		local totals = {}
+		for m, of in ipairs(entry.old) do
+			totals[m] = {}
+			for s, calls in ipairs(of) do
+				totals[m][s] = calls
+			end
+		end
+		for k = 1, #raw[4], 3 do
+			totals[raw[4][k]][raw[4][k + 1]] = totals[raw[4][k]][raw[4][k + 1]] + raw[4][k + 2]
+		end
+		entry.before, entry.after = allowance_use(entry, entry.old), allowance_use(entry, totals)
+		list[e] = entry
+	end
+	return list
+end
+
+-- The least number of calls after which the rung is reached.
+local function first_reaching(entry, rung)
+	local low, high = 1, #entry.calls / 9
+	while low < high do
+		local mid = math.floor((low + high) / 2)
+		if rung_value(entry, rung, allowance_after(entry, mid)) >= rung[4] then
+			high = mid
+		else
+			low = mid + 1
+		end
+	end
+	return low
+end
+
+-- Facts of an allowance's alert: totals of the service (or the sum) that the rung is about, and what was billable or taken of a pack.
+local function allowance_alert(entry, rung, months, parts, place)
+	local a, m, i = entry.allowance, rung[2], rung[3]
+	local before, after, list, at = entry.before, entry.before, nil, nil
+	if place then
+		before, after = allowance_after(entry, place - 1), allowance_after(entry, place)
+		list, at = entry.calls, (place - 1) * 9 + 3
+		if rung[1] == 'pack' then
+			m, i = list[at - 2], list[at - 1]
+		end
+	elseif rung[1] == 'pack' then
+		m = #a[4] -- the last month that it concerns
+	end
+	local month = months[a[4][m][1]]
+	local function total(use)
+		if rung[1] == 'shared' then
+			return use.sums[m][i]
+		end
+		return use.totals[m][i] or 0
+	end
+	local terms = { version = text(a[1]), contract = rung[9], cause = a[2], cause_ms = text(a[3]) }
+	local alert = alert_of(KEYS[month.fired], identity_of(entry.account, rung[7], month.text, rung[6], rung[5], rung[8]), terms,
+		total(before), total(after), entry.first[m], parts, list, at)
+	local function put(name, value)
+		alert.entry[#alert.entry + 1] = name
+		alert.entry[#alert.entry + 1] = value
+	end
+	if rung[1] == 'pack' then
+		put('x', text(a[5][rung[3]][2] - before.left[rung[3]]))
+		put('y', text(a[5][rung[3]][2] - after.left[rung[3]]))
+	elseif rung[1] ~= 'shared' then
+		put('x', text(before.billable[m][i]))
+		put('y', text(after.billable[m][i]))
+	end
+	return alert
+end
+
+-- Was it raised, in whichever month? A pack's rung is reached once in its life.
+local function rung_fired(entry, rung, months)
+	for m, month in ipairs(entry.allowance[4]) do
+		if rung[1] == 'pack' or rung[2] == m then
+			local at = months[month[1]]
+			if redis.call('HEXISTS', KEYS[at.fired], identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8])) == 1 then
+				return true
+			end
+		end
+	end
+	return false
+end
+
+-- The alerts of an entry, appended; false: its list is needed; nil: the list does not add up. Second: calls until the next rung may be
+-- reached.
+local function entry_crossings(entry, months, parts, alerts)
+	local slack = LIMIT
+	for _, rung in ipairs(entry.allowance[6]) do
+		local old, new = rung_value(entry, rung, entry.before), rung_value(entry, rung, entry.after)
+		if not old then
+			-- not a matter of this account any more
+		elseif new < rung[4] then
+			slack = math.min(slack, rung[4] - new)
+		elseif (old < rung[4] or entry.look) and not rung_fired(entry, rung, months) then
+			local place
+			if old < rung[4] then
+				if not entry.packed then
+					return false
+				end
+				entry.calls = entry.calls or cmsgpack.unpack(entry.packed)
+				place = first_reaching(entry, rung)
+				if rung_value(entry, rung, allowance_after(entry, place)) < rung[4] then
+					return nil
+				end
+			end
+			alerts[#alerts + 1] = allowance_alert(entry, rung, months, parts, place)
+		end
+	end
+	return true, slack
+end
+
+local function commit_months()
+	local flat, months = cmsgpack.unpack(ARGV[9]), {}
+	for k = 1, #flat, 4 do
+		months[flat[k]] = { text = flat[k + 1], use = flat[k + 2], fired = flat[k + 3] }
+	end
+	return months
 end
 
 local function commit_write_group(group, meta, totals)
@@ -265,13 +516,17 @@ local function commit_write_group(group, meta, totals)
 		local flat, k = {}, 0
 		for i = first, math.min(first + 2999, group.n) do
 			local total = text(group.new[i])
-			flat[k + 1], flat[k + 2] = ARGV[group.fields + i - 1], total
 			totals[#totals + 1] = total
-			k = k + 2
+			if group.numbers[(i - 1) * 5 + 1] > 0 then
+				flat[k + 1], flat[k + 2] = ARGV[group.fields + i - 1], total
+				k = k + 2
+			end
 		end
-		redis.call('HSET', group.key, unpack(flat))
+		if k > 0 then
+			redis.call('HSET', group.key, unpack(flat))
+			redis.call('HSET', meta, 'm:' .. group.month .. (group.late and ':' .. group.close or ''), '1')
+		end
 	end
-	redis.call('HSET', meta, 'm:' .. group.month .. (group.late and ':' .. group.close or ''), '1')
 end
 
 local function commit_write_part(part)
@@ -310,7 +565,7 @@ local function commit(keys, args)
 	if refused then
 		return refused
 	end
-	groups, refused = commit_groups(tonumber(ARGV[5]), 7 + n_parts * 7, KEYS[1])
+	groups, refused = commit_groups(tonumber(ARGV[5]), FIXED + 1 + n_parts * 7, KEYS[1])
 	if refused then
 		return refused
 	end
@@ -320,10 +575,12 @@ local function commit(keys, args)
 	end
 	local act, activated = commit_activations(groups)
 	local ladders, alerts, missing, base = ladders_of(ARGV[6]), {}, {}, 0
+	local months = commit_months()
+	local entries = commit_entries(months, act)
 	for _, group in ipairs(groups) do
 		if not group.late then
 			for i = 1, group.n do
-				local found = commit_crossings(group, i, ladders, act, parts, ARGV[3], alerts)
+				local found = commit_crossings(group, i, ladders, act, parts, alerts)
 				if found == nil then
 					return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
 				elseif not found then
@@ -333,8 +590,19 @@ local function commit(keys, args)
 		end
 		base = base + group.n
 	end
-	if #missing > 0 then
-		return { 'NEEDLIST', table.concat(missing, ',') }
+	local slacks, lacking = {}, {}
+	for e, entry in ipairs(entries) do
+		local found, slack = entry_crossings(entry, months, parts, alerts)
+		if found == nil then
+			return { 'HALT', entry.account .. ': the list of calls does not add up to its deltas' }
+		elseif not found then
+			lacking[#lacking + 1] = text(e - 1)
+		else
+			slacks[e] = text(slack)
+		end
+	end
+	if #missing + #lacking > 0 then
+		return { 'NEEDLIST', table.concat(missing, ','), table.concat(lacking, ',') }
 	end
 	-- From here on nothing can refuse.
 	local totals = {}
@@ -351,7 +619,7 @@ local function commit(keys, args)
 	for _, part in ipairs(parts) do
 		commit_write_part(part)
 	end
-	return { 'OK', text(#alerts), table.concat(totals, ',') }
+	return { 'OK', text(#alerts), table.concat(totals, ','), table.concat(slacks, ',') }
 end
 
 -- KEYS meta; ARGV init, shards. Makes the state once.

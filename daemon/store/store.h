@@ -47,7 +47,10 @@ struct outbox_entry {
 	enum outbox_type type;
 	int64_t not_before_ms;   // wall time before which no twin of this entry can have been published; TIME_NONE: any time
 	// OUTBOX_ALERT
-	int64_t rules_version, before, after;
+	int64_t rules_version, before, after; // before, after: of the counter, or of the sum that the bound is about
+	struct span contract;    // "id/version" whose terms hold; n 0: the price list's
+	int64_t taken_before, taken_after; // packs: calls taken of it; tiers of services that share: billable calls; -1: not said
+	struct span cause;       // p not NULL: a change made it due, no call; time_ms is the change's, and what follows is empty
 	bool first_month;        // the ladder of the month of activation held
 	struct span part;        // "topic/partition"
 	int64_t offset, time_ms, calls;

@@ -23,7 +23,7 @@ static void cells_null(struct output *out, int n)
 static int64_t to_next_tier(const struct plan *plan, int64_t quota, int64_t calls)
 {
 	int64_t left = -1;
-	struct ladder *ladder = ladder_of_plan(plan, quota);
+	struct ladder *ladder = ladder_of_plan(plan, quota, plan->warn_micro);
 	for (uint32_t i = ladder_next(ladder, calls); i < ladder->n && left < 0; i++)
 		if (ladder->rungs[i].kind == ALERT_TIER_CROSSED)
 			left = ladder->rungs[i].at - calls;

@@ -72,7 +72,7 @@ Test(aggregate, late_buckets_and_months_are_counters_of_their_own)
 Test(aggregate, a_list_is_sent_when_a_rung_may_be_reached_or_nothing_is_known)
 {
 	struct rung rung = { 10, 10, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder ladder = { 1, &rung };
+	struct ladder ladder = { .n = 1, .rungs = &rung };
 	struct fixture f = begin();
 	struct counter *c = counter(&f, "a", 0, 1);
 	c->ladder = &ladder;
@@ -113,7 +113,7 @@ Test(aggregate, a_list_is_sent_when_a_rung_may_be_reached_or_nothing_is_known)
 Test(aggregate, an_unknown_result_makes_the_total_unknown)
 {
 	struct rung rung = { 1000, 1000, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder ladder = { 1, &rung };
+	struct ladder ladder = { .n = 1, .rungs = &rung };
 	struct fixture f = begin();
 	struct counter *c = counter(&f, "a", 0, 1);
 	c->ladder = &ladder;

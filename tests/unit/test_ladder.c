@@ -27,7 +27,7 @@ static void ladder_row(void *ctx, const struct table_row *row)
 		return;
 	}
 	cr_assert_eq(row->n, 3, "line %d", row->line);
-	struct ladder *l = ladder_of_plan(plan_named(book, row, row->field[0]), plan_number(row->field[1], row));
+	struct ladder *l = ladder_of_plan(plan_named(book, row, row->field[0]), plan_number(row->field[1], row), plan_named(book, row, row->field[0])->warn_micro);
 	char words[1000];
 	ladder_words(l, words, sizeof(words));
 	cr_expect_str_eq(words, row->field[2], "line %d: %s", row->line, words);
@@ -71,7 +71,7 @@ Test(ladder, agrees_with_the_definitions_at_every_total)
 			static const int64_t shares[] = { 0, 800000, 1000000 };
 			struct plan p = { .bounds = variant & 1, .tier_basis = variant >> 1 & 1, .per = 1, .n_tiers = 4, .tiers = tiers,
 				.warn_micro = shares[variant / 4] };
-			struct ladder *l = ladder_of_plan(&p, quota);
+			struct ladder *l = ladder_of_plan(&p, quota, p.warn_micro);
 			for (int64_t total = 0; total < 70; total++)
 				expect_definitions(&p, quota, l, total);
 			for (uint32_t i = 1; i < l->n; i++)

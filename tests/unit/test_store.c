@@ -243,7 +243,7 @@ Test(store, chained_commits_answer_in_order_and_fall_together)
 Test(store, finds_the_crossing_call_and_asks_for_the_list)
 {
 	struct rung rungs[] = { { 5, 5, ALERT_QUOTA_WARNING, -1 }, { 8, 8, ALERT_QUOTA_EXHAUSTED, -1 }, { 8, 7, ALERT_TIER_CROSSED, 1 } };
-	struct ladder ladder = { 3, rungs };
+	struct ladder ladder = { .n = 3, .rungs = rungs };
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, 4);
 	step_call(s, 4, &ladder, false); // 4
@@ -277,7 +277,7 @@ Test(store, finds_the_crossing_call_and_asks_for_the_list)
 Test(store, an_alert_is_raised_once)
 {
 	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 }, again = { 4, 2, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder ladder = { 1, &rung }, moved = { 1, &again };
+	struct ladder ladder = { .n = 1, .rungs = &rung }, moved = { .n = 1, .rungs = &again };
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, 2);
 	step_call(s, 3, &ladder, true);
@@ -294,7 +294,7 @@ Test(store, an_alert_is_raised_once)
 Test(store, the_month_of_activation_has_its_own_ladder)
 {
 	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder plain = { 1, &rung }, none = { 0, NULL };
+	struct ladder plain = { .n = 1, .rungs = &rung }, none = { 0 };
 	claim_as("tok1");
 	for (int month = 0; month < 2; month++) {
 		struct step *s = step_make("tok1", month, month + 1);
@@ -383,7 +383,7 @@ Test(store, cuts_and_marks_come_back)
 Test(store, acknowledges_only_the_same_alert_under_the_same_id)
 {
 	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder ladder = { 1, &rung };
+	struct ladder ladder = { .n = 1, .rungs = &rung };
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, 2);
 	step_call(s, 3, &ladder, true);
@@ -500,7 +500,7 @@ Test(store, missing_functions_are_loaded_again)
 Test(store, a_full_redis_refuses_and_still_drains)
 {
 	struct rung rung = { 2, 2, ALERT_QUOTA_EXHAUSTED, -1 };
-	struct ladder ladder = { 1, &rung };
+	struct ladder ladder = { .n = 1, .rungs = &rung };
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, 2);
 	step_call(s, 3, &ladder, true);
