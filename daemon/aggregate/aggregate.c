@@ -13,9 +13,11 @@ struct aggregate {
 	struct arena arena;
 	struct counter **slots;
 	uint64_t n, mask;
+	struct holder **holder_slots;
+	uint64_t n_holders, holder_mask;
 };
 
-enum { FIRST_SLOTS = 4096 };
+enum { FIRST_SLOTS = 4096, FIRST_HOLDERS = 64 };
 
 struct aggregate *aggregate_new(uint32_t shards, uint32_t most)
 {
@@ -23,6 +25,8 @@ struct aggregate *aggregate_new(uint32_t shards, uint32_t most)
 	struct aggregate *a = xcalloc(1, sizeof(*a));
 	*a = (struct aggregate){ .shards = shards, .most = most, .mask = FIRST_SLOTS - 1 };
 	a->slots = xcalloc(FIRST_SLOTS, sizeof(*a->slots));
+	a->holder_mask = FIRST_HOLDERS - 1;
+	a->holder_slots = xcalloc(FIRST_HOLDERS, sizeof(*a->holder_slots));
 	return a;
 }
 
@@ -32,6 +36,7 @@ void aggregate_freep(struct aggregate **a)
 		return;
 	arena_free(&(*a)->arena);
 	free((*a)->slots);
+	free((*a)->holder_slots);
 	free(*a);
 	*a = NULL;
 }
@@ -52,6 +57,10 @@ void batch_freep(struct batch **b)
 		free((*b)->shards[i].deltas);
 		free((*b)->shards[i].counters);
 		free((*b)->shards[i].tails);
+		free((*b)->shards[i].entries);
+		free((*b)->shards[i].holders);
+		free((*b)->shards[i].entry_tails);
+		free((*b)->shards[i].entry_sizes);
 	}
 	arena_free(&(*b)->arena);
 	free((*b)->shards);
@@ -64,9 +73,9 @@ void aggregate_begin(struct aggregate *a, struct batch *b)
 	check(b->n_shards == a->shards);
 	arena_reset(&b->arena);
 	for (uint32_t i = 0; i < b->n_shards; i++)
-		b->shards[i].n = 0;
+		b->shards[i].n = b->shards[i].n_entries = 0;
 	b->serial = ++a->serial;
-	b->largest = 0;
+	b->largest = b->entries = 0;
 	b->calls = 0;
 	b->urgent = false;
 }
@@ -166,6 +175,120 @@ void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, stru
 		b->urgent = true;
 }
 
+// ---- holders
+
+static int64_t entry_calls(const struct commit_entry *e)
+{
+	int64_t calls = 0;
+	for (uint32_t i = 0; i < e->n_deltas; i++)
+		calls += e->deltas[i].calls;
+	return calls;
+}
+
+static void holders_grow(struct aggregate *a)
+{
+	uint64_t old_slots = a->holder_mask + 1;
+	struct holder **old = a->holder_slots;
+	a->holder_slots = xcalloc(old_slots * 2, sizeof(*a->holder_slots));
+	a->holder_mask = old_slots * 2 - 1;
+	for (uint64_t i = 0; i < old_slots; i++) {
+		if (old[i] == NULL)
+			continue;
+		uint64_t at = old[i]->hash & a->holder_mask;
+		while (a->holder_slots[at] != NULL)
+			at = (at + 1) & a->holder_mask;
+		a->holder_slots[at] = old[i];
+	}
+	free(old);
+}
+
+struct holder *aggregate_holder(struct aggregate *a, struct span account, int scope, uint32_t shard)
+{
+	uint64_t hash = XXH3_64bits_withSeed(account.p, account.n, (uint64_t)(uint32_t)scope);
+	uint64_t at = hash & a->holder_mask;
+	for (struct holder *h; (h = a->holder_slots[at]) != NULL; at = (at + 1) & a->holder_mask)
+		if (h->hash == hash && h->scope == scope && span_eq(h->account, account))
+			return h;
+	struct holder *h = arena_alloc(&a->arena, sizeof(*h));
+	*h = (struct holder){ .hash = hash, .account = arena_copy(&a->arena, account), .scope = scope, .shard = shard, .slack = -1 };
+	a->holder_slots[at] = h;
+	if (++a->n_holders * 2 > a->holder_mask)
+		holders_grow(a);
+	return h;
+}
+
+const struct allowance *aggregate_allowance(const struct batch *b, const struct holder *h)
+{
+	return h->batch == b->serial ? b->shards[h->shard].entries[h->entry].allowance : NULL;
+}
+
+static void entries_grow(struct shard_batch *s)
+{
+	s->size_entries = s->size_entries * 2 + 16;
+	s->entries = xrealloc(s->entries, s->size_entries, sizeof(*s->entries));
+	s->holders = xrealloc(s->holders, s->size_entries, sizeof(*s->holders));
+	s->entry_tails = xrealloc(s->entry_tails, s->size_entries, sizeof(*s->entry_tails));
+	s->entry_sizes = xrealloc(s->entry_sizes, s->size_entries, sizeof(*s->entry_sizes));
+}
+
+// The holder's entry in this batch, made at its first call.
+static uint32_t batch_entry(struct batch *b, struct holder *h, const struct allowance *allowance)
+{
+	struct shard_batch *s = &b->shards[h->shard];
+	if (h->batch == b->serial) {
+		check(s->entries[h->entry].allowance == allowance);
+		return h->entry;
+	}
+	if (s->n_entries == s->size_entries)
+		entries_grow(s);
+	s->entries[s->n_entries] = (struct commit_entry){ .account = h->account, .allowance = allowance, .slack = -1 };
+	s->holders[s->n_entries] = h;
+	s->entry_sizes[s->n_entries] = 0;
+	h->batch = b->serial;
+	h->entry = s->n_entries++;
+	b->entries++;
+	return h->entry;
+}
+
+static void entry_add(struct batch *b, uint32_t shard, uint32_t index, uint32_t month, uint32_t service, int64_t calls)
+{
+	struct shard_batch *s = &b->shards[shard];
+	struct commit_entry *e = &s->entries[index];
+	struct entry_delta *list = (struct entry_delta *)(uintptr_t)e->deltas;
+	for (uint32_t i = 0; i < e->n_deltas; i++) {
+		if (list[i].month == month && list[i].service == service) {
+			list[i].calls += calls;
+			return;
+		}
+	}
+	if (e->n_deltas == s->entry_sizes[index]) {
+		s->entry_sizes[index] = s->entry_sizes[index] * 2 + 4;
+		list = arena_alloc(&b->arena, s->entry_sizes[index] * sizeof(*list));
+		if (e->n_deltas > 0)
+			memcpy(list, e->deltas, e->n_deltas * sizeof(*list));
+		e->deltas = list;
+	}
+	list[e->n_deltas++] = (struct entry_delta){ month, service, calls };
+}
+
+void aggregate_take(struct batch *b, struct holder *h, const struct allowance *allowance, uint32_t month, uint32_t service,
+		    const struct call_ref *ref)
+{
+	uint32_t i = batch_entry(b, h, allowance);
+	struct shard_batch *s = &b->shards[h->shard];
+	struct commit_entry *e = &s->entries[i];
+	struct entry_call *call = arena_alloc(&b->arena, sizeof(*call));
+	*call = (struct entry_call){ .ref = ref, .month = month, .service = service };
+	if (e->n_calls++ == 0)
+		e->first_call = call;
+	else
+		*s->entry_tails[i] = call;
+	s->entry_tails[i] = &call->next;
+	entry_add(b, h->shard, i, month, service, ref->calls);
+	if (h->slack >= 0 && h->sent + entry_calls(e) >= h->slack)
+		b->urgent = true;
+}
+
 void aggregate_sent(struct batch *b, uint32_t shard)
 {
 	struct shard_batch *s = &b->shards[shard];
@@ -175,7 +298,15 @@ void aggregate_sent(struct batch *b, uint32_t shard)
 		bool ladder = d->ladder != NULL || d->ladder_first != NULL;
 		c->sent += d->calls;
 		d->activates = !c->active_known;
+		d->look = ladder && c->looked != (d->ladder != NULL ? d->ladder : d->ladder_first);
 		d->with_calls = ladder && (c->known < 0 || c->known + c->sent >= c->next_at);
+	}
+	for (uint32_t i = 0; i < s->n_entries; i++) {
+		struct holder *h = s->holders[i];
+		struct commit_entry *e = &s->entries[i];
+		h->sent += entry_calls(e);
+		e->look = h->looked != e->allowance;
+		e->with_calls = h->slack < 0 || h->sent >= h->slack;
 	}
 }
 
@@ -201,19 +332,30 @@ void aggregate_applied(struct batch *b, uint32_t shard, bool known)
 		c->active_known = true;
 		c->known = known ? s->deltas[i].total : -1;
 		c->next_at = known ? next_rung(c, c->known) : INT64_MAX;
+		if (known && s->deltas[i].adjust_month == MONTH_NONE)
+			c->looked = s->deltas[i].ladder != NULL ? s->deltas[i].ladder : s->deltas[i].ladder_first;
+	}
+	for (uint32_t i = 0; i < s->n_entries; i++) {
+		struct holder *h = s->holders[i];
+		h->sent -= entry_calls(&s->entries[i]);
+		h->slack = known ? s->entries[i].slack : -1;
+		if (known)
+			h->looked = s->entries[i].allowance;
 	}
 }
 
 void aggregate_forget(struct aggregate *a)
 {
 	memset(a->slots, 0, (a->mask + 1) * sizeof(*a->slots));
+	memset(a->holder_slots, 0, (a->holder_mask + 1) * sizeof(*a->holder_slots));
+	a->n_holders = 0;
 	arena_reset(&a->arena);
 	a->n = 0;
 }
 
 bool aggregate_full(const struct aggregate *a)
 {
-	return a->n > a->most;
+	return a->n + a->n_holders > a->most;
 }
 
 uint64_t aggregate_counters(const struct aggregate *a)

@@ -20,8 +20,23 @@ struct counter {
 	int64_t sent;            // calls in commits without an answer
 	int64_t next_at;         // next rung beyond `known`; INT64_MAX: none
 	const struct ladder *ladder, *ladder_first;
+	const struct ladder *looked; // the ladder under which the store has looked at the whole of it
 	uint64_t batch;          // serial of the batch whose delta is `delta`
 	uint32_t delta;
+};
+
+// An account whose calls are weighed together: it has an allowance, or things were said of it. The same kind of hint as a counter.
+struct holder {
+	uint64_t hash;
+	struct span account;
+	int scope;               // month of an allowance that spans one; MONTH_NONE: all
+	uint32_t shard;
+	const struct allowance *looked; // as in a counter
+	int64_t slack;           // so many calls reach no rung, as of the last answer; -1: not known
+	int64_t sent;
+	uint64_t touched;        // serial of the batch that last counted a call of it
+	uint64_t batch;          // serial of the batch whose entry is `entry`
+	uint32_t entry;
 };
 
 // The deltas of one shard in one batch.
@@ -30,6 +45,11 @@ struct shard_batch {
 	struct commit_delta *deltas;
 	struct counter **counters; // of each delta
 	struct call_ref ***tails;  // where the next call of each delta is linked
+	uint32_t n_entries, size_entries;
+	struct commit_entry *entries;
+	struct holder **holders;   // of each entry
+	struct entry_call ***entry_tails;
+	uint32_t *entry_sizes;     // room in each entry's deltas
 };
 
 struct batch {
@@ -38,6 +58,7 @@ struct batch {
 	struct shard_batch *shards;
 	uint32_t n_shards, largest; // largest: most deltas in one shard
 	uint64_t calls;            // call_refs held
+	uint32_t entries;          // in all shards
 	bool urgent;               // a counter reached or may have reached a rung
 };
 
@@ -51,6 +72,12 @@ void aggregate_begin(struct aggregate *a, struct batch *b); // empties b
 
 // Finds or makes the counter; account is copied.
 struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard);
+struct holder *aggregate_holder(struct aggregate *a, struct span account, int scope, uint32_t shard);
+// What the holder's calls of this batch are weighed by: that of its first call in it. NULL: none yet.
+const struct allowance *aggregate_allowance(const struct batch *b, const struct holder *h);
+// One call that was added to a counter takes of its account's allowance too, which must be the batch's for this holder.
+void aggregate_take(struct batch *b, struct holder *h, const struct allowance *allowance, uint32_t month, uint32_t service,
+		    const struct call_ref *ref);
 // Adds one call. `ref` lies in b's arena and is linked into the list; its next must be NULL. ref->calls >= 1.
 void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, struct call_ref *ref);
 // Before sending: decides with_calls and activates of each delta of the shard, and counts them as sent.

@@ -102,7 +102,9 @@ static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool
 			      .catalog = w->newest->rules->catalog,
 			      .parts = arena_alloc(a, w->n_parts * sizeof(*c->parts)),
 			      .n_deltas = f->batch->shards[shard].n,
-			      .deltas = f->batch->shards[shard].deltas };
+			      .deltas = f->batch->shards[shard].deltas,
+			      .n_entries = f->batch->shards[shard].n_entries,
+			      .entries = f->batch->shards[shard].entries };
 	for (uint32_t i = 0; i < w->n_parts; i++) {
 		const struct part_shard *s = &w->parts[i].shards[shard];
 		if (w->parts[i].next > s->from && (s->touched || all_parts))
