@@ -214,10 +214,10 @@ Test(filters, an_unknown_kind, .init = words_redirect)
 	cr_expect_eq(filter(tool_settlements, "--kind", "tier.crossed"), EXIT_USAGE_ERR);
 	cr_expect_eq(filter(tool_settlements, "--kind", "statment"), EXIT_USAGE_ERR);
 	fflush(stderr);
-	cr_assert_stderr_eq_str("meterctl verb: --kind nope is unknown; the kinds are free_quota.warning, free_quota.exhausted, tier.crossed\n"
+	cr_assert_stderr_eq_str("meterctl verb: --kind nope is unknown; the kinds are free_quota.warning, free_quota.exhausted, tier.crossed, pack.warning, pack.exhausted\n"
 				"`meterctl verb --help` says more.\n"
 				"meterctl verb: --kind tier.crosed is unknown: did you mean tier.crossed? The kinds are free_quota.warning, "
-				"free_quota.exhausted, tier.crossed\n"
+				"free_quota.exhausted, tier.crossed, pack.warning, pack.exhausted\n"
 				"`meterctl verb --help` says more.\n"
 				"meterctl verb: --kind tier.crossed is unknown; the kinds are settlement, statement, period.closed\n"
 				"`meterctl verb --help` says more.\n"
@@ -235,7 +235,7 @@ Test(filters, no_month, .init = words_redirect)
 // Known kinds and months get as far as the configuration, which is not there.
 Test(filters, accepted, .init = words_redirect)
 {
-	static const char *const kinds[] = { "free_quota.warning", "free_quota.exhausted", "tier.crossed" };
+	static const char *const kinds[] = { "free_quota.warning", "free_quota.exhausted", "tier.crossed", "pack.warning", "pack.exhausted" };
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		cr_expect_eq(filter(tool_alerts, "--kind", kinds[i]), EXIT_CONFIG_ERR);
 	cr_expect_eq(filter(tool_settlements, "--kind", "period.closed"), EXIT_CONFIG_ERR);
