@@ -32,6 +32,10 @@ const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int 
 		row.plain = ladder_of_plan(plan, plan->quota, plan->warn_micro);
 	if (plan != NULL && plan->first_month == FIRST_MONTH_NEXT && plan->quota > 0)
 		row.first = ladder_of_plan(plan, 0, plan->warn_micro);
+	if (row.plain != NULL)
+		row.plain->origin.rules_version = w->newest->version;
+	if (row.first != NULL)
+		row.first->origin.rules_version = w->newest->version;
 	w->ladders = xrealloc(w->ladders, w->n_ladders + 1, sizeof(*w->ladders));
 	w->ladders[w->n_ladders] = row;
 	return &w->ladders[w->n_ladders++];
