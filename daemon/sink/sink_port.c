@@ -5,6 +5,7 @@
 const struct sink_port sink_port_kafka = {
 	.txn_open = sink_kafka_txn_open,
 	.read_back = topic_read_back,
+	.read_from = topic_read_from,
 	.describe = topic_describe,
 	.offsets = topic_offsets,
 };

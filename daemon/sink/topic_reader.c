@@ -62,12 +62,33 @@ static enum error_class find_range(struct reader *r, const struct kafka_options 
 	return c;
 }
 
+// The end is what is stable now: no waiting for the high watermark.
+static enum error_class find_rest(struct reader *r, const int64_t *starts, int32_t n, int32_t p, int timeout_ms, struct error *e)
+{
+	int64_t low = 0, high = 0, start = p < n ? starts[p] : 0;
+	enum error_class c = topic_client_offsets(r->rk, r->topic, p, timeout_ms, &low, &high, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (low > start || high < start)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "%s/%" PRId32 " holds offsets %" PRId64 " to %" PRId64 ", and what comes from %" PRId64 " on was to be read: records are "
+				 "gone, or the topic was made again. Restore it, and keep it for ever (retention.ms=-1, cleanup.policy=delete)",
+				 r->topic, p, low, high, start);
+	r->start[p] = start;
+	r->end[p] = high;
+	r->fixed[p] = true;
+	return ERROR_NONE;
+}
+
 static enum error_class start_reading(struct reader *r, bool follow, struct error *e)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(r->n);
 	for (int32_t p = 0; p < r->n; p++) {
 		if (follow)
 			r->end[p] = INT64_MAX;
+		r->done[p] = r->fixed[p] && r->start[p] >= r->end[p];
+		if (r->done[p])
+			continue;
 		rd_kafka_topic_partition_list_add(list, r->topic, p)->offset = r->start[p];
 		r->open++;
 	}
@@ -79,8 +100,7 @@ static enum error_class start_reading(struct reader *r, bool follow, struct erro
 	return ERROR_NONE;
 }
 
-static enum error_class reader_open(struct reader *r, const struct kafka_options *o, int64_t from_ms, bool follow, int timeout_ms,
-				    struct error *e)
+static enum error_class reader_open(struct reader *r, const struct kafka_options *o, int timeout_ms, struct error *e)
 {
 	enum error_class c = topic_client_open(o, &r->rk, e);
 	if (c != ERROR_NONE)
@@ -96,6 +116,13 @@ static enum error_class reader_open(struct reader *r, const struct kafka_options
 	r->end = xcalloc((size_t)r->n, sizeof(*r->end));
 	r->done = xcalloc((size_t)r->n, sizeof(*r->done));
 	r->fixed = xcalloc((size_t)r->n, sizeof(*r->fixed));
+	return ERROR_NONE;
+}
+
+static enum error_class open_by_time(struct reader *r, const struct kafka_options *o, int64_t from_ms, bool follow, int timeout_ms,
+				     struct error *e)
+{
+	enum error_class c = reader_open(r, o, timeout_ms, e);
 	for (int32_t p = 0; p < r->n && c == ERROR_NONE; p++)
 		c = find_range(r, o, p, from_ms, timeout_ms, e);
 	return c != ERROR_NONE ? c : start_reading(r, follow, e);
@@ -211,24 +238,44 @@ static enum error_class gave_up(const struct reader *r, int timeout_ms, struct e
 			 r->passing != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(r->passing) : "");
 }
 
+static enum error_class read_to_end(struct reader *r, int timeout_ms, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	while (c == ERROR_NONE && r->open > 0 && !r->stopped) {
+		c = read_some(r, e);
+		if (c == ERROR_NONE && clock_mono_us() - r->moved_us > (int64_t)timeout_ms * 1000)
+			c = gave_up(r, timeout_ms, e);
+	}
+	return c;
+}
+
 enum error_class topic_read_back(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms,
 				 topic_reader_fn *fn, void *ctx, struct error *e)
 {
 	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
-	enum error_class c = reader_open(&r, o, from_ms, false, timeout_ms, e);
-	while (c == ERROR_NONE && r.open > 0 && !r.stopped) {
-		c = read_some(&r, e);
-		if (c == ERROR_NONE && clock_mono_us() - r.moved_us > (int64_t)timeout_ms * 1000)
-			c = gave_up(&r, timeout_ms, e);
-	}
-	return c;
+	enum error_class c = open_by_time(&r, o, from_ms, false, timeout_ms, e);
+	return c != ERROR_NONE ? c : read_to_end(&r, timeout_ms, e);
+}
+
+enum error_class topic_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
+				 topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+	enum error_class c = reader_open(&r, o, timeout_ms, e);
+	if (c == ERROR_NONE && r.n < n)
+		c = topic_client_error(topic, "reading", RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, e);
+	for (int32_t p = 0; p < r.n && c == ERROR_NONE; p++)
+		c = find_rest(&r, starts, n, p, timeout_ms, e);
+	if (c == ERROR_NONE)
+		c = start_reading(&r, false, e);
+	return c != ERROR_NONE ? c : read_to_end(&r, timeout_ms, e);
 }
 
 enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
 			      topic_reader_fn *fn, void *ctx, struct error *e)
 {
 	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
-	enum error_class c = reader_open(&r, o, from_ms, true, 10000, e);
+	enum error_class c = open_by_time(&r, o, from_ms, true, 10000, e);
 	int64_t tick_us = clock_mono_us();
 	while (c == ERROR_NONE && !r.stopped && (stop == NULL || !*stop)) {
 		c = read_some(&r, e);

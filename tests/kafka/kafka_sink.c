@@ -145,6 +145,48 @@ Test(kafka_sink, a_missing_topic_is_said_so_with_75)
 	test_broker_close(&b);
 }
 
+// A reader that comes again: from its offsets to what is stable, whoever has a transaction open; and nothing is passed over in silence.
+static enum error_class read_from(struct test_broker *b, int64_t first, int64_t second, int32_t n, struct seen *s, struct error *e)
+{
+	int64_t starts[] = { first, second };
+	*s = (struct seen){ 0 };
+	*e = (struct error){ 0 };
+	return topic_read_from(&b->o, b->name, starts, n, 10000, collect, s, e);
+}
+
+Test(kafka_sink, read_from_offsets_to_the_last_stable_end)
+{
+	struct test_broker b;
+	struct error e;
+	struct seen s;
+	test_broker_open(&b, true, "from");
+	test_topic(&b, b.name, 2, NULL);
+	cr_assert(read_from(&b, 0, 0, 0, &s, &e) == ERROR_NONE, "%s", e.text);
+	cr_expect(s.n == 0);
+	test_fill(&b, b.name, 0, 0, 5);
+	test_fill(&b, b.name, 1, 10, 3);
+	cr_assert(read_from(&b, 3, 0, 1, &s, &e) == ERROR_NONE, "%s", e.text);
+	cr_expect(s.n == 5, "%d", s.n); // 3, 4, and all of the second
+	cr_assert(read_from(&b, 5, 2, 2, &s, &e) == ERROR_NONE, "%s", e.text);
+	cr_assert(s.n == 1 && s.partition == 1);
+	cr_expect_str_eq(s.values[0], "12");
+	cr_expect(read_from(&b, 6, 0, 1, &s, &e) == ERROR_ABORT && e.exit_code == EXIT_CONFIG_ERR && s.n == 0, "%s", e.text);
+	cr_expect(strstr(e.text, "/0 holds offsets 0 to 5") != NULL, "%s", e.text);
+	struct txn_sink *t = txn_open(&b); // its markers take offsets that no record has
+	cr_assert(publish(t, b.name, "x", 2, &e) == TXN_DONE);
+	t->ops->close(t);
+	cr_assert(read_from(&b, 5, 3, 2, &s, &e) == ERROR_NONE, "%s", e.text);
+	cr_expect(s.n == 2, "%d", s.n);
+	rd_kafka_t *open = open_transaction(&b, "not yet");
+	test_fill(&b, b.name, 0, 20, 1);
+	test_fill(&b, b.name, 1, 30, 1);
+	int64_t began_us = clock_mono_us();
+	cr_assert(read_from(&b, 5, 3, 2, &s, &e) == ERROR_NONE, "%s", e.text);
+	cr_expect(s.n >= 2 && s.n <= 3 && clock_mono_us() - began_us < 5000000, "%d", s.n); // what stands before the open transaction
+	rd_kafka_destroy(open);
+	test_broker_close(&b);
+}
+
 Test(kafka_sink, settings_and_offsets_by_time_of_a_topic)
 {
 	struct test_broker b;

@@ -232,6 +232,33 @@ static inline enum error_class fake_read_back(const struct kafka_options *o, con
 	return ERROR_NONE;
 }
 
+// Everything in the twin is stable: transactions appear with their markers.
+static inline enum error_class fake_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
+					      topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	struct fake_kafka *k = (struct fake_kafka *)(uintptr_t)o;
+	(void)timeout_ms;
+	int t = fake_topic(k, topic);
+	if (fake_fail(k->fault, e) != ERROR_NONE)
+		return ERROR_RETRY;
+	if (t < 0 || k->topics[t].partitions < n)
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "topic %s does not exist", topic);
+	for (int32_t p = 0; p < n; p++)
+		if (k->topics[t].parts[p].high < starts[p])
+			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%d was made again", topic, (int)p);
+	for (int32_t p = 0; p < k->topics[t].partitions; p++) {
+		const struct fake_log *l = &k->topics[t].parts[p];
+		for (size_t i = 0; i < l->n; i++) {
+			const struct fake_message *m = &l->list[i];
+			struct topic_record r = { p, { .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = span_of(m->key),
+						       .value = { m->value, m->value_n } } };
+			if (m->offset >= (p < n ? starts[p] : 0) && !fn(ctx, &r))
+				return ERROR_NONE;
+		}
+	}
+	return ERROR_NONE;
+}
+
 static inline enum error_class fake_describe(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret,
 					     struct error *e)
 {
@@ -256,14 +283,15 @@ static inline enum error_class fake_offsets(const struct kafka_options *o, const
 	return ERROR_NONE;
 }
 
-static const struct sink_port fake_port = { fake_txn_open, fake_read_back, fake_describe, fake_offsets };
+static const struct sink_port fake_port = { fake_txn_open, fake_read_back, fake_read_from, fake_describe, fake_offsets };
 static const char *const fake_inputs[] = { "usage.calls", NULL };
 
 static inline void fake_kafka_init(struct fake_kafka *k, int32_t input_partitions, struct fake_fault *fault)
 {
 	*k = (struct fake_kafka){ .o = { .group = "meterd", .input_topics = fake_inputs, .alerts_topic = "meterd.alerts",
-					 .settlements_topic = "meterd.settlements", .control_topic = "meterd.control" },
-				  .n_topics = 4, .fault = fault, .now_ms = 1 };
+					 .settlements_topic = "meterd.settlements", .control_topic = "meterd.control",
+					 .accounts_topic = "meterd.accounts" },
+				  .n_topics = 5, .fault = fault, .now_ms = 1 };
 	k->topics[0].name = "usage.calls";
 	k->topics[0].partitions = input_partitions;
 	k->topics[1].name = "meterd.alerts";
@@ -272,6 +300,8 @@ static inline void fake_kafka_init(struct fake_kafka *k, int32_t input_partition
 	k->topics[2].partitions = 3;
 	k->topics[3].name = "meterd.control";
 	k->topics[3].partitions = 1;
+	k->topics[4].name = "meterd.accounts";
+	k->topics[4].partitions = 2;
 }
 
 // How many messages of the topic hold `text`.
