@@ -89,6 +89,8 @@ static void office_metrics(struct metrics *m, const struct status *s)
 	one(m, METRIC_OUTBOX_DROPPED, (int64_t)s->relay.dropped);
 	if (s->imbalance >= 0)
 		one(m, METRIC_IMBALANCE, s->imbalance);
+	if (s->balanced_ms != TIME_NONE)
+		one(m, METRIC_BALANCED, s->balanced_ms);
 	if (s->closer.closed_end_ms != TIME_NONE)
 		one(m, METRIC_CLOSED, s->closer.closed_end_ms);
 	if (s->closer.due_ms != TIME_NONE)

@@ -10,7 +10,7 @@
 
 void status_init(struct status *s)
 {
-	*s = (struct status){ .rules_version = -1, .imbalance = -1 };
+	*s = (struct status){ .rules_version = -1, .imbalance = -1, .balanced_ms = TIME_NONE };
 	s->relay.pending = -1;
 	s->closer.closed_month = s->closer.open_month = s->closer.wait_month = MONTH_NONE;
 	s->closer.closes_ms = s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;

@@ -51,6 +51,7 @@ struct status {
 	struct histogram commit_time, alert_delay;
 	uint64_t counters_committed, dedupe_bytes;
 	int64_t imbalance;              // -1: not computed
+	int64_t balanced_ms;            // wall: the oldest look that went into it; TIME_NONE
 	struct status_relay {
 		bool owner;             // this instance publishes
 		int64_t pending;        // -1: unknown

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/ledger.h"
 
 enum {
 	KAFKA_TIMEOUT_MS = 15000,
@@ -19,6 +20,8 @@ enum {
 	LOOK_IDLE_MS = 100,     // the same, after a quiet time
 	QUIET_US = 3000000,
 	CLOSER_EVERY_US = 200000,
+	LEDGER_EVERY_US = 10000000,
+	LEDGER_AGAIN_US = 500000, // while some partition was not met with its shards at one offset
 	READ_BACK_MS = 2 * 3600 * 1000,
 };
 
@@ -31,6 +34,12 @@ struct office {
 	struct journal *journal;
 	char transactional_id[256], source[256];
 	int64_t closer_us;      // when to look again
+	struct balance {        // by index in the journal: they never move
+		int64_t difference, at_ms;
+	} *balance;
+	uint32_t n_balance;
+	int64_t ledger_us;      // when to look at the ledger again
+	int64_t ledger_round_ms;// wall: partitions looked at since then need no further look
 	int64_t busy_us;        // when something was published last
 	uint64_t published;
 	int64_t backoff_ms;
@@ -41,9 +50,45 @@ struct office {
 	struct office_status status;
 };
 
+// What the ledger in Redis says, not what this process remembers. Under traffic the shards of a partition meet at one offset only now
+// and then, so each partition keeps its last figure, and the oldest of these times says how fresh the sum is.
+static void office_look_at_ledger(struct office *f)
+{
+	int64_t now_us = clock_mono_us(), now_ms = clock_wall_ms();
+	if (now_us < f->ledger_us)
+		return;
+	CLEANUP(ledger_free) struct ledger l = { 0 };
+	bool all = ledger_look(f->store, f->o.store->shards, f->journal, &l, NULL) == ERROR_NONE; // errors are the relay's to tell
+	if (l.n > f->n_balance) {
+		f->balance = xrealloc(f->balance, l.n, sizeof(*f->balance));
+		for (; f->n_balance < l.n; f->n_balance++)
+			f->balance[f->n_balance] = (struct balance){ 0, TIME_NONE };
+	}
+	for (uint32_t i = 0; i < l.n; i++) {
+		if (l.parts[i].next != LEDGER_UNEQUAL)
+			f->balance[i] = (struct balance){ ledger_difference(&l.parts[i]), now_ms };
+		all = all && f->balance[i].at_ms != TIME_NONE && f->balance[i].at_ms >= f->ledger_round_ms;
+	}
+	if (all)
+		f->ledger_round_ms = now_ms + 1;
+	f->ledger_us = now_us + (all ? LEDGER_EVERY_US : LEDGER_AGAIN_US);
+}
+
+static void office_balance(const struct office *f, struct office_status *s)
+{
+	s->imbalance = f->n_balance > 0 ? 0 : -1;
+	s->balanced_ms = f->n_balance > 0 ? INT64_MAX : TIME_NONE;
+	for (uint32_t i = 0; i < f->n_balance && s->imbalance >= 0; i++) {
+		int64_t d = f->balance[i].difference, at_ms = f->balance[i].at_ms;
+		s->imbalance = at_ms == TIME_NONE ? -1 : s->imbalance + (d < 0 ? -d : d);
+		s->balanced_ms = at_ms < s->balanced_ms ? at_ms : s->balanced_ms;
+	}
+}
+
 static void office_publish_status(struct office *f)
 {
 	struct office_status s = { .in_charge = relay_in_charge(f->relay), .alive_us = clock_mono_us(), .known_wait = f->known_wait };
+	office_balance(f, &s);
 	relay_numbers(f->relay, &s.relay);
 	if (s.relay.published != f->published)
 		f->busy_us = s.alive_us;
@@ -199,6 +244,8 @@ static void *office_main(void *arg)
 		if (!office_due(f)) {
 			if (relay_in_charge(f->relay))
 				relay_leave(f->relay);
+			f->n_balance = 0; // somebody else's from here on
+			f->ledger_us = 0;
 			office_say(f, "idle", "");
 			office_wait(f, 100);
 			continue;
@@ -209,6 +256,8 @@ static void *office_main(void *arg)
 		if (st == RELAY_DONE)
 			st = office_round(f, &more, &e);
 		office_handle(f, st, &e);
+		if (st == RELAY_DONE)
+			office_look_at_ledger(f);
 		if (st == RELAY_DONE && !more)
 			office_wait(f, clock_mono_us() - f->busy_us < QUIET_US ? LOOK_MS : LOOK_IDLE_MS);
 	}
@@ -221,6 +270,7 @@ static void office_free(struct office *f)
 	closer_freep(&f->closer);
 	relay_freep(&f->relay);
 	journal_freep(&f->journal);
+	free(f->balance);
 	if (f->store != NULL)
 		f->store->ops->close(f->store);
 	free(f);

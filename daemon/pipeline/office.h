@@ -14,6 +14,8 @@ struct office_status {
 	char reason[300];
 	struct relay_numbers relay;
 	struct closer_numbers closer;
+	int64_t imbalance;     // of all partitions, each when its shards last stood at one offset; -1: not of all yet
+	int64_t balanced_ms;   // wall: when the partition looked at longest ago was; TIME_NONE with -1
 	int64_t alive_us, progress_us;
 	bool known_wait;
 };

@@ -38,6 +38,7 @@ static void fill(void *ctx, struct status *s)
 	histogram_add(&s->commit_time, 900);
 	histogram_add(&s->commit_time, 60000000);
 	s->imbalance = 0;
+	s->balanced_ms = 1579077000000;
 	s->relay.owner = true;
 	s->relay.pending = 4;
 	s->closer.owner = true;
