@@ -90,6 +90,7 @@ struct commit_part {
 struct commit {
 	uint32_t shard;
 	int64_t rules_version;
+	int64_t read_ms;        // wall: when the records that may cross were read; goes with their alerts and decides nothing
 	const struct catalog *catalog; // of that version: gives the services' ids
 	uint32_t n_parts, n_deltas;
 	struct commit_part *parts;

@@ -9,6 +9,7 @@
 #ifndef OUTBOX_OUTBOX_H
 #define OUTBOX_OUTBOX_H
 
+#include "base/metrics.h"
 #include "journal/journal.h"
 #include "sink/sink.h"
 #include "store/store.h"
@@ -21,6 +22,7 @@ struct relay_options {
 	const char *transactional_id;
 	const char *source;          // "/meterd/<group>", stands in every envelope
 	uint32_t batch;              // messages a transaction at the most
+	int64_t (*wall_ms)(void);    // NULL: the clock. For the delay of alerts only
 	int timeout_ms;
 };
 
@@ -38,6 +40,7 @@ struct relay_numbers {
 	uint64_t known;                                 // published ids held
 	uint64_t passes;                                // drains that left nothing: all that lay in the outboxes before is out
 	uint64_t take_overs;
+	struct histogram delay;                         // of alerts: read by a worker -> their transaction committed. Those found out already: none
 	int64_t pending;                                // outbox entries seen in the last full pass
 	bool settlement_twin;                           // a settlement differs from its published twin: closing must stop
 	char settlement_twin_id[33];

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "outbox/envelope.h"
 #include "outbox/idset.h"
@@ -25,6 +26,7 @@ struct pending { // one entry of an outbox, copied
 	struct idset_id id;
 	uint64_t content;
 	enum outbox_type type;
+	int64_t read_ms;       // of an alert
 	struct span key, value;
 };
 struct pending_list {
@@ -107,6 +109,8 @@ struct relay *relay_new(const struct relay_options *o)
 	struct relay *r = xcalloc(1, sizeof(*r));
 	r->o = *o;
 	r->port = o->port != NULL ? o->port : &sink_port_kafka;
+	if (o->wall_ms == NULL)
+		r->o.wall_ms = clock_wall_ms;
 	r->stuck = xcalloc(o->shards, sizeof(*r->stuck));
 	r->covered_ms = COVERED_NOTHING;
 	return r;
@@ -319,7 +323,7 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 {
 	struct pass *p = ctx;
 	struct relay *r = p->r;
-	struct pending x = { .shard = shard, .type = entry->type };
+	struct pending x = { .shard = shard, .type = entry->type, .read_ms = entry->read_ms };
 	uint64_t content;
 	p->seen++;
 	p->total++;
@@ -391,8 +395,13 @@ static enum relay_status send_all(struct relay *r, struct error *e)
 	enum relay_status s = publish(r, m, r->send.n, e);
 	if (s != RELAY_DONE)
 		return s;
-	for (uint32_t i = 0; i < r->send.n; i++)
-		check(idset_add(&r->known, r->send.list[i].id, r->send.list[i].content));
+	int64_t now_ms = r->o.wall_ms();
+	for (uint32_t i = 0; i < r->send.n; i++) {
+		const struct pending *x = &r->send.list[i];
+		check(idset_add(&r->known, x->id, x->content));
+		if (x->type == OUTBOX_ALERT && x->read_ms != TIME_NONE)
+			histogram_add(&r->numbers.delay, (now_ms - x->read_ms) * 1000);
+	}
 	r->numbers.published += r->send.n;
 	return acknowledge(r, &r->send, e);
 }

@@ -203,6 +203,7 @@ static bool read_office(struct status *s, const struct office_status *o, int64_t
 	s->relay.pending = o->in_charge ? o->relay.pending : -1;
 	s->imbalance = o->in_charge ? o->imbalance : -1;
 	s->balanced_ms = s->imbalance >= 0 ? o->balanced_ms : TIME_NONE;
+	histogram_sum(&s->alert_delay, &o->relay.delay);
 	s->relay.published = o->relay.published;
 	s->relay.dropped = o->relay.twins_dropped;
 	if (o->in_charge)

@@ -99,6 +99,7 @@ static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool
 	struct commit *c = &f->commits[shard];
 	*c = (struct commit){ .shard = shard,
 			      .rules_version = w->newest->version,
+			      .read_ms = w->read_ms,
 			      .catalog = w->newest->rules->catalog,
 			      .parts = arena_alloc(a, w->n_parts * sizeof(*c->parts)),
 			      .n_deltas = f->batch->shards[shard].n,

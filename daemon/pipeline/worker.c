@@ -209,10 +209,16 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 {
 	if (w->adrift)
 		return; // read again after the next assignment
-	if (w->open_records == 0)
+	int64_t read_ms = clock_wall_ms();
+	bool urgent = worker_open(w)->batch->urgent;
+	if (w->open_records == 0) {
 		w->opened_us = clock_mono_us();
+		w->read_ms = read_ms;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		worker_record(w, &records[i]);
+	if (!urgent && worker_open(w)->batch->urgent)
+		w->read_ms = read_ms;
 	update_prints(w, records, n);
 }
 

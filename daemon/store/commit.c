@@ -449,6 +449,7 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 	s->command.n--;
 	s->command.word[ladders_at] = s->command.word[s->command.n];
 	s->command.length[ladders_at] = s->command.length[s->command.n];
+	command_int(&s->command, commit->read_ms);
 	free(ladders.list);
 	allowances_free(&allowances);
 	grouping_free(&g);

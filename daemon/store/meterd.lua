@@ -112,6 +112,7 @@ end
 --            a pack:  {id, calls};  a rung: {quantity, month, index, at, bound, kind, service in its identity, pack in it, contract, when}
 --            when: 0 always, 1 not in the month of activation
 --   an entry: {account, allowance, look, {month, service, calls, ...}, packed calls or false}
+--   the last: wall time of the read, handed on with alerts
 -- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 pk, then those of the groups, then use and fired of the allowances' months.
 local FIXED = 9
 local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
@@ -249,6 +250,7 @@ local function alert_of(fired, identity, terms, before, after, first, parts, cal
 		entry[#entry + 1] = value
 	end
 	if at then
+		put('y', ARGV[#ARGV])
 		put('p', parts[calls[at] + 1].name)
 		put('o', text(calls[at + 1]))
 		put('w', text(calls[at + 2]))

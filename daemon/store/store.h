@@ -54,6 +54,7 @@ struct outbox_entry {
 	bool first_month;        // the ladder of the month of activation held
 	struct span part;        // "topic/partition"
 	int64_t offset, time_ms, calls;
+	int64_t read_ms;         // wall: when a worker read the crossing call; TIME_NONE: not known
 	struct span event_id, event_source; // source.p NULL: none
 	// OUTBOX_DOCUMENT
 	struct span account;     // Kafka key; empty for the end of run

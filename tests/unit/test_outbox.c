@@ -26,7 +26,8 @@ static struct outbox_entry crossing(void)
 {
 	return (struct outbox_entry){ .identity = SPAN_LIT("alert\n100001234567\nimage-tag\n2020-01\ntier.crossed\n1000000\n"),
 		.type = OUTBOX_ALERT, .not_before_ms = 1579048200123, .rules_version = 1, .before = 999999, .after = 1000000,
-		.part = SPAN_LIT("usage.calls/3"), .offset = 812, .time_ms = 1579048200123, .calls = 1, .event_id = SPAN_LIT("8c1f") };
+		.part = SPAN_LIT("usage.calls/3"), .offset = 812, .time_ms = 1579048200123, .calls = 1, .read_ms = TIME_NONE,
+		.event_id = SPAN_LIT("8c1f") };
 }
 
 static void expect_render(const struct outbox_entry *x, const struct rules *r, const char *data)
@@ -129,10 +130,16 @@ struct bench {
 	struct error e;
 };
 
+#define TEST_NOW_MS INT64_C(1579049000000)
+static int64_t test_now(void)
+{
+	return TEST_NOW_MS;
+}
+
 static struct relay *a_relay(struct bench *b)
 {
 	return relay_new(&(struct relay_options){ .port = &fake_port, .kafka = &b->k.o, .store = &b->s.s, .shards = 4, .transactional_id = "t",
-		.source = "/meterd/g", .batch = 3, .timeout_ms = 1000 });
+		.source = "/meterd/g", .batch = 3, .timeout_ms = 1000, .wall_ms = test_now });
 }
 
 static void bench_open(struct bench *b, enum clock_mode clock)
@@ -221,6 +228,36 @@ Test(relay, publishes_each_once_with_key_and_type)
 			CLEANUP(freep) char *account = xasprintf("\"account\":\"%s\"", m->key);
 			cr_expect(strstr(m->value, account) != NULL);
 		}
+	bench_close(&b);
+}
+
+// From the read of the crossing call to the committed transaction; documents, alerts without a time of reading, and those that were
+// out already have none.
+Test(relay, delay_of_alerts)
+{
+	struct bench b;
+	struct relay_numbers n;
+	bench_open(&b, CLOCK_WALL);
+	take(&b, TIME_NONE);
+	struct outbox_entry x = crossing();
+	x.read_ms = TEST_NOW_MS - 30;
+	fake_alert(&b.s.shard[0], &x);
+	x.identity = SPAN_LIT("alert\nother\nimage-tag\n2020-01\ntier.crossed\n1000000\n");
+	x.read_ms = TEST_NOW_MS - 700;
+	fake_alert(&b.s.shard[1], &x);
+	x.identity = SPAN_LIT("alert\nthird\nimage-tag\n2020-01\ntier.crossed\n1000000\n");
+	x.read_ms = TIME_NONE;
+	fake_alert(&b.s.shard[2], &x);
+	put_document(&b, 2, "a1", "x", TIME_NONE);
+	drain_all(&b);
+	relay_numbers(b.relay, &n);
+	cr_expect(n.published == 4 && n.delay.total == 2 && n.delay.sum_us == 730000, "%llu of %llu us", (unsigned long long)n.delay.total,
+		  (unsigned long long)n.delay.sum_us);
+	x.read_ms = TEST_NOW_MS - 900; // the store went back: its twin is out
+	fake_alert(&b.s.shard[2], &x);
+	drain_all(&b);
+	relay_numbers(b.relay, &n);
+	cr_expect(n.already_out == 1 && n.delay.total == 2);
 	bench_close(&b);
 }
 

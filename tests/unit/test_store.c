@@ -250,6 +250,7 @@ Test(store, finds_the_crossing_call_and_asks_for_the_list)
 	step_call(s, 1, &ladder, false); // 5: warning
 	step_call(s, 9, &ladder, false); // 14: both others
 	step_call(s, 1, &ladder, false);
+	s->c.read_ms = 1577900001234;
 	struct commit_result r = step_send(s);
 	cr_assert_eq(r.status, COMMIT_NEEDLIST, "%s", r.text);
 	cr_assert(s->delta[0].with_calls);
@@ -259,6 +260,8 @@ Test(store, finds_the_crossing_call_and_asks_for_the_list)
 	cr_assert_eq(r.alerts, 3);
 	struct seen seen = outbox();
 	cr_assert_eq(seen.n, 3);
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(seen.entry[i].read_ms, 1577900001234);
 	cr_assert_str_eq(seen.identity[0], "alert\na\nimage-tag\n2020-01\nfree_quota.warning\n5\n");
 	cr_assert_eq(seen.entry[0].offset, 1);
 	cr_assert_eq(seen.entry[0].before, 4);
