@@ -242,7 +242,7 @@ static bool entry_alert(const redisReply *f, struct outbox_entry *e)
 {
 	int64_t stamp = 0;
 	struct span source = entry_field(f, "r"), taken = entry_field(f, "x");
-	if (!span_int64(entry_field(f, "y"), &e->read_ms))
+	if (!span_int64(entry_field(f, "u"), &e->read_ms))
 		e->read_ms = TIME_NONE;
 	e->type = OUTBOX_ALERT;
 	e->part = entry_field(f, "p");

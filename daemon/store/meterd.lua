@@ -250,7 +250,7 @@ local function alert_of(fired, identity, terms, before, after, first, parts, cal
 		entry[#entry + 1] = value
 	end
 	if at then
-		put('y', ARGV[#ARGV])
+		put('u', ARGV[#ARGV])
 		put('p', parts[calls[at] + 1].name)
 		put('o', text(calls[at + 1]))
 		put('w', text(calls[at + 2]))
