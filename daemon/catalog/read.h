@@ -8,8 +8,7 @@
 
 #include "base/yaml.h"
 #include "catalog/book.h"
-
-enum { PRICE_TIERS_MOST = 1024 };
+#include "catalog/price.h"
 
 struct book_reader {
 	const char *file;
@@ -52,8 +51,7 @@ void read_shared(struct book_reader *r, const struct yaml_node *list, const stru
 // The index of a service id; needs `by_id`.
 bool read_find_service(const struct book_reader *r, const char *id, uint32_t *ret);
 
-// The words of enums, in their order, ending with NULL.
-extern const char *const read_models[], *const read_bounds[], *const read_bases[], *const read_first_months[],
-	*const read_freeze_bases[], *const read_roundings[], *const read_pack_orders[];
+// The words of enums, in their order, ending with NULL; those of a price are in price.h.
+extern const char *const read_freeze_bases[], *const read_roundings[], *const read_pack_orders[];
 
 #endif

@@ -6,85 +6,70 @@
 #include "base/check.h"
 #include "catalog/read.h"
 
-enum { MODEL_WORD_FREE = MODEL_PACKAGE + 1 };
-
 // --- tiers --------------------------------------------------------------------------------------------------------------
 
-static bool read_tier(struct book_reader *r, const struct yaml_node *n, struct price_tier *t)
+// An entry of `prices`, and its list of tiers once there is one: where a flaw is shown.
+struct price_nodes {
+	struct book_reader *r;
+	const struct yaml_node *entry, *tiers;
+};
+
+static void price_flaw(void *ctx, enum price_place place, uint32_t tier, const char *text)
+{
+	const struct price_nodes *x = ctx;
+	const struct yaml_node *at = x->entry;
+	if (place == PRICE_PER)
+		at = yaml_get(x->entry, "per");
+	if (place >= PRICE_TIER_LIST)
+		at = x->tiers;
+	if (place >= PRICE_TIER)
+		at = x->tiers->items[tier];
+	if (place == PRICE_TIER_FROM || place == PRICE_TIER_TO)
+		at = yaml_get(at, place == PRICE_TIER_FROM ? "from" : "to");
+	read_fault(x->r, at, "%s", text);
+}
+
+static bool read_tier(struct book_reader *r, const struct yaml_node *n, struct price_tier *t, int64_t *end)
 {
 	static const char *const known[] = { "from", "to", "price", "fee", NULL };
+	*end = -1;
 	if (!read_is_map(r, n, "a tier"))
 		return false;
 	yaml_check_keys(n, known, r->file, r->faults);
 	const struct yaml_node *from = read_required(r, n, "from", "0"), *price = read_required(r, n, "price", "2.5");
-	const struct yaml_node *tier_fee = yaml_get(n, "fee");
+	const struct yaml_node *tier_fee = yaml_get(n, "fee"), *to = yaml_get(n, "to");
 	bool ok = from != NULL && read_quantity(r, from, "the tier's `from`", 0, &t->bound);
 	ok = price != NULL && read_price(r, price, "the tier's price", &t->price_micro) && ok;
+	ok = (to == NULL || read_quantity(r, to, "the tier's `to`", 1, end)) && ok;
 	return (tier_fee == NULL || read_price(r, tier_fee, "the tier's fee", &t->flat_micro)) && ok;
 }
 
-// Where tier i ends must be where the next begins. A `to` that was a fault of its own is not judged again.
-static void check_end(struct book_reader *r, const struct yaml_node *n, const struct price_tier *t, const struct price_tier *next)
+static bool read_tiers(struct price_nodes *x, struct plan *p)
 {
-	const struct yaml_node *to = yaml_get(n, "to");
-	int64_t end;
-	if (to == NULL || !read_quantity(r, to, "the tier's `to`", 1, &end))
-		return;
-	if (next == NULL)
-		read_fault(r, to, "the last tier has no end: remove its `to`");
-	else if (end <= t->bound)
-		read_fault(r, to, "the tier ends at %lld, where or before it begins: `to` must be %lld", (long long)end, (long long)next->bound);
-	else if (end < next->bound)
-		read_fault(r, to, "gap between tiers: nothing prices the calls from %lld to %lld; let the next tier begin at %lld, or this one end at %lld",
-			   (long long)end, (long long)next->bound, (long long)end, (long long)next->bound);
-	else if (end > next->bound)
-		read_fault(r, to, "overlap of tiers: this one ends at %lld, the next begins at %lld; make them equal", (long long)end,
-			   (long long)next->bound);
-}
-
-static void check_order(struct book_reader *r, const struct yaml_node *list, const struct price_tier *tiers)
-{
-	for (uint32_t i = 0; i < list->n; i++) {
-		const struct yaml_node *n = list->items[i], *from = yaml_get(n, "from");
-		if (i == 0 && tiers[0].bound != 0)
-			read_fault(r, from, "the first tier begins at %lld: it must begin at 0", (long long)tiers[0].bound);
-		if (i > 0 && tiers[i].bound == tiers[i - 1].bound)
-			read_fault(r, from, "two tiers begin at %lld: remove one of them", (long long)tiers[i].bound);
-		if (i > 0 && tiers[i].bound < tiers[i - 1].bound)
-			read_fault(r, from, "tiers are not in order: %lld stands after %lld", (long long)tiers[i].bound, (long long)tiers[i - 1].bound);
-	}
-	for (uint32_t i = 0; i < list->n; i++)
-		check_end(r, list->items[i], &tiers[i], i + 1 < list->n ? &tiers[i + 1] : NULL);
-}
-
-static bool read_tiers(struct book_reader *r, const struct yaml_node *list, struct plan *p)
-{
+	struct book_reader *r = x->r;
+	const struct price_judge judge = { price_flaw, x };
 	size_t before = r->faults->n;
-	if (!read_is_list(r, list, "`tiers`"))
+	if (!read_is_list(r, x->tiers, "`tiers`") || !price_judge_count(&judge, p->model, x->tiers->n))
 		return false;
-	if (list->n == 0 || list->n > PRICE_TIERS_MOST) {
-		read_fault(r, list, "%u tiers: there must be 1 to %d; the first begins at 0", list->n, PRICE_TIERS_MOST);
-		return false;
-	}
-	if (p->model == MODEL_FLAT && list->n > 1) {
-		read_fault(r, list->items[1], "model flat has one price: remove the other tiers, or use volume or graduated");
-		return false;
-	}
-	struct price_tier *tiers = read_alloc(r, list->n, sizeof(*tiers));
+	uint32_t n = x->tiers->n;
+	struct price_tier *tiers = read_alloc(r, n, sizeof(*tiers));
+	CLEANUP(freep) int64_t *ends = xcalloc(n, sizeof(*ends));
 	bool ok = true;
-	for (uint32_t i = 0; i < list->n; i++)
-		ok = read_tier(r, list->items[i], &tiers[i]) && ok;
+	for (uint32_t i = 0; i < n; i++)
+		ok = read_tier(r, x->tiers->items[i], &tiers[i], &ends[i]) && ok;
 	if (ok)
-		check_order(r, list, tiers);
+		price_judge_tiers(&judge, tiers, ends, n);
 	p->tiers = tiers;
-	p->n_tiers = list->n;
+	p->n_tiers = n;
 	return r->faults->n == before;
 }
 
 // --- an entry of `prices` -----------------------------------------------------------------------------------------------
 
-static void read_per(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
+static void read_per(struct price_nodes *x, struct plan *p)
 {
+	struct book_reader *r = x->r;
+	const struct yaml_node *entry = x->entry;
 	const struct yaml_node *per = yaml_get(entry, "per"), *package = yaml_get(entry, "package");
 	p->per = 1;
 	if (p->model == MODEL_PACKAGE) {
@@ -98,25 +83,14 @@ static void read_per(struct book_reader *r, const struct yaml_node *entry, struc
 	if (package != NULL)
 		read_fault(r, package, "only model package has blocks: remove `package`, or write `model: package`");
 	per = read_required(r, entry, "per", "1000");
-	if (per == NULL || !read_quantity(r, per, "`per`", 1, &p->per))
-		return;
-	int64_t power = 1;
-	while (power < p->per && power < 1000000)
-		power *= 10;
-	if (power != p->per)
-		read_fault(r, per, "`per` is %lld: it must be 1, 10, 100, 1000, 10000, 100000 or 1000000, so that prices stay exact", (long long)p->per);
+	if (per != NULL && read_quantity(r, per, "`per`", 1, &p->per))
+		price_judge_per(&(struct price_judge){ price_flaw, x }, p->per);
 }
 
-static void check_not_all_zero(struct book_reader *r, const struct yaml_node *entry, const struct plan *p)
+static void read_amounts(struct price_nodes *x, struct plan *p)
 {
-	for (uint32_t i = 0; i < p->n_tiers; i++)
-		if (p->tiers[i].price_micro != 0 || p->tiers[i].flat_micro != 0)
-			return;
-	read_fault(r, entry, "every price is 0: write `model: free` for months at price 0, which have no tiers, free calls or settlements");
-}
-
-static void read_amounts(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
-{
+	struct book_reader *r = x->r;
+	const struct yaml_node *entry = x->entry;
 	const struct yaml_node *tiers = yaml_get(entry, "tiers"), *price = yaml_get(entry, "price");
 	if (tiers != NULL && price != NULL) {
 		read_fault(r, price, "both `price` and `tiers`: keep one of them");
@@ -133,19 +107,20 @@ static void read_amounts(struct book_reader *r, const struct yaml_node *entry, s
 		p->tiers = t;
 		p->n_tiers = 1;
 	} else {
-		ok = read_tiers(r, tiers, p);
+		x->tiers = tiers;
+		ok = read_tiers(x, p);
 	}
 	if (ok)
-		check_not_all_zero(r, entry, p);
+		price_judge_not_free(&(struct price_judge){ price_flaw, x }, p);
 }
 
 static void read_switches(struct book_reader *r, const struct yaml_node *entry, struct plan *p)
 {
 	const struct yaml_node *n;
 	int word;
-	if ((n = yaml_get(entry, "bounds")) != NULL && read_choice(r, n, "`bounds`", read_bounds, &word))
+	if ((n = yaml_get(entry, "bounds")) != NULL && read_choice(r, n, "`bounds`", words_bounds, &word))
 		p->bounds = (enum bounds)word;
-	if ((n = yaml_get(entry, "tier_basis")) != NULL && read_choice(r, n, "`tier_basis`", read_bases, &word))
+	if ((n = yaml_get(entry, "tier_basis")) != NULL && read_choice(r, n, "`tier_basis`", words_tier_bases, &word))
 		p->tier_basis = (enum tier_basis)word;
 	if ((n = yaml_get(entry, "fee_at_zero")) != NULL)
 		read_bool(r, n, "`fee_at_zero`", &p->fee_at_zero);
@@ -173,7 +148,7 @@ static void read_price_entry(struct book_reader *r, const struct yaml_node *entr
 	int word = -1;
 	if (from != NULL)
 		read_month(r, from, "`from`", &d->from);
-	if (model == NULL || !read_choice(r, model, "`model`", read_models, &word))
+	if (model == NULL || !read_choice(r, model, "`model`", words_models, &word))
 		return;
 	d->free = word == MODEL_WORD_FREE;
 	if (d->free) {
@@ -181,10 +156,11 @@ static void read_price_entry(struct book_reader *r, const struct yaml_node *entr
 			check_free_entry(r, entry);
 		return;
 	}
+	struct price_nodes x = { r, entry, NULL };
 	d->plan.model = (enum pricing_model)word;
-	read_per(r, entry, &d->plan);
+	read_per(&x, &d->plan);
 	read_switches(r, entry, &d->plan);
-	read_amounts(r, entry, &d->plan);
+	read_amounts(&x, &d->plan);
 }
 
 // --- an entry of `free` -------------------------------------------------------------------------------------------------
@@ -198,7 +174,7 @@ static void read_warn(struct book_reader *r, const struct yaml_node *n, int64_t 
 	}
 	if (!read_price(r, n, "`warn`", &share))
 		return;
-	if (share <= 0 || share > 1000000)
+	if (!price_warn_share(share))
 		read_fault(r, n, "`warn` is %.40s: a share above 0 and up to 1, such as 0.8 for 80 %%, or none", n->text.p);
 	else
 		*warn_micro = share;
@@ -220,7 +196,7 @@ static void read_quota_entry(struct book_reader *r, const struct yaml_node *entr
 		read_quantity(r, calls, "`calls`", 0, &q->calls);
 	if (warn != NULL)
 		read_warn(r, warn, &q->warn_micro);
-	if (first != NULL && read_choice(r, first, "`first_month`", read_first_months, &word))
+	if (first != NULL && read_choice(r, first, "`first_month`", words_first_months, &word))
 		q->first_month = (enum first_month)word;
 }
 

@@ -7,10 +7,6 @@
 #include "base/check.h"
 #include "catalog/read.h"
 
-const char *const read_models[] = { "volume", "graduated", "flat", "package", "free", NULL };
-const char *const read_bounds[] = { "lower-inclusive", "upper-inclusive", NULL };
-const char *const read_bases[] = { "total", "billable", NULL };
-const char *const read_first_months[] = { "immediate", "next", NULL };
 const char *const read_freeze_bases[] = { "list", "billable", "bill", NULL };
 const char *const read_roundings[] = { "half-up", "half-even", "down", NULL };
 const char *const read_pack_orders[] = { "earliest-expiry", "earliest-start", NULL };
@@ -18,25 +14,25 @@ const char *const read_pack_orders[] = { "earliest-expiry", "earliest-start", NU
 const char *pricing_model_text(enum pricing_model m)
 {
 	check(m <= MODEL_PACKAGE);
-	return read_models[m];
+	return words_models[m];
 }
 
 const char *bounds_text(enum bounds b)
 {
 	check(b <= BOUNDS_UPPER_INCLUSIVE);
-	return read_bounds[b];
+	return words_bounds[b];
 }
 
 const char *tier_basis_text(enum tier_basis b)
 {
 	check(b <= TIER_BY_BILLABLE);
-	return read_bases[b];
+	return words_tier_bases[b];
 }
 
 const char *first_month_text(enum first_month f)
 {
 	check(f <= FIRST_MONTH_NEXT);
-	return read_first_months[f];
+	return words_first_months[f];
 }
 
 const char *freeze_basis_text(enum freeze_basis b)
@@ -207,28 +203,14 @@ bool read_quantity(struct book_reader *r, const struct yaml_node *n, const char 
 	return true;
 }
 
-static void price_fault(struct book_reader *r, const struct yaml_node *n, const char *what)
-{
-	const char *text = n->text.p, *point = strchr(text, '.');
-	bool digits_only = strspn(text, "0123456789.") == n->text.n && point == strrchr(text, '.');
-	if (text[0] == '-')
-		read_fault(r, n, "%s `%.40s` is negative: 0 is the least", what, text);
-	else if (digits_only && point != NULL && strlen(point + 1) > 6)
-		read_fault(r, n, "%s `%.40s` has %zu decimals: at most 6 are exact%s", what, text, strlen(point + 1),
-			   strstr(what, "price") != NULL ? "; give the price for more calls with `per`" : "");
-	else if (digits_only && text[0] != '.' && text[0] != '0' && (point == NULL || point[1] != '\0'))
-		read_fault(r, n, "%s `%.40s` is too large: at most 1000000", what, text);
-	else
-		read_fault(r, n, "%s `%.40s` is not a decimal: write it such as 2.5 or 0.8", what, text);
-}
-
 bool read_price(struct book_reader *r, const struct yaml_node *n, const char *what, int64_t *ret_micro)
 {
 	if (!read_scalar(r, n, what))
 		return false;
 	if (money_parse_price(n->text, ret_micro))
 		return true;
-	price_fault(r, n, what);
+	char text[PRICE_FLAW_TEXT];
+	read_fault(r, n, "%s", price_text_flaw(what, n->text, text));
 	return false;
 }
 
