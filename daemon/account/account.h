@@ -15,8 +15,19 @@
 //	 "start":"2020-03-15T00:00:00+08:00","expiry":"2021-03-15T00:00:00+08:00"}
 //	{"type":"pack.cancelled","account":"A","id":"p-1","version":2,"from":"2020-06"}
 //
-// An object is named by (account, kind, id), where `pack` and `pack.cancelled` are of one kind. A record with the version that is
-// known and the same content is a repeat and changes nothing; an older version is stale; both are no faults of the newest.
+// `prices` has the words of the price book: model (volume, graduated, flat, package, free), per or package, bounds, tier_basis,
+// fee_at_zero, and tiers (from, to, price, fee) or one price; they are judged by the price book's own judge (catalog/price.h).
+// An entry of a contract may have `tier_basis` alone, without prices. Optional: until, bounds, tier_basis, fee_at_zero, to, fee, warn
+// (0.8; "none"), first_month. A contract without services prices nothing: so one that was made by mistake is undone.
+//
+// A thing is named by (account, kind, id), where `pack` and `pack.cancelled` are of one kind. Of one thing the newest version holds. A
+// record with a version that is known is a repeat where it says the same, else refused; an older one is refused as stale. A
+// cancellation of a pack that is not known is refused.
+//
+// All records of an account are meant to lie in one partition (keyed by account). Where they do not, they are taken in the order of
+// record clock, partition, offset, whatever the order in which they were read: what holds as of a horizon is a function of the
+// records below it, and of nothing else.
+//
 // Service names are not judged here, but where terms are made: a name that the price book of the day does not have is inert.
 //
 // Pure; no clock. @thread a book has one owner.
@@ -26,24 +37,37 @@
 #include "base/arena.h"
 #include "catalog/catalog.h"
 
+enum {
+	ACCOUNT_RECORD_MOST = 1 << 20,    // bytes
+	ACCOUNT_NAME_MOST = 64,           // bytes of an account, an id, a service
+	ACCOUNT_CONTRACT_SERVICES = 1000, // of one contract
+	ACCOUNT_PACK_SERVICES = 64,       // of one pack
+	ACCOUNT_FACTS_MOST = 250000,      // of one account
+};
+#define ACCOUNT_NUMBER_MOST INT64_C(9007199254740991) // versions, calls of packs, free calls: 2^53 - 1, as the store counts
+
 enum account_kind { ACCOUNT_ACTIVATION, ACCOUNT_CONTRACT, ACCOUNT_PACK };
 
 struct contract_service {        // of one contract; what is absent is as in the price list
 	struct span service;     // id, never an alias
 	bool has_prices, has_free, has_basis;
+	bool at_zero;            // has_prices: model free, price 0; `plan` says nothing
 	struct plan plan;        // has_prices: model, bounds, tier_basis, per, package, fee_at_zero, tiers
 	int64_t quota, warn_micro; // has_free
 	enum first_month first_month;
 	enum tier_basis tier_basis; // has_basis: alone, without prices
 };
 
-// One version of one thing. Immutable.
+// One record that could be read. Immutable, at the same address for the life of the book.
 struct account_fact {
 	enum account_kind kind;
+	bool cancels;            // a pack.cancelled: of what follows only cancelled_month is said
 	struct span id;
 	int64_t version;
 	int32_t partition;       // where it stands
 	int64_t offset, stamp_ms;
+	int64_t clock_ms;        // record clock of the partition there
+	uint64_t content[2];     // digest of what it says, whatever the order of its fields
 	// ACCOUNT_ACTIVATION
 	int64_t active_ms;       // the instant; its month is the price book's business
 	// ACCOUNT_CONTRACT
@@ -53,19 +77,24 @@ struct account_fact {
 	// ACCOUNT_PACK
 	int64_t calls, price_micro, warn_micro; // warn_micro 0: no warning
 	int64_t start_ms, expiry_ms; // expiry is exclusive
-	int cancelled_month;     // deducted no more from this month on; MONTH_NONE: not cancelled
+	int cancelled_month;     // cancels: deducted no more from this month on
 	uint32_t n_pack_services;
 	const struct span *pack_services;
 };
 
+struct account_history {         // one thing: its records in the order in which they are taken, some of them refused
+	const struct account_fact **facts;
+	uint32_t n, room;
+};
 struct account {
 	struct span name;
-	uint32_t n_facts;
-	const struct account_fact *facts; // in the order in which they were accepted
+	uint32_t n_things;
+	const struct account_history *things; // in the order of first mention
+	uint32_t n_facts;        // of all things
 };
 
-// As of when. A fact is visible when its stamp is <= stamp_ms and it lies below the cut of its partition. Of one thing, the newest
-// visible version holds.
+// As of when. A fact is visible when its stamp is <= stamp_ms and it lies below the cut of its partition. What holds is what the
+// visible facts alone make.
 struct account_cut {
 	int32_t partition;
 	int64_t offset;          // first that does not belong any more
@@ -77,17 +106,35 @@ struct account_horizon {
 	const struct account_cut *cuts; // a partition without a cut: nothing of it
 };
 
-struct account_fault {
-	const char *code;        // "field_missing", …: see tbl/account_fault.def
-	char text[300];          // what and what to do, one line
+// How one thing stands.
+struct account_thing {
+	const struct account_fact *fact;   // what holds: never one that cancels
+	const struct account_fact *newest; // the newest version: `fact`, or its cancellation
+	int cancelled_month;               // a pack is deducted no more from this month on; MONTH_NONE: not cancelled
 };
+
+enum account_fault_code {
+#define ACCOUNT_FAULT(id, code, message, advice) ACCOUNT_FAULT_##id,
+#include "tbl/account_fault.def"
+#undef ACCOUNT_FAULT
+	ACCOUNT_FAULT_COUNT
+};
+struct account_fault_info {
+	const char *code, *message, *advice;
+};
+struct account_fault {
+	enum account_fault_code code;
+	char detail[400]; // where, and what there; printable
+};
+const struct account_fault_info *account_fault_info(enum account_fault_code code);
 
 enum account_applied { ACCOUNT_TAKEN, ACCOUNT_REPEATED, ACCOUNT_REFUSED };
 
 struct account_book;
 struct account_book *account_book_new(void);
 void account_book_freep(struct account_book **b);
-// One record, in log order within its partition. REFUSED: *ret_fault says why, and nothing changed.
+// One record, in log order within its partition; one that was read before is a repeat. REFUSED: *ret_fault says why, and what holds is
+// as before. What is given is copied.
 enum account_applied account_book_apply(struct account_book *b, int32_t partition, int64_t offset, int64_t stamp_ms, struct span value,
 					struct account_fault *ret_fault);
 const struct account *account_book_find(const struct account_book *b, struct span account); // NULL: nothing was ever said of it
@@ -95,9 +142,14 @@ uint32_t account_book_size(const struct account_book *b);             // account
 uint64_t account_book_serial(const struct account_book *b);           // grows with every record taken
 const struct account *account_book_at(const struct account_book *b, uint32_t i); // in the order of first mention
 
+// Reads one record without a book: does it have the form? *ret lies in `arena`, `partition` and so on are 0. *ret_account likewise.
+bool account_read(struct span value, struct arena *arena, struct span *ret_account, struct account_fact *ret, struct account_fault *ret_fault);
+
 bool account_visible(const struct account_horizon *h, const struct account_fact *f);
-// The newest visible version of each thing; `ret` has room for n_facts. Order: of first acceptance.
-uint32_t account_as_of(const struct account *a, const struct account_horizon *h, const struct account_fact **ret);
+// The order in which facts of one account are taken; of two contracts that price the same service the later one holds.
+bool account_fact_before(const struct account_fact *a, const struct account_fact *b);
+// Every thing of which something holds; `ret` has room for n_things. Order: of first mention.
+uint32_t account_as_of(const struct account *a, const struct account_horizon *h, struct account_thing *ret);
 // The first stamp later than `stamp_ms` at which something becomes visible; INT64_MAX: none.
 int64_t account_next_change(const struct account *a, int64_t stamp_ms);
 

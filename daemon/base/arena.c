@@ -47,6 +47,19 @@ struct span arena_copy(struct arena *a, struct span s)
 	return (struct span){ p, s.n };
 }
 
+struct arena_mark arena_mark(const struct arena *a)
+{
+	return (struct arena_mark){ a->now, a->used, a->total };
+}
+
+void arena_rewind(struct arena *a, struct arena_mark m)
+{
+	check(m.total <= a->total);
+	a->now = m.now;
+	a->used = m.used;
+	a->total = m.total;
+}
+
 void arena_reset(struct arena *a)
 {
 	a->now = NULL;

@@ -14,8 +14,16 @@ struct arena {
 	size_t total; // bytes handed out since the last reset
 };
 
+// Where an arena stands; what was handed out since is given back by arena_rewind. Not over a reset.
+struct arena_mark {
+	struct arena_block *now;
+	size_t used, total;
+};
+
 void *arena_alloc(struct arena *a, size_t n); // aligned to 8, not zeroed, never NULL
 struct span arena_copy(struct arena *a, struct span s);
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark m);
 void arena_reset(struct arena *a);
 void arena_free(struct arena *a);
 

@@ -33,6 +33,24 @@ static void make_printable(char *s)
 	}
 }
 
+const char *text_shown(struct span s, char *ret, size_t size)
+{
+	size_t out = 0;
+	uint32_t c = 0;
+	for (size_t i = 0, len; i < s.n; i += len) {
+		len = utf8_next(s.p + i, s.n - i, &c);
+		bool bad = len == 0 || c == '\t' || unprintable(c);
+		size_t n = bad ? 1 : len;
+		if (out + n + 1 > size)
+			break;
+		memcpy(ret + out, bad ? "?" : s.p + i, n);
+		out += n;
+		len = len != 0 ? len : 1;
+	}
+	ret[out] = '\0';
+	return ret;
+}
+
 // Behind all of the same file that stand earlier in it; what has no place stands where it was found.
 static size_t fault_rank(const struct faults *f, const struct fault *new)
 {

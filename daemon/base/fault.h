@@ -24,5 +24,7 @@ void fault_add(struct faults *f, const char *file, int line, int column, const c
 // `file:line:col: error: text`, the source line, a caret; `text` is the file's content (p NULL: no source lines).
 void faults_print(const struct faults *f, struct span text, FILE *to);
 void faults_free(struct faults *f);
+// A text that others wrote, safe for a terminal and cut at a whole character where `ret` is too small.
+const char *text_shown(struct span s, char *ret, size_t size);
 
 #endif

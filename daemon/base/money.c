@@ -10,15 +10,16 @@
 #define PICO_PER_MICRO INT64_C(1000000)
 #define PICO_PER_FEN INT64_C(10000000000)
 #define PRICE_MOST_MICRO INT64_C(1000000000000)
+#define SUM_MOST_MICRO INT64_C(1000000000000000000)
 enum { PRICE_DECIMALS = 6, AMOUNT_DECIMALS = 12 };
 
-bool money_parse_price(struct span text, int64_t *ret_micro)
+static bool parse_decimal(struct span text, int64_t most_micro, int64_t *ret_micro)
 {
 	int64_t micro = 0;
 	size_t i = 0;
 	for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
 		micro = micro * 10 + (text.p[i] - '0');
-		if (micro > PRICE_MOST_MICRO / MICRO)
+		if (micro > most_micro / MICRO)
 			return false;
 	}
 	if (i == 0 || (text.p[0] == '0' && i > 1))
@@ -36,10 +37,20 @@ bool money_parse_price(struct span text, int64_t *ret_micro)
 			micro += (text.p[i] - '0') * unit;
 		}
 	}
-	if (micro > PRICE_MOST_MICRO)
+	if (micro > most_micro)
 		return false;
 	*ret_micro = micro;
 	return true;
+}
+
+bool money_parse_price(struct span text, int64_t *ret_micro)
+{
+	return parse_decimal(text, PRICE_MOST_MICRO, ret_micro);
+}
+
+bool money_parse_sum(struct span text, int64_t *ret_micro)
+{
+	return parse_decimal(text, SUM_MOST_MICRO, ret_micro);
 }
 
 // value * 10^-decimals with at least `least` decimals. 39 digits, a sign and a point fit MONEY_TEXT.

@@ -83,7 +83,7 @@ bool price_judge_not_free(const struct price_judge *j, const struct plan *p)
 	return flaw(j, PRICE_ENTRY, 0, "every price is 0: write `model: free` for months at price 0, which have no tiers, free calls or settlements");
 }
 
-const char *price_text_flaw(const char *what, struct span text, char ret[PRICE_FLAW_TEXT])
+const char *price_text_flaw(const char *what, struct span text, const char *most, char ret[PRICE_FLAW_TEXT])
 {
 	const char *point = memchr(text.p, '.', text.n);
 	size_t decimals = point != NULL ? (size_t)(text.p + text.n - point) - 1 : 0;
@@ -97,7 +97,7 @@ const char *price_text_flaw(const char *what, struct span text, char ret[PRICE_F
 		snprintf(ret, PRICE_FLAW_TEXT, "%s `%.*s` has %zu decimals: at most 6 are exact%s", what, n, text.p, decimals,
 			 strstr(what, "price") != NULL ? "; give the price for more calls with `per`" : "");
 	else if (digits_only && text.p[0] != '.' && text.p[0] != '0' && (point == NULL || decimals > 0))
-		snprintf(ret, PRICE_FLAW_TEXT, "%s `%.*s` is too large: at most 1000000", what, n, text.p);
+		snprintf(ret, PRICE_FLAW_TEXT, "%s `%.*s` is too large: at most %s", what, n, text.p, most);
 	else
 		snprintf(ret, PRICE_FLAW_TEXT, "%s `%.*s` is not a decimal: write it such as 2.5 or 0.8", what, n, text.p);
 	return ret;

@@ -32,8 +32,10 @@ bool price_judge_count(const struct price_judge *j, enum pricing_model model, ui
 bool price_judge_tiers(const struct price_judge *j, const struct price_tier *tiers, const int64_t *ends, uint32_t n);
 bool price_judge_per(const struct price_judge *j, int64_t per);
 bool price_judge_not_free(const struct price_judge *j, const struct plan *p);
-// Why money_parse_price refuses a text. `what` begins the sentence.
-const char *price_text_flaw(const char *what, struct span text, char ret[PRICE_FLAW_TEXT]);
+// Why a text is no price, share or sum of money of at most so much. `what` begins the sentence.
+const char *price_text_flaw(const char *what, struct span text, const char *most, char ret[PRICE_FLAW_TEXT]);
+#define PRICE_MOST "1000000"
+#define PRICE_SUM_MOST "1000000000000"
 // A share that raises a warning.
 static inline bool price_warn_share(int64_t share_micro) { return share_micro > 0 && share_micro <= 1000000; }
 

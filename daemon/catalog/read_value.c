@@ -210,7 +210,7 @@ bool read_price(struct book_reader *r, const struct yaml_node *n, const char *wh
 	if (money_parse_price(n->text, ret_micro))
 		return true;
 	char text[PRICE_FLAW_TEXT];
-	read_fault(r, n, "%s", price_text_flaw(what, n->text, text));
+	read_fault(r, n, "%s", price_text_flaw(what, n->text, PRICE_MOST, text));
 	return false;
 }
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/file.h"
-#include "base/utf8.h"
 #include "decode/decode.h"
 #include "tools/frontend.h"
 #include "tools/options.h"
@@ -54,21 +54,6 @@ static void checker_freep(struct checker **c)
 
 // -- what the price book says
 
-// A name as others wrote it, without what could disturb a terminal.
-static const char *shown(struct span s, char *buf, size_t size)
-{
-	size_t out = 0;
-	uint32_t ch = 0;
-	for (size_t i = 0, n; i < s.n && out + 5 < size; i += n != 0 ? n : 1) {
-		n = utf8_next(s.p + i, s.n - i, &ch);
-		bool plain = n > 0 && ch >= 0x20 && (ch < 0x7f || ch >= 0xa0);
-		memcpy(buf + out, plain ? s.p + i : "?", plain ? n : 1);
-		out += plain ? n : 1;
-	}
-	buf[out] = '\0';
-	return buf;
-}
-
 // The byte of the value where a string begins that was taken from it as it stands; 0 for one with escapes.
 static size_t place_of(struct span value, struct span text)
 {
@@ -86,7 +71,7 @@ static enum reject check_services(const struct checker *c, struct span value, st
 			continue;
 		const char *successor = match == SERVICE_ENDED ? catalog_service_successor(c->catalog, service) : NULL;
 		char buf[100];
-		snprintf(ret->detail, sizeof(ret->detail), "%s%s%.40s", shown(name, buf, sizeof(buf)),
+		snprintf(ret->detail, sizeof(ret->detail), "%s%s%.40s", text_shown(name, buf, sizeof(buf)),
 			 successor != NULL ? ", successor " : "", successor != NULL ? successor : "");
 		ret->position = place_of(value, name);
 		return match == SERVICE_UNKNOWN ? REJECT_SERVICE_UNKNOWN :

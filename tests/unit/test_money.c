@@ -38,6 +38,19 @@ Test(money, what_is_no_price_is_refused_and_writes_nothing)
 	cr_assert_not(money_parse_price((struct span){ NULL, 0 }, &micro));
 }
 
+Test(money, sums_are_read_further)
+{
+	int64_t micro = -1;
+	cr_assert(money_parse_sum(SPAN_LIT("1000000000000"), &micro));
+	cr_assert_eq(micro, INT64_C(1000000000000000000));
+	cr_assert(money_parse_sum(SPAN_LIT("2000.00"), &micro));
+	cr_assert_eq(micro, 2000000000);
+	static const char *const bad[] = { "1000000000000.000001", "1000000000001", "9999999999999999999999", "", "-1", "1e3" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_not(money_parse_sum(span_of(bad[i]), &micro), "`%s`", bad[i]);
+	cr_assert_eq(micro, 2000000000);
+}
+
 Test(money, prices_are_written_in_shortest_form)
 {
 	char b[MONEY_TEXT];
