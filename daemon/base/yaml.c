@@ -217,10 +217,10 @@ static void node_close(struct reader *r)
 	check(r->depth > 0);
 	struct open_node top = r->open[--r->depth];
 	uint32_t n = r->n_waiting - top.base;
-	struct yaml_node **from = r->waiting + top.base;
 	r->n_waiting = top.base;
 	if (n == 0)
 		return;
+	struct yaml_node **from = r->waiting + top.base;
 	struct yaml_node **kept = arena_alloc(&r->y->arena, n * sizeof(*kept));
 	memcpy(kept, from, n * sizeof(*kept));
 	if (top.node->kind == YAML_LIST) {
