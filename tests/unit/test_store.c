@@ -25,7 +25,8 @@ static void server_start(void)
 	snprintf(path, sizeof(path), "%s/s", dir);
 	server = fork();
 	if (server == 0) {
-		freopen("/dev/null", "w", stdout);
+		if (freopen("/dev/null", "w", stdout) == NULL)
+			_exit(126);
 		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--appendonly", "yes", "--save", "",
 		       (char *)NULL);
 		_exit(127);
