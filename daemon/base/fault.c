@@ -90,6 +90,11 @@ void fault_add(struct faults *f, const char *file, int line, int column, const c
 	f->n++;
 }
 
+bool faults_full(const struct faults *f)
+{
+	return f->n > FAULTS_MOST;
+}
+
 // The line with this number; p NULL when the text has no such line.
 static struct span line_of(struct span text, int line)
 {

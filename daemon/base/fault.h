@@ -3,6 +3,7 @@
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -19,6 +20,8 @@ struct faults {
 	size_t n;
 };
 
+// So many that further ones are not kept.
+bool faults_full(const struct faults *f);
 void fault_add(struct faults *f, const char *file, int line, int column, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 // `file:line:col: error: text`, the source line, a caret; `text` is the file's content (p NULL: no source lines).

@@ -36,7 +36,8 @@ struct reader {
 	uint32_t n_waiting, room;
 	uint32_t nodes;
 	int documents;
-	bool stop;
+	bool stop;   // reading on makes no sense
+	bool broken; // the tree is not what the file says
 };
 
 // ---- the text as such
@@ -114,8 +115,9 @@ static const struct advice advices[] = {
 	{ "did not find expected <document start>", "text that belongs to nothing: indent it below its key, or remove it", false },
 };
 
-static void parser_fault(const struct reader *r, const yaml_parser_t *p)
+static void parser_fault(struct reader *r, const yaml_parser_t *p)
 {
+	r->broken = true;
 	const char *problem = p->problem != NULL ? p->problem : "unreadable";
 	const struct advice *a = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(advices) && a == NULL; i++)
@@ -141,6 +143,7 @@ static struct yaml_node *node_new(struct reader *r, enum yaml_kind kind, yaml_ma
 
 static void node_fault(struct reader *r, const struct yaml_node *n, const char *text)
 {
+	r->broken = true;
 	fault_add(r->faults, r->file, n->line, n->column, "%s", text);
 }
 
@@ -195,20 +198,36 @@ static int compare_pairs(const void *a, const void *b)
 	return c != 0 ? c : (x->column > y->column) - (x->column < y->column);
 }
 
+// Of two maps under one key both are looked at: what the second holds moves behind the first.
+static void merge_maps(struct reader *r, struct yaml_node *into, struct yaml_node *more)
+{
+	if (into->kind != YAML_MAP || more->kind != YAML_MAP || more->n == 0)
+		return;
+	struct yaml_pair *pairs = arena_alloc(&r->y->arena, (into->n + more->n) * sizeof(*pairs));
+	if (into->n > 0)
+		memcpy(pairs, into->pairs, into->n * sizeof(*pairs));
+	memcpy(pairs + into->n, more->pairs, more->n * sizeof(*pairs));
+	into->pairs = pairs;
+	into->n += more->n;
+	more->n = 0;
+}
+
 static void check_duplicates(struct reader *r, const struct yaml_node *map)
 {
 	CLEANUP(freep) struct yaml_pair *sorted = xcalloc(map->n, sizeof(*sorted));
 	if (map->n > 0)
 		memcpy(sorted, map->pairs, map->n * sizeof(*sorted));
 	qsort(sorted, map->n, sizeof(*sorted), compare_pairs);
-	const struct yaml_node *first = NULL;
+	const struct yaml_pair *first = NULL;
 	for (uint32_t i = 0; i < map->n; i++) {
 		const struct yaml_node *key = sorted[i].key;
-		if (key->kind == YAML_SCALAR && first != NULL && span_eq(first->text, key->text))
+		if (key->kind == YAML_SCALAR && first != NULL && span_eq(first->key->text, key->text)) {
 			fault_add(r->faults, r->file, key->line, key->column,
-				  "key \"%.64s\" stands already in line %d: remove one of them", key->text.p, first->line);
-		else
-			first = key->kind == YAML_SCALAR ? key : NULL;
+				  "key \"%.64s\" stands already in line %d: remove one of them", key->text.p, first->key->line);
+			merge_maps(r, first->value, sorted[i].value);
+		} else {
+			first = key->kind == YAML_SCALAR ? &sorted[i] : NULL;
+		}
 	}
 }
 
@@ -259,7 +278,7 @@ static void on_document(struct reader *r, const yaml_event_t *ev)
 		fault_add(r->faults, r->file, line, column, "directives (%%YAML, %%TAG) are not used here: remove the line");
 	if (++r->documents == 2) {
 		fault_add(r->faults, r->file, line, column, "a second document begins: a file holds one; remove the \"---\" and what follows");
-		r->stop = true;
+		r->stop = r->broken = true;
 	}
 }
 
@@ -297,6 +316,7 @@ static void on_event(struct reader *r, const yaml_event_t *ev)
 	case YAML_ALIAS_EVENT: {
 		struct yaml_node *n = node_new(r, YAML_SCALAR, ev->start_mark);
 		n->text = SPAN_LIT("");
+		r->broken = true;
 		fault_add(r->faults, r->file, n->line, n->column, "aliases (*%.64s) are not used here: write the value out", ev->data.alias.anchor);
 		node_place(r, n);
 		break;
@@ -330,11 +350,10 @@ struct yaml *yaml_parse(const char *file, struct span text, struct faults *fault
 {
 	if (!check_text(file, text, faults))
 		return NULL;
-	size_t before = faults->n;
 	CLEANUP(yaml_freep) struct yaml *y = xcalloc(1, sizeof(*y));
 	struct reader r = { .y = y, .file = file, .faults = faults };
 	read_events(&r, text.p != NULL ? text : SPAN_LIT(""));
-	if (faults->n != before)
+	if (r.broken)
 		return NULL;
 	if (y->root == NULL)
 		y->root = node_new(&r, YAML_MAP, (yaml_mark_t){ 0 });

@@ -26,7 +26,9 @@ struct yaml_node {
 };
 
 struct yaml;
-// NULL on any fault of the form. A file without any content has an empty map as its root.
+// NULL where no tree can be made of the text. Faults that leave the tree whole (a key twice, an anchor, a tag) are reported and the tree
+// is returned all the same, so that one run shows what else is wrong: callers go by `faults`. Of a key's two values the first counts; of two
+// maps both are in it. A file without any content has an empty map as its root.
 struct yaml *yaml_parse(const char *file, struct span text, struct faults *faults);
 const struct yaml_node *yaml_root(const struct yaml *y);
 void yaml_freep(struct yaml **y);

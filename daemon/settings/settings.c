@@ -128,7 +128,7 @@ static void read_map(struct reading *r, const char *prefix, const struct yaml_no
 		CLEANUP(freep) char *path = xasprintf("%s%s", prefix, key->text.p);
 		int row = strchr(key->text.p, '.') == NULL ? find_row(path) : -1;
 		if (row >= 0) {
-			r->at[row] = value;
+			r->at[row] = r->at[row] != NULL ? r->at[row] : value; // a second one is reported already
 		} else if (!is_group(path) || strchr(key->text.p, '.') != NULL) {
 			unknown_key(r, prefix, key);
 		} else if (value->kind == YAML_MAP) {
@@ -172,9 +172,10 @@ struct settings *settings_parse(const char *file, struct span text, struct fault
 	s->file = xstrdup(file);
 	struct reading r = { .file = file, .faults = faults, .s = s };
 	read_map(&r, "", root);
+	size_t named = faults->n;
 	read_rows(&r);
-	if (faults->n != before)
-		return NULL;
+	if (faults->n != named || faults_full(faults))
+		return NULL; // of values that are wrong nothing more can be said
 	cross_check(&r);
 	return faults->n == before ? TAKE_PTR(s) : NULL;
 }
