@@ -63,7 +63,7 @@ void decode_scratch_free(struct decode_scratch *scratch);
 struct decode_result {
 	enum reject reject;  // REJECT_NONE: *event is set
 	size_t position;     // byte of the value where the fault was found, from 0; 0 when it lies in no byte of it
-	char detail[160];    // which field, which value: printable ASCII, may quote a few bytes (not for logs); may be empty
+	char detail[160];    // which field, which value: printable UTF-8, may quote a few bytes (not for logs); may be empty
 };
 
 // Does not handle ticks: ask record_is_tick first. *event is written only on success.

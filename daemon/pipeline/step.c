@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "pipeline/state.h"
 #include "store/store.h"
@@ -18,24 +19,13 @@ struct resolved {
 	} items[EVENT_MAX_ITEMS];
 };
 
-// A name from outside, safe to print: it ends up in headers and logs.
-static void quote_name(struct span name, char detail[160])
-{
-	size_t n = 0;
-	detail[n++] = '`';
-	for (size_t i = 0; i < name.n && n < 120; i++)
-		detail[n++] = name.p[i] > 0x20 && name.p[i] < 0x7f ? name.p[i] : '?';
-	detail[n++] = '`';
-	detail[n] = '\0';
-}
-
 static enum reject resolve_item(struct worker *w, const struct catalog *c, const struct event *ev, const struct event_item *item,
 				struct resolved *out, char detail[160])
 {
 	uint32_t service = 0;
 	switch (catalog_find(c, item->service, ev->time_ms, &service)) {
 	case SERVICE_UNKNOWN:
-		quote_name(item->service, detail);
+		snprintf(detail, 160, "`%s`", text_shown(item->service, (char[120]){ 0 }, 120));
 		return REJECT_SERVICE_UNKNOWN;
 	case SERVICE_NOT_BEGUN:
 		snprintf(detail, 160, "%s", catalog_service_id(c, service));

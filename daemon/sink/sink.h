@@ -55,7 +55,8 @@ struct dlq {
 	const struct dlq_ops *ops;
 };
 // A message that cannot be delivered (too large for the topic) is sent again with an empty value and header
-// __meterd.errors.truncated = its size, so that it never blocks the partition; temporary errors are retried for ever.
+// __meterd.errors.truncated = its size, so that it never blocks the partition; where its key or headers alone are too large, without
+// them and with header __meterd.errors.stripped. Temporary errors are retried for ever.
 enum error_class sink_kafka_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
 
 // ---- reading a topic back, read_committed

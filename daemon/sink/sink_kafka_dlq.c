@@ -4,7 +4,7 @@
 // It owns a copy of every record until Kafka acknowledged it. An item goes round:
 //
 //	send ─► waiting ─► in flight ─► acknowledged: freed
-//	           ▲            │ failed: waits again (too large in a batch: alone; too large alone: without its value)
+//	           ▲            │ failed: waits again (too large in a batch: alone; then without its value; then without key and headers)
 //	           └────────────┘
 //
 // A producer that went fatal is made afresh, and everything unacknowledged is sent again (at least once). Dropped items are only
@@ -26,10 +26,10 @@ enum {
 	DLQ_MAX_BYTES = 64 * 1024 * 1024, // of copies; one record alone may be larger
 	DLQ_MAX_ITEMS = 50000,
 	DLQ_RETRY_MS = 250,
-	OWN_HEADERS = 8,
+	OWN_HEADERS = 9, // truncated and stripped among them
 };
 
-enum item_way { WAY_BATCH, WAY_ALONE, WAY_TRUNCATED };
+enum item_way { WAY_BATCH, WAY_ALONE, WAY_TRUNCATED, WAY_STRIPPED };
 
 struct item {
 	struct item *next; // waiting list
@@ -81,6 +81,18 @@ static void truncate_item(struct item *it)
 	it->way = WAY_TRUNCATED;
 }
 
+// What is left is of our own making, and small. Where the record stands in the input topic is in it.
+static void strip_item(struct item *it)
+{
+	const uint32_t own = OWN_HEADERS - 1; // all but the one added here
+	check(it->way == WAY_TRUNCATED && it->m.n_headers >= own);
+	memmove(it->headers, it->headers + (it->m.n_headers - own), own * sizeof(it->headers[0]));
+	it->headers[own] = (struct header){ SPAN_LIT("__meterd.errors.stripped"), SPAN_LIT("key and headers") };
+	it->m.n_headers = own + 1;
+	it->m.key = (struct span){ NULL, 0 };
+	it->way = WAY_STRIPPED;
+}
+
 static void grumble(struct kafka_dlq *d, rd_kafka_resp_err_t err)
 {
 	char text[256];
@@ -100,6 +112,8 @@ static void item_failed(struct kafka_dlq *d, struct item *it, rd_kafka_resp_err_
 		it->way = WAY_ALONE;
 	} else if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && it->way == WAY_ALONE) {
 		truncate_item(it);
+	} else if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && it->way == WAY_TRUNCATED) {
+		strip_item(it);
 	} else {
 		if (err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
 			grumble(d, err);
@@ -186,7 +200,7 @@ static bool start_item(struct kafka_dlq *d, struct item *it)
 		d->alone = it->way != WAY_BATCH;
 		return true;
 	}
-	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && it->way != WAY_TRUNCATED)
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && it->way < WAY_TRUNCATED)
 		truncate_item(it);
 	else if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		grumble(d, err);
@@ -235,7 +249,7 @@ static void add_own_headers(struct item *it, char **at, const char *topic, const
 		{ SPAN_LIT("__meterd.errors.code"), span_of(why->code) },
 		{ SPAN_LIT("__meterd.errors.message"), span_of(why->message) },
 	};
-	_Static_assert(ARRAY_LEN(own) + 1 <= OWN_HEADERS, "room for __meterd.errors.truncated");
+	_Static_assert(ARRAY_LEN(own) + 2 == OWN_HEADERS, "room for __meterd.errors.truncated and .stripped");
 	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
 		struct span v = own[i].value;
 		it->headers[it->m.n_headers++] = (struct header){ own[i].name, { put(at, v), v.n } };

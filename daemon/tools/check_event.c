@@ -70,9 +70,12 @@ static enum reject check_services(const struct checker *c, struct span value, st
 		if (match == SERVICE_OK)
 			continue;
 		const char *successor = match == SERVICE_ENDED ? catalog_service_successor(c->catalog, service) : NULL;
-		char buf[100];
-		snprintf(ret->detail, sizeof(ret->detail), "%s%s%.40s", text_shown(name, buf, sizeof(buf)),
-			 successor != NULL ? ", successor " : "", successor != NULL ? successor : "");
+		char buf[120];
+		if (match == SERVICE_UNKNOWN) // as step.c has it for the dead-letter topic
+			snprintf(ret->detail, sizeof(ret->detail), "`%s`", text_shown(name, buf, sizeof(buf)));
+		else
+			snprintf(ret->detail, sizeof(ret->detail), "%s%s%s", catalog_service_id(c->catalog, service),
+				 successor != NULL ? ", successor " : "", successor != NULL ? successor : "");
 		ret->position = place_of(value, name);
 		return match == SERVICE_UNKNOWN ? REJECT_SERVICE_UNKNOWN :
 		       match == SERVICE_ENDED   ? REJECT_SERVICE_ENDED : REJECT_SERVICE_NOT_BEGUN;

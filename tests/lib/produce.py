@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes records with their own time stamps, keys and headers: produce.py BOOTSTRAP TOPIC < records, one JSON object a line:
-{"partition":0,"timestamp":1579048200123,"key":"…","value":"…","value_hex":"…","headers":[["name","value"],…]}
+{"partition":0,"timestamp":1579048200123,"key":"…","value":"…","value_hex":"…","headers":[["name","value"],…]}; a header's value may be {"hex":"…"}.
 Without partition the key decides, like Java's producer does. Ends with an error unless every record was acknowledged."""
 import json
 import sys
@@ -32,7 +32,7 @@ def main():
             if k in r:
                 args[k] = r[k]
         if r.get("headers"):
-            args["headers"] = [tuple(h) for h in r["headers"]]
+            args["headers"] = [(n, bytes.fromhex(v["hex"]) if isinstance(v, dict) else v) for n, v in r["headers"]]
         while True:
             try:
                 p.produce(topic, **args)

@@ -9,6 +9,7 @@
 #   ctl VERB …                  meterctl with --config of the instance written first ($MAIN)
 #   start NAME, stop NAME, kill9 NAME, pause NAME, resume NAME      meterd instances; stop expects exit 0
 #   ends_with NAME CODE [TEXT]  runs meterd until it ends by itself; expects the exit code, and TEXT among its words
+#   last_words NAME             the reason it gave for its end, whole, for expect_equal
 #   event key=value…            one flat event as JSON; numbers unquoted
 #   wait_for SECONDS 'condition' [what]
 #   expect_equal WHAT GOT WANTED, expect_match WHAT TEXT REGEX, expect_code CODE COMMAND…, fail WHY
@@ -146,6 +147,8 @@ ends_with() {
 	expect_equal "exit code of $name" "$CODE" "$want"
 	[[ -z $text ]] || expect_match "words of $name" "$(tail -n 20 "$DIR/$name.log")" "$text"
 }
+
+last_words() { tail -n 1 "$DIR/$1.log" | sed -E 's/^[^ ]+ level=error event=stopped exit=[0-9]+ why="(.*)"$/\1/; s/^meterd: //'; }
 
 # -- events
 event() {

@@ -4,11 +4,14 @@
 start_redis
 topics --without usage.calls.dlq
 config m
-expect_match "words of init" "$(expect_code 75 ctl init 2>&1)" "$DLQ does not exist"
+absent() { echo "topic $1 does not exist: create it (kafka-topics --create --topic $1 …), then start again; README says with which settings"; }
+expect_equal "words of init" "$(expect_code 75 ctl init 2>&1)" "meterctl init: topic $DLQ does not exist; create it"
 topics --only usage.calls.dlq
 expect_code 0 ctl init
 
-config n topics.input="[\"${PREFIX}nowhere\"]"
-ends_with n 75 'nowhere does not exist'
-config n topics.alerts="${PREFIX}nowhere"
-ends_with n 75 'nowhere does not exist'
+for setting in topics.input='["'"${PREFIX}"'nowhere"]' topics.alerts="${PREFIX}nowhere" topics.settlements="${PREFIX}nowhere" \
+	topics.dlq="${PREFIX}nowhere" topics.control="${PREFIX}nowhere"; do
+	config n "$setting"
+	ends_with n 75
+	expect_equal "words with $setting" "$(last_words n)" "$(absent "${PREFIX}nowhere")"
+done

@@ -6,4 +6,6 @@ topics
 taken=$(cat "$DIR/redis.port")
 config m http.listen="127.0.0.1:$taken"
 expect_code 0 ctl init
-ends_with m 75 "127.0.0.1:$taken"
+ends_with m 75
+expect_equal "words" "$(last_words m)" "http.listen: 127.0.0.1:$taken is in use; see who has it with \`ss -ltnp 'sport = :$taken'\`, or set \
+http.listen to another port"

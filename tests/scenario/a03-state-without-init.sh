@@ -4,10 +4,12 @@
 start_redis
 topics
 config m
-ends_with m 78 'meterctl init'
+ends_with m 78
+expect_equal "words without init" "$(last_words m)" "topic $CONTROL holds no init: run \`meterctl init\` once, then start again"
 expect_code 0 ctl init
 expect_code 78 ctl init
 
 redis_do "$DIR" flushall >/dev/null
-ends_with m 78 'counters are lost'
+ends_with m 78
+expect_match "words without the state" "$(last_words m)" '^the counters are lost: the control topic knows init [0-9a-f]{32}, but shard 0 of Redis holds no state\. Nothing was changed\. Restore Redis from its backup \(what came since is counted again from Kafka\); where no month is closed yet, `meterctl init --finish` has everything counted again from the first offsets$'
 expect_equal "keys in Redis" "$(redis_do "$DIR" dbsize)" 0

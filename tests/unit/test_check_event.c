@@ -89,7 +89,7 @@ Test(check_event, rejected_says_where_and_what_to_do)
 		      "rejected  @:2  empty at byte 0: the record has no value (0 bytes)\n"
 		      "          Send the event as the record's value; tombstones and empty records mean nothing here.\n"
 		      "rejected  @:3  service_unknown at byte 35: the price book has no service or alias of this name at the event's time "
-		      "(image-tga)\n"
+		      "(`image-tga`)\n"
 		      "          Send the id of a service or one of its aliases; `meterctl check-catalog` lists them. If the service is new, "
 		      "publish a price book that has it, then requeue.\n");
 }
