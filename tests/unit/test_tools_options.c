@@ -149,14 +149,14 @@ Test(frontend, check_reports_both_files, .init = redirect_both)
 {
 	CLEANUP(freep) char *dir = scratch();
 	write_file("m.yaml", "workers: 0\ncatalog: c.yaml\n");
-	write_file("c.yaml", "a: 1\na: 2\n");
+	write_file("c.yaml", "a: 1\nb: *x\n");
 	cr_expect(frontend_check("m.yaml") == EXIT_CONFIG_ERR);
 	fflush(stdout);
 	fflush(stderr);
 	cr_assert_stderr_eq_str("m.yaml:1:10: error: workers: 0 is out of range: must be between 1 and 64\n"
 				"    workers: 0\n             ^\n"
-				"c.yaml:2:1: error: key \"a\" stands already in line 1: remove one of them\n"
-				"    a: 2\n    ^\n"
+				"c.yaml:2:4: error: aliases (*x) are not used here: write the value out\n"
+				"    b: *x\n       ^\n"
 				"2 errors\n");
 	cr_assert_stdout_eq_str("");
 	unlink("m.yaml");
