@@ -80,12 +80,12 @@ static int wait_for_signal(struct engine *g, const sigset_t *signals)
 	}
 }
 
-static int serve(struct settings *settings, const sigset_t *signals)
+static int serve(struct settings *settings, const struct rules *rules, const sigset_t *signals)
 {
 	struct run run = { 0 };
 	struct http *http = NULL;
 	pthread_t thread;
-	if (engine_new(settings, &run.engine, &run.error) != ERROR_NONE)
+	if (engine_new(settings, rules, &run.engine, &run.error) != ERROR_NONE)
 		return fprintf(stderr, "meterd: %s\n", run.error.text), run.error.exit_code;
 	struct http_options ho = { settings->http_listen, read_status, run.engine };
 	if (settings->http_listen[0] != '\0' && http_open(&ho, &http, &run.error) != ERROR_NONE) {
@@ -134,7 +134,7 @@ static int run_daemon(const char *file)
 		code = frontend_rules(settings, &rules); // also reads the zone's data while there is one thread
 	if (code == EXIT_DONE) {
 		log_set_level(levels[settings->log_level]);
-		code = serve(settings, &signals);
+		code = serve(settings, rules, &signals);
 	}
 	rules_freep(&rules);
 	settings_freep(&settings);

@@ -217,6 +217,16 @@ struct holder *aggregate_holder(struct aggregate *a, struct span account, int sc
 	return h;
 }
 
+bool aggregate_touched(const struct aggregate *a, const struct batch *b, struct span account)
+{
+	uint64_t hash = XXH3_64bits_withSeed(account.p, account.n, (uint64_t)(uint32_t)MONTH_NONE);
+	uint64_t at = hash & a->holder_mask;
+	for (const struct holder *h; (h = a->holder_slots[at]) != NULL; at = (at + 1) & a->holder_mask)
+		if (h->hash == hash && h->scope == MONTH_NONE && span_eq(h->account, account))
+			return h->touched == b->serial;
+	return false;
+}
+
 const struct allowance *aggregate_allowance(const struct batch *b, const struct holder *h)
 {
 	return h->batch == b->serial ? b->shards[h->shard].entries[h->entry].allowance : NULL;

@@ -21,6 +21,10 @@ struct counter {
 	int64_t next_at;         // next rung beyond `known`; INT64_MAX: none
 	const struct ladder *ladder, *ladder_first;
 	const struct ladder *looked; // the ladder under which the store has looked at the whole of it
+	const struct allowance *allowance; // NULL: shares nothing; its place there and the scope of its holder
+	uint32_t in_month, in_service;
+	int scope;
+	bool watched;            // something was said of the account: its holder of no month is touched with it
 	uint64_t batch;          // serial of the batch whose delta is `delta`
 	uint32_t delta;
 };
@@ -73,6 +77,7 @@ void aggregate_begin(struct aggregate *a, struct batch *b); // empties b
 // Finds or makes the counter; account is copied.
 struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard);
 struct holder *aggregate_holder(struct aggregate *a, struct span account, int scope, uint32_t shard);
+bool aggregate_touched(const struct aggregate *a, const struct batch *b, struct span account); // a watched account with calls in b
 // What the holder's calls of this batch are weighed by: that of its first call in it. NULL: none yet.
 const struct allowance *aggregate_allowance(const struct batch *b, const struct holder *h);
 // One call that was added to a counter takes of its account's allowance too, which must be the batch's for this holder.

@@ -25,6 +25,7 @@ struct closer {
 	const struct sink_port *port;
 	struct closer_numbers numbers;
 	struct ticker *ticker;
+	struct evaluator *evaluator;
 	struct settling *work;  // the shard under way
 	uint64_t take_overs;    // of the relay, when the journal was read last
 	bool stale;             // the control topic may hold more than *journal
@@ -33,11 +34,13 @@ struct closer {
 	bool waits_pass;        // for the relay to get beyond `pass`
 	uint64_t pass;
 	bool asked;             // somebody wants the month closed now
+	bool versions_checked;  // since the take-over: does a shard ask for rules that nobody wrote?
 };
 
 struct step {
 	struct closer *c;
 	struct journal *j;
+	const struct account_book *book;
 	int64_t now_ms;
 	bool *more;
 	struct error *e;
@@ -55,6 +58,7 @@ struct closer *closer_new(const struct closer_options *o)
 	c->o = *o;
 	c->port = o->port != NULL ? o->port : &sink_port_kafka;
 	c->ticker = ticker_new(o, c->port);
+	c->evaluator = evaluator_new();
 	c->numbers.closed_month = c->numbers.open_month = c->numbers.wait_month = MONTH_NONE;
 	c->stale = true;
 	return c;
@@ -67,6 +71,7 @@ void closer_freep(struct closer **at)
 		return;
 	settling_freep(&c->work);
 	ticker_freep(&c->ticker);
+	evaluator_freep(&c->evaluator);
 	free(c);
 	*at = NULL;
 }
@@ -93,6 +98,7 @@ static enum relay_status reload(struct closer *c, struct journal **journal, stru
 	journal_freep(journal);
 	*journal = fresh;
 	settling_freep(&c->work);
+	evaluator_forget(c->evaluator);
 	c->stale = false;
 	c->take_overs = n.take_overs;
 	return RELAY_DONE;
@@ -163,26 +169,67 @@ static enum relay_status admit(struct step *s, bool *ret_admitted)
 }
 
 // ---- requests
-static bool request_close(struct step *s, const char *text)
+static bool request_is(const json_t *j, const char *kind)
 {
-	CLEANUP(json_freep) json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	const char *kind = json_string_value(json_object_get(j, "kind")), *period = json_string_value(json_object_get(j, "period"));
+	const char *have = json_string_value(json_object_get(j, "kind"));
+	return have != NULL && strcmp(have, kind) == 0;
+}
+
+static bool request_close(struct step *s, const json_t *j)
+{
+	const char *period = json_string_value(json_object_get(j, "period"));
 	int month;
-	if (kind == NULL || strcmp(kind, "close") != 0 || period == NULL || !month_parse(span_of(period), &month))
+	if (!request_is(j, "close") || period == NULL || !month_parse(span_of(period), &month))
 		return false;
 	s->c->asked = true;
 	return true;
 }
 
-static enum relay_status requests(struct step *s)
+// Leaves the request where it is: it goes once the control topic holds what it asks for.
+static enum relay_status request_rules(struct step *s, const json_t *j, bool *ret_decided)
+{
+	CLEANUP(rules_freep) struct rules *rules = propose_read(j, s->j);
+	CLEANUP(freep) char *record = NULL;
+	if (rules == NULL)
+		return RELAY_DONE;
+	enum error_class cls = propose_make(s->c->o.store, s->c->o.shards, s->j, rules, s->now_ms, &record, s->e);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	*ret_decided = true;
+	log_line(LVL_INFO, "rules_decided", "version=%lld catalog=%s", (long long)(newest_rules(s->j)->version + 1), catalog_version(rules->catalog));
+	return decide(s, record);
+}
+
+// A version that some shard asks for and nobody wrote: a closer died in between.
+static enum relay_status missing_version(struct step *s, bool *ret_decided)
+{
+	int64_t highest = 0;
+	enum error_class cls = propose_highest(s->c->o.store, s->c->o.shards, &highest, s->e);
+	CLEANUP(freep) char *record = NULL;
+	if (cls == ERROR_NONE && highest > newest_rules(s->j)->version)
+		cls = propose_make(s->c->o.store, s->c->o.shards, s->j, newest_rules(s->j)->rules, s->now_ms, &record, s->e);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	s->c->versions_checked = record == NULL;
+	*ret_decided = record != NULL;
+	return record != NULL ? decide(s, record) : RELAY_DONE;
+}
+
+static enum relay_status requests(struct step *s, bool *ret_decided)
 {
 	struct store *store = s->c->o.store;
 	CLEANUP(freep) char *text = NULL;
 	enum error_class cls = store->ops->request_peek(store, &text, s->e);
 	if (cls != ERROR_NONE || text == NULL)
 		return closing_status(cls);
-	if (!request_close(s, text))
+	CLEANUP(json_freep) json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (request_is(j, "rules")) {
+		enum relay_status r = request_rules(s, j, ret_decided);
+		if (r != RELAY_DONE || *ret_decided)
+			return r;
+	} else if (!request_close(s, j)) {
 		log_line(LVL_WARN, "request_unknown", "dropped=true");
+	}
 	return closing_status(store->ops->request_drop(store, span_of(text), s->e));
 }
 
@@ -487,6 +534,8 @@ static enum relay_status wait_or_work(struct step *s)
 	}
 	int64_t close_ms = rules_close_ms(s->rules, s->wait_month);
 	cls = look_take(c->o.store, c->o.shards, s->j, &s->look, s->e);
+	if (cls == ERROR_NONE)
+		cls = evaluator_run(c->evaluator, &c->o, s->j, s->book, &s->look, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);
 	if (!look_reached(&s->look, s->j, s->manifest, close_ms, c->numbers.waits_for)) {
@@ -503,10 +552,12 @@ static enum relay_status look_and_act(struct step *s)
 	bool soon = c->looked && s->now_ms >= c->looked_ms && s->now_ms - c->looked_ms < LOOK_EVERY_MS;
 	if (soon)
 		return RELAY_DONE;
-	enum relay_status r = requests(s);
 	bool admitted = false;
+	enum relay_status r = c->versions_checked ? RELAY_DONE : missing_version(s, &admitted);
+	if (r == RELAY_DONE && !admitted)
+		r = requests(s, &admitted);
 	wait_for(c, "");
-	if (r == RELAY_DONE)
+	if (r == RELAY_DONE && !admitted)
 		r = admit(s, &admitted);
 	if (r == RELAY_DONE && !admitted)
 		r = wait_or_work(s);
@@ -523,6 +574,7 @@ static enum relay_status check_relay(struct closer *c, struct error *e)
 		return RELAY_TAKE_OVER;
 	relay_numbers(c->o.relay, &n);
 	c->stale = c->stale || n.take_overs != c->take_overs;
+	c->versions_checked = c->versions_checked && n.take_overs == c->take_overs;
 	if (n.settlement_twin) {
 		error_set(e, ERROR_HALT, 0, "settlement or statement %s is published with other content than the outbox holds; closing stops until a person "
 			  "has looked at both (meterctl settlements)", n.settlement_twin_id);
@@ -544,7 +596,7 @@ static enum relay_status run(struct step *s)
 	return look_and_act(s);
 }
 
-enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e)
+enum relay_status closer_step(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms, bool *ret_more, struct error *e)
 {
 	*ret_more = false;
 	enum relay_status r = check_relay(c, e);
@@ -552,7 +604,7 @@ enum relay_status closer_step(struct closer *c, struct journal **journal, int64_
 		r = reload(c, journal, e);
 	if (r != RELAY_DONE)
 		return r;
-	struct step s = { .c = c, .j = *journal, .now_ms = now_ms, .more = ret_more, .e = e, .month = MONTH_NONE, .wait_month = MONTH_NONE };
+	struct step s = { .c = c, .j = *journal, .book = book, .now_ms = now_ms, .more = ret_more, .e = e, .month = MONTH_NONE, .wait_month = MONTH_NONE };
 	r = run(&s);
 	if (r != RELAY_DONE) {
 		settling_freep(&c->work);

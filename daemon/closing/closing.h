@@ -37,7 +37,8 @@ void closer_freep(struct closer **c);
 // One bounded piece of work. *ret_more: call again at once, with a relay_drain in between. *journal is reloaded (replaced) when a control record was written.
 // now_ms: wall clock, used with `clock: wall` only to know when a tick is due; with `clock: records` now is the highest record
 // clock of any admitted partition.
-enum relay_status closer_step(struct closer *c, struct journal **journal, int64_t now_ms, bool *ret_more, struct error *e);
+// `book`: what was said of accounts so far; NULL: nothing.
+enum relay_status closer_step(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms, bool *ret_more, struct error *e);
 void closer_numbers(const struct closer *c, struct closer_numbers *ret);
 // Which partition's record clock keeps the month open, in words; empty: none. *ret_clock_max_ms: the highest record clock of any
 // partition, TIME_NONE: none yet. Only looks.

@@ -5,7 +5,10 @@
 
 #include "base/arena.h"
 #include "closing/closing.h"
+#include "plans/plans.h"
 #include "rating/rating.h"
+
+#include <jansson.h>
 
 static inline enum relay_status closing_status(enum error_class c)
 {
@@ -27,6 +30,23 @@ enum error_class look_take(struct store *s, uint32_t shards, const struct journa
 void look_free(struct look *l);
 // Has every partition reached close_ms in every shard? m NULL: all admitted ones, otherwise those of the manifest.
 bool look_reached(const struct look *l, const struct journal *j, const struct journal_manifest *m, int64_t close_ms, char ret_waits[256]);
+
+// ---- propose.c: new versions of the rules
+// The highest version that any shard asks for.
+enum error_class propose_highest(struct store *s, uint32_t shards, int64_t *ret, struct error *e);
+// The control record of `rules` as the next version, raised in every shard before; free it.
+enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t now_ms,
+			      char **ret_record, struct error *e);
+// The rules of a request {"kind":"rules","rules":{…}}; NULL where they are the newest already or may not follow it, which the log says.
+struct rules *propose_read(const json_t *request, const struct journal *j);
+
+// ---- evaluate.c: alerts that a change made due
+struct evaluator;
+struct evaluator *evaluator_new(void);
+void evaluator_freep(struct evaluator **v);
+void evaluator_forget(struct evaluator *v); // another tenure, or the journal was read anew
+enum error_class evaluator_run(struct evaluator *v, const struct closer_options *o, const struct journal *j, const struct account_book *book,
+			       const struct look *l, struct error *e);
 
 // ---- gather.c: what a shard holds of one month
 struct holding {                        // one account and service with calls, or something to unfreeze, or both

@@ -89,9 +89,10 @@ static void add_service(struct making *k, const struct terms *t, uint32_t servic
 	uint32_t *packs = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*packs));
 	for (uint32_t i = 0; i < s->n_packs; i++)
 		packs[i] = pack_index(k, &t->packs[s->packs[i]]);
-	*ret = (struct allowance_service){ catalog_service_id(k->catalog, service), s->quota, s->quota_first, s->shared, s->n_packs, packs };
+	int64_t first = terms_quota_in_first(t, s->quota, s->quota_first);
+	*ret = (struct allowance_service){ catalog_service_id(k->catalog, service), s->quota, first, s->shared, s->n_packs, packs };
 	struct allowance_rung proto = { .of = QUANTITY_CALLS, .month = month, .index = index, .service = ret->id, .contract = s->contract,
-					.not_first = s->quota_first != s->quota };
+					.not_first = first != s->quota };
 	add_quota(k, proto, s->quota, s->warn_micro, ALERT_QUOTA_WARNING, ALERT_QUOTA_EXHAUSTED);
 	add_tiers(k, proto, s->plan);
 }
@@ -103,9 +104,10 @@ static struct allowance_month make_month(struct making *k, const struct terms *t
 	struct allowance_month m = { .month = t->month, .services = services, .n_shared = t->n_shared, .shared = shared };
 	for (uint32_t i = 0; i < t->n_shared; i++) {
 		const struct terms_shared *s = &t->shared[i];
-		shared[i] = (struct allowance_shared){ s->calls, s->calls_first };
+		int64_t first = terms_quota_in_first(t, s->calls, s->calls_first);
+		shared[i] = (struct allowance_shared){ s->calls, first };
 		struct allowance_rung proto = { .of = QUANTITY_SHARED, .month = month, .index = i, .service = s->id,
-						.not_first = s->calls_first != s->calls };
+						.not_first = first != s->calls };
 		add_quota(k, proto, s->calls, s->warn_micro, ALERT_QUOTA_WARNING, ALERT_QUOTA_EXHAUSTED);
 	}
 	for (uint32_t i = 0; i < t->n_services; i++) {

@@ -55,7 +55,7 @@ void relay_freep(struct relay **r);
 enum relay_status relay_take_over(struct relay *r, int64_t oldest_ms, struct error *e);
 // One pass over the outboxes of all shards, from their starts, at most one transaction. *ret_left: entries remain, call again.
 // An entry that cannot be published (RELAY_HALT with its text) or whose twin differs stays, and those behind it go on.
-enum relay_status relay_drain(struct relay *r, const struct journal *j, bool *ret_left, struct error *e);
+enum relay_status relay_drain(struct relay *r, const struct journal *j, const struct account_book *book, bool *ret_left, struct error *e);
 // Control records, ticks: one transaction. Only after a successful take-over.
 enum relay_status relay_publish(struct relay *r, const struct message *m, uint32_t n, struct error *e);
 bool relay_in_charge(const struct relay *r); // a take-over succeeded, and nothing since asks for another
@@ -63,9 +63,11 @@ void relay_numbers(const struct relay *r, struct relay_numbers *ret);
 // Gives the tenure up: closes the producer.
 void relay_leave(struct relay *r);
 
-// Renders the CloudEvent of an alert's facts with the rules they were found under. Pure. Free the result.
-// NULL and ERROR_HALT when the facts do not fit the rules (an unknown service, a rung that the ladder does not have).
-char *alert_render(const struct outbox_entry *facts, const struct rules *rules, const char *source, char ret_id[33], struct error *e);
+// Renders the CloudEvent of an alert's facts with the rules they were found under, and the contract or pack that they name. Pure. Free
+// the result. NULL and ERROR_HALT when the facts do not fit (an unknown service, a rung that the ladder does not have). `book` may be
+// NULL where nothing was said of any account.
+char *alert_render(const struct outbox_entry *facts, const struct rules *rules, const struct account_book *book, const char *source,
+		   char ret_id[33], struct error *e);
 // The first 32 hex digits of SHA-256.
 void identity_id(struct span identity, char ret_id[33]);
 

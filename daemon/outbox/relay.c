@@ -228,6 +228,7 @@ enum relay_status relay_publish(struct relay *r, const struct message *m, uint32
 struct pass {
 	struct relay *r;
 	const struct journal *j;
+	const struct account_book *book;
 	uint32_t seen, stuck;  // in the shard being read
 	int64_t total, gone;
 	bool left, full;
@@ -292,7 +293,7 @@ static bool render(struct pass *p, const struct outbox_entry *entry, struct pend
 		return false;
 	}
 	char id[33];
-	CLEANUP(freep) char *text = alert_render(entry, rules->rules, r->o.source, id, p->e);
+	CLEANUP(freep) char *text = alert_render(entry, rules->rules, p->book, r->o.source, id, p->e);
 	if (text == NULL) {
 		stay(p, RELAY_HALT);
 		return false;
@@ -429,7 +430,7 @@ static enum relay_status pass_run(struct pass *p, struct error *e)
 	return s;
 }
 
-enum relay_status relay_drain(struct relay *r, const struct journal *j, bool *ret_left, struct error *e)
+enum relay_status relay_drain(struct relay *r, const struct journal *j, const struct account_book *book, bool *ret_left, struct error *e)
 {
 	if (!r->in_charge)
 		return RELAY_TAKE_OVER;
@@ -437,7 +438,7 @@ enum relay_status relay_drain(struct relay *r, const struct journal *j, bool *re
 	idset_clear(&r->sending);
 	r->send.n = r->out.n = 0;
 	struct error stays = { 0 };
-	struct pass p = { .r = r, .j = j, .need_ms = COVERED_NOTHING, .worst = RELAY_DONE, .e = &stays };
+	struct pass p = { .r = r, .j = j, .book = book, .need_ms = COVERED_NOTHING, .worst = RELAY_DONE, .e = &stays };
 	enum relay_status s = pass_run(&p, e);
 	if (s != RELAY_DONE)
 		return s;

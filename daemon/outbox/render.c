@@ -11,13 +11,16 @@
 enum { IDENTITY_FIELDS = 7 }; // "alert", account, service, period, kind, bound, pack
 
 struct facts {
-	struct span account, service_id;
+	struct span account, service_id, pack_id;
 	char period[MONTH_TEXT];
 	int month;
-	uint32_t service;
 	enum alert_kind kind;
 	int64_t bound;
-	const struct plan *plan;
+	// what it is about: a service, free calls that several share, or a pack
+	const struct terms_service *terms;
+	const struct terms_shared *shared;
+	const struct account_fact *pack;
+	struct arena arena;
 };
 
 static bool split_identity(struct span identity, struct span ret[IDENTITY_FIELDS])
@@ -45,24 +48,80 @@ static bool kind_of(struct span text, enum alert_kind *ret)
 	return false;
 }
 
-static const char *read_facts(const struct outbox_entry *e, const struct catalog *c, struct facts *ret)
+static void facts_free(struct facts *f)
+{
+	arena_free(&f->arena);
+}
+
+// The contract's version in which the alert was found; everything that was said later is left aside.
+static const struct account_fact *find_contract(const struct account *a, struct span contract)
+{
+	for (uint32_t t = 0; a != NULL && t < a->n_things; t++) {
+		for (uint32_t i = 0; i < a->things[t].n; i++) {
+			const struct account_fact *f = a->things[t].facts[i];
+			CLEANUP(freep) char *name = xasprintf("%.*s/%lld", (int)f->id.n, f->id.p, (long long)f->version);
+			if (f->kind == ACCOUNT_CONTRACT && span_is(contract, name))
+				return f;
+		}
+	}
+	return NULL;
+}
+
+// The newest version of the pack that has such a bound.
+static const struct account_fact *find_pack(const struct account *a, const struct facts *f)
+{
+	const struct account_fact *found = NULL;
+	for (uint32_t t = 0; a != NULL && t < a->n_things; t++) {
+		for (uint32_t i = 0; i < a->things[t].n; i++) {
+			const struct account_fact *p = a->things[t].facts[i];
+			if (p->kind == ACCOUNT_PACK && !p->cancels && span_eq(p->id, f->pack_id) &&
+			    f->bound == (f->kind == ALERT_PACK_WARNING ? ladder_share(p->warn_micro, p->calls) : p->calls))
+				found = p;
+		}
+	}
+	return found;
+}
+
+static const char *find_terms(struct facts *f, const struct outbox_entry *e, const struct catalog *c, const struct account_book *book)
+{
+	const struct account *a = book != NULL ? account_book_find(book, f->account) : NULL;
+	if (f->pack_id.n > 0) {
+		f->pack = find_pack(a, f);
+		return f->pack != NULL ? NULL : "the account has no such pack";
+	}
+	const struct account_fact *contract = e->contract.n > 0 ? find_contract(a, e->contract) : NULL;
+	if (e->contract.n > 0 && contract == NULL)
+		return "the account has no such contract";
+	struct account_horizon h = { .stamp_ms = contract != NULL ? contract->stamp_ms : INT64_MAX };
+	const struct terms *t = terms_make(c, contract != NULL ? a : NULL, &h, f->month, &f->arena);
+	uint32_t service = 0;
+	for (uint32_t i = 0; i < t->n_shared; i++)
+		if (span_is(f->service_id, t->shared[i].id))
+			f->shared = &t->shared[i];
+	if (f->shared != NULL)
+		return NULL;
+	if (!catalog_find_id(c, f->service_id, &service))
+		return "the price book has no such service";
+	f->terms = &t->services[service];
+	if (f->terms->plan == NULL)
+		return "the service has no price in that month";
+	return span_eq(f->terms->contract, e->contract) ? NULL : "another contract holds";
+}
+
+static const char *read_facts(const struct outbox_entry *e, const struct catalog *c, const struct account_book *book, struct facts *ret)
 {
 	struct span f[IDENTITY_FIELDS];
 	if (!split_identity(e->identity, f) || !span_is(f[0], "alert"))
 		return "its identity has another form";
 	ret->account = f[1];
 	ret->service_id = f[2];
+	ret->pack_id = f[6];
 	if (!month_parse(f[3], &ret->month) || !kind_of(f[4], &ret->kind) || !span_int64(f[5], &ret->bound))
 		return "its period, kind or bound cannot be read";
-	if (f[6].n != 0)
-		return "it names a pack, and this program knows none";
-	if (!catalog_find_id(c, f[2], &ret->service))
-		return "the price book has no such service";
-	ret->plan = catalog_plan(c, ret->service, ret->month);
-	if (ret->plan == NULL)
-		return "the service has no price in that month";
+	if ((ret->kind == ALERT_PACK_WARNING || ret->kind == ALERT_PACK_EXHAUSTED) != (ret->pack_id.n > 0))
+		return "its kind and its pack do not fit";
 	month_text(ret->month, ret->period);
-	return NULL;
+	return find_terms(ret, e, c, book);
 }
 
 static json_t *json_call(const struct outbox_entry *e)
@@ -83,56 +142,108 @@ static json_t *json_call(const struct outbox_entry *e)
 	return TAKE_PTR(call);
 }
 
-static const char *put_amount(json_t *data, const char *name, const struct facts *f, int64_t quota, int64_t calls, enum rounding rounding)
+static const char *put_bill(json_t *data, const char *name, const struct facts *f, int64_t calls, int64_t not_billed, enum rounding rounding)
 {
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
 	struct bill bill;
 	char text[MONEY_TEXT];
-	if (!rating_bill(f->plan, quota, calls, NULL, 0, rounding, slices, &bill))
+	if (!rating_bill(f->terms->plan, not_billed, calls, NULL, 0, rounding, slices, &bill))
 		return "the bill overflows";
 	json_put(data, name, json_string(money_amount_text(bill.exact, text)));
 	return NULL;
 }
 
+// Where the account shares something the store says how many calls were billable; otherwise the quota alone decides.
+static const char *put_bills(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+{
+	int64_t quota = e->first_month ? f->terms->quota_first : f->terms->quota;
+	bool said = e->has_taken;
+	if (said && (e->taken_before > e->before || e->taken_after > e->after))
+		return "more calls are billable than there are";
+	const char *why = put_bill(data, "bill_before", f, e->before, said ? e->before - e->taken_before : quota, catalog_rounding(c));
+	if (why == NULL)
+		why = put_bill(data, "bill_after", f, e->after, said ? e->after - e->taken_after : quota, catalog_rounding(c));
+	return why;
+}
+
 static const char *put_tier(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
 {
 	char price[MONEY_TEXT];
+	const struct plan *plan = f->terms->plan;
 	uint32_t to = 1;
-	while (to < f->plan->n_tiers && f->plan->tiers[to].bound != f->bound)
+	while (to < plan->n_tiers && plan->tiers[to].bound != f->bound)
 		to++;
-	if (to == f->plan->n_tiers)
+	if (to == plan->n_tiers)
 		return "the plan has no tier with that bound";
-	int64_t quota = e->first_month ? 0 : f->plan->quota;
 	json_put(data, "from_tier", json_integer(to));
 	json_put(data, "to_tier", json_integer(to + 1));
-	json_put(data, "unit_price_from", json_string(money_price_text(f->plan->tiers[to - 1].price_micro, price)));
-	json_put(data, "unit_price_to", json_string(money_price_text(f->plan->tiers[to].price_micro, price)));
-	json_put(data, "per", json_integer(f->plan->per));
-	const char *why = put_amount(data, "bill_before", f, quota, e->before, catalog_rounding(c));
-	if (why == NULL)
-		why = put_amount(data, "bill_after", f, quota, e->after, catalog_rounding(c));
+	json_put(data, "unit_price_from", json_string(money_price_text(plan->tiers[to - 1].price_micro, price)));
+	json_put(data, "unit_price_to", json_string(money_price_text(plan->tiers[to].price_micro, price)));
+	json_put(data, "per", json_integer(plan->per));
+	const char *why = put_bills(data, e, f, c);
 	json_put(data, "currency", json_string(catalog_currency(c)));
 	return why;
 }
 
-static const char *put_kind(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+static const char *put_quota(json_t *data, const struct outbox_entry *e, const struct facts *f)
 {
 	char share[MONEY_TEXT];
-	int64_t left = f->plan->quota - e->after;
+	int64_t quota = f->shared != NULL ? f->shared->calls : f->terms->quota, left = quota - e->after;
+	json_put(data, "quota", json_integer(quota));
+	if (f->kind == ALERT_QUOTA_EXHAUSTED)
+		return NULL;
+	json_put(data, "left", json_integer(left > 0 ? left : 0));
+	json_put(data, "share", json_string(money_price_text(f->shared != NULL ? f->shared->warn_micro : f->terms->warn_micro, share)));
+	return NULL;
+}
+
+static const char *put_pack(json_t *data, const struct outbox_entry *e, const struct facts *f)
+{
+	char share[MONEY_TEXT];
+	int64_t left = f->pack->calls - e->taken_after;
+	if (!e->has_taken)
+		return "it does not say what was taken of the pack";
+	if (!json_put_bytes(data, "pack", f->pack_id))
+		return "its pack is not UTF-8";
+	json_put(data, "pack_calls", json_integer(f->pack->calls));
+	json_put(data, "used_before", json_integer(e->taken_before));
+	json_put(data, "used_after", json_integer(e->taken_after));
+	json_put(data, "left", json_integer(left > 0 ? left : 0));
+	if (f->kind == ALERT_PACK_WARNING)
+		json_put(data, "share", json_string(money_price_text(f->pack->warn_micro, share)));
+	return NULL;
+}
+
+static const char *put_kind(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+{
 	switch (f->kind) {
 	case ALERT_QUOTA_WARNING:
-		json_put(data, "quota", json_integer(f->plan->quota));
-		json_put(data, "left", json_integer(left > 0 ? left : 0));
-		json_put(data, "share", json_string(money_price_text(f->plan->warn_micro, share)));
-		return NULL;
 	case ALERT_QUOTA_EXHAUSTED:
-		json_put(data, "quota", json_integer(f->plan->quota));
-		return NULL;
+		return put_quota(data, e, f);
 	case ALERT_TIER_CROSSED:
-		return put_tier(data, e, f, c);
+		return f->terms != NULL ? put_tier(data, e, f, c) : "tiers are of a service";
+	case ALERT_PACK_WARNING:
+	case ALERT_PACK_EXHAUSTED:
+		return put_pack(data, e, f);
 	default:
 		return "its kind is not known";
 	}
+}
+
+// The services that share what the alert is about; absent where it is one service.
+static bool put_services(json_t *data, const struct facts *f, const struct catalog *c)
+{
+	CLEANUP(json_freep) json_t *list = json_array();
+	for (uint32_t i = 0; f->shared != NULL && i < f->shared->n_services; i++)
+		check(json_array_append_new(list, json_string(catalog_service_id(c, f->shared->services[i]))) == 0);
+	for (uint32_t i = 0; f->pack != NULL && f->pack->n_pack_services > 1 && i < f->pack->n_pack_services; i++) {
+		json_t *name = json_stringn(f->pack->pack_services[i].p, f->pack->pack_services[i].n);
+		if (name == NULL || json_array_append_new(list, name) != 0)
+			return false;
+	}
+	if (json_array_size(list) > 0)
+		json_put(data, "services", TAKE_PTR(list));
+	return true;
 }
 
 static const char *put_data(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
@@ -140,29 +251,36 @@ static const char *put_data(json_t *data, const struct outbox_entry *e, const st
 	json_put(data, "kind", json_string(alert_kind_text(f->kind)));
 	if (!json_put_bytes(data, "account", f->account) || !json_put_bytes(data, "service", f->service_id))
 		return "its account is not UTF-8";
+	if (!put_services(data, f, c))
+		return "its services are not UTF-8";
 	json_put(data, "period", json_string(f->period));
 	json_put(data, "threshold", json_integer(f->bound));
 	json_put(data, "calls_before", json_integer(e->before));
 	json_put(data, "calls_after", json_integer(e->after));
-	json_t *call = json_call(e);
+	json_t *call = e->cause.p != NULL ? json_null() : json_call(e);
 	if (call == NULL)
 		return "its call cannot be read";
 	json_put(data, "call", call);
+	if (e->cause.p != NULL && !json_put_bytes(data, "cause", e->cause))
+		return "its cause is not UTF-8";
 	json_put(data, "catalog", json_string(catalog_version(c)));
+	if (e->contract.n > 0 && !json_put_bytes(data, "contract", e->contract))
+		return "its contract is not UTF-8";
 	return put_kind(data, e, f, c);
 }
 
-char *alert_render(const struct outbox_entry *e, const struct rules *rules, const char *source, char ret_id[33], struct error *err)
+char *alert_render(const struct outbox_entry *e, const struct rules *rules, const struct account_book *book, const char *source, char ret_id[33],
+		   struct error *err)
 {
 	check(e->type == OUTBOX_ALERT);
-	struct facts f = { .month = MONTH_NONE };
+	CLEANUP(facts_free) struct facts f = { .month = MONTH_NONE, .kind = ALERT_KINDS };
 	CLEANUP(json_freep) json_t *data = json_object();
-	const char *why = read_facts(e, rules->catalog, &f);
+	const char *why = read_facts(e, rules->catalog, book, &f);
 	if (why == NULL)
 		why = put_data(data, e, &f, rules->catalog);
 	if (why != NULL) {
 		error_set(err, ERROR_HALT, 0, "an alert in the outbox (%s, offset %lld of %.*s) does not fit rules version %lld: %s",
-			  f.plan != NULL ? alert_kind_text(f.kind) : "kind unknown", (long long)e->offset, (int)e->part.n, e->part.p,
+			  f.kind < ALERT_KINDS ? alert_kind_text(f.kind) : "kind unknown", (long long)e->offset, (int)e->part.n, e->part.p,
 			  (long long)e->rules_version, why);
 		return NULL;
 	}

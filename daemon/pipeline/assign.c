@@ -21,35 +21,22 @@ void worker_new_token(struct worker *w)
 	snprintf(w->token, sizeof(w->token), "%016" PRIx64 "-%016" PRIx64, random, ++w->token_serial);
 }
 
-const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int month)
+// What is gathered refers to what was known before: nothing may be gathered or under way.
+void worker_know(struct worker *w)
 {
-	for (uint32_t i = w->n_ladders; i > 0; i--)
-		if (w->ladders[i - 1].service == service && w->ladders[i - 1].month == month)
-			return &w->ladders[i - 1];
-	const struct plan *plan = catalog_plan(w->newest->rules->catalog, service, month);
-	struct ladder_row row = { .service = service, .month = month };
-	if (plan != NULL)
-		row.plain = ladder_of_plan(plan, plan->quota, plan->warn_micro);
-	if (plan != NULL && plan->first_month == FIRST_MONTH_NEXT && plan->quota > 0)
-		row.first = ladder_of_plan(plan, 0, plan->warn_micro);
-	if (row.plain != NULL)
-		row.plain->origin.rules_version = w->newest->version;
-	if (row.first != NULL)
-		row.first->origin.rules_version = w->newest->version;
-	w->ladders = xrealloc(w->ladders, w->n_ladders + 1, sizeof(*w->ladders));
-	w->ladders[w->n_ladders] = row;
-	return &w->ladders[w->n_ladders++];
-}
-
-static void ladders_free(struct worker *w)
-{
-	for (uint32_t i = 0; i < w->n_ladders; i++) {
-		ladder_freep(&w->ladders[i].plain);
-		ladder_freep(&w->ladders[i].first);
+	check(w->n_flights == 0 && w->open_records == 0);
+	uint64_t n = facts_count(w->o.facts);
+	for (; w->facts_taken < n; w->facts_taken++) {
+		struct fact_record r = facts_at(w->o.facts, w->facts_taken);
+		struct account_fault fault; // the closer says what is wrong with it
+		account_book_apply(w->book, r.partition, r.offset, r.stamp_ms, r.value, &fault);
 	}
-	free(w->ladders);
-	w->ladders = NULL;
-	w->n_ladders = 0;
+	w->facts_us = clock_mono_us();
+	aggregate_forget(w->aggregate);
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+	plans_know(w->plans, w->journal, w->book);
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		w->parts[i].next_turn_ms = INT64_MIN;
 }
 
 // The rules as the control topic has them now. Nothing refers to the old ones: no batch is open or under way.
@@ -70,10 +57,10 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 		journal_freep(&j);
 		return cls;
 	}
-	ladders_free(w);
 	journal_freep(&w->journal);
 	w->journal = j;
 	w->newest = &j->rules[j->n_rules - 1];
+	worker_know(w);
 	uint32_t services = catalog_services(w->newest->rules->catalog); // a later version never has fewer
 	w->calls = xrealloc(w->calls, services, sizeof(*w->calls));
 	for (; w->n_calls < services; w->n_calls++)
@@ -257,6 +244,8 @@ enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t 
 {
 	struct worker *w = ctx;
 	check(w->parts == NULL && w->n_flights == 0);
+	if (!facts_ready(w->o.facts))
+		return error_set(e, ERROR_RETRY, 0, "topic %s has not been read yet", w->o.kafka->accounts_topic);
 	enum error_class cls = load_journal(w, e);
 	if (cls != ERROR_NONE)
 		return cls;

@@ -65,6 +65,15 @@ static enum error_class check_output(const struct settings *s, const struct kafk
 	return ERROR_NONE;
 }
 
+static enum error_class check_kept(const struct kafka_options *k, const char *topic, const struct topic_info *info, struct error *e)
+{
+	if (!k->embedded && (info->compacted || (info->retention_ms >= 0 && info->retention_ms != TIME_NONE)))
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "topic %s must be kept for ever; run `kafka-configs --alter --entity-type topics --entity-name %s --add-config "
+				 "retention.ms=-1,retention.bytes=-1,cleanup.policy=delete`", topic, topic);
+	return ERROR_NONE;
+}
+
 static enum error_class check_control(const struct kafka_options *k, struct error *e)
 {
 	struct topic_info info;
@@ -75,11 +84,15 @@ static enum error_class check_control(const struct kafka_options *k, struct erro
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "topic %s has %d partitions and must have one: its order is the order of decisions", k->control_topic,
 				 info.partitions);
-	if (!k->embedded && (info.compacted || (info.retention_ms >= 0 && info.retention_ms != TIME_NONE)))
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "topic %s must be kept for ever; run `kafka-configs --alter --entity-type topics --entity-name %s --add-config "
-				 "retention.ms=-1,retention.bytes=-1,cleanup.policy=delete`", k->control_topic, k->control_topic);
-	return ERROR_NONE;
+	return check_kept(k, k->control_topic, &info, e);
+}
+
+// Contracts and packs are bills' business for years.
+static enum error_class check_accounts(const struct kafka_options *k, struct error *e)
+{
+	struct topic_info info;
+	enum error_class cls = describe(k, k->accounts_topic, &info, e);
+	return cls != ERROR_NONE ? cls : check_kept(k, k->accounts_topic, &info, e);
 }
 
 enum error_class checks_shard(struct store *store, const struct journal *j, uint32_t shard, struct error *e)
@@ -131,6 +144,8 @@ enum error_class checks_run(const struct settings *s, const struct kafka_options
 		cls = check_output(s, k, k->settlements_topic, e);
 	if (cls == ERROR_NONE)
 		cls = check_control(k, e);
+	if (cls == ERROR_NONE)
+		cls = check_accounts(k, e);
 	struct topic_info info;
 	if (cls == ERROR_NONE)
 		cls = describe(k, k->dlq_topic, &info, e);

@@ -10,11 +10,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/checks.h"
+#include "pipeline/facts.h"
 
-enum { STUCK_US = 60 * 1000000 }; // no progress for this long although there is work
+enum { PROPOSE_MS = 10000, STUCK_US = 60 * 1000000 }; // no progress for this long although there is work
 
 struct engine {
 	struct settings *settings;
+	const struct rules *rules;
 	struct kafka_options kafka;
 	struct store_options store;
 	struct shared shared;
@@ -25,12 +27,14 @@ struct engine {
 	uint32_t n_workers;
 	struct worker **workers;
 	struct office *office;
+	struct facts *facts;
 };
 
-enum error_class engine_new(struct settings *s, struct engine **ret, struct error *e)
+enum error_class engine_new(struct settings *s, const struct rules *rules, struct engine **ret, struct error *e)
 {
 	struct engine *g = xcalloc(1, sizeof(*g));
 	g->settings = s;
+	g->rules = rules;
 	g->started_ms = clock_wall_ms();
 	settings_kafka(s, &g->kafka);
 	enum error_class cls = settings_store(s, &g->store, e);
@@ -91,16 +95,46 @@ static enum error_class engine_check(struct engine *g, struct error *e)
 	return ERROR_NONE;
 }
 
+enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct error *e)
+{
+	CLEANUP(journal_freep) struct journal *j = NULL;
+	struct store *store = NULL;
+	enum error_class cls = journal_load(k, PROPOSE_MS, &j, e);
+	if (cls != ERROR_NONE || (j->n_rules > 0 && strcmp(j->rules[j->n_rules - 1].rules->sha256, rules->sha256) == 0))
+		return cls;
+	cls = store_redis_open(o, &store, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	CLEANUP(freep) char *text = rules_to_json(rules);
+	CLEANUP(freep) char *request = xasprintf("{\"kind\":\"rules\",\"rules\":%s}", text);
+	cls = store->ops->request_put(store, span_of(request), e);
+	store->ops->close(store);
+	if (cls == ERROR_NONE)
+		log_line(LVL_INFO, "rules_proposed", "catalog=%s sha256=%s", catalog_version(rules->catalog), rules->sha256);
+	return cls;
+}
+
+// A proposal that cannot be left now is left at the next start; the rules in force hold meanwhile.
+static void engine_propose(struct engine *g)
+{
+	struct error e = { 0 };
+	char quoted[700];
+	if (g->rules != NULL && rules_propose(&g->kafka, &g->store, g->rules, &e) != ERROR_NONE)
+		log_line(LVL_WARN, "rules_not_proposed", "why=%s do=\"meterctl rules apply\"", log_quote(e.text, quoted, sizeof(quoted)));
+}
+
 static enum error_class engine_start(struct engine *g, struct error *e)
 {
-	struct office_options oo = { g->settings, &g->kafka, &g->store, &g->shared };
 	struct office *office = NULL;
-	enum error_class cls = office_start(&oo, &office, e);
+	enum error_class cls = facts_start(&g->kafka, &g->shared, &g->facts, e);
+	struct office_options oo = { g->settings, &g->kafka, &g->store, &g->shared, g->facts };
+	if (cls == ERROR_NONE)
+		cls = office_start(&oo, &office, e);
 	pthread_mutex_lock(&g->lock);
 	g->office = office;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
-		struct worker_options wo = { g->settings, &g->kafka, &g->store, &g->shared, i };
+		struct worker_options wo = { g->settings, &g->kafka, &g->store, &g->shared, g->facts, i };
 		cls = worker_start(&wo, &g->workers[i], e);
 		g->n_workers += cls == ERROR_NONE;
 	}
@@ -123,13 +157,16 @@ static void engine_join(struct engine *g)
 	struct office *office = TAKE_PTR(g->office);
 	pthread_mutex_unlock(&g->lock);
 	office_join(&office);
+	facts_join(&g->facts);
 }
 
 enum error_class engine_run(struct engine *g, struct error *e)
 {
 	enum error_class cls = engine_check(g, e);
-	if (cls == ERROR_NONE && !atomic_load(&g->shared.stop))
+	if (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
+		engine_propose(g);
 		cls = engine_start(g, e);
+	}
 	if (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
 		engine_say(g, ENGINE_RUNNING, "");
 		log_line(LVL_INFO, "running", "workers=%u group=%s", g->n_workers, g->kafka.group);

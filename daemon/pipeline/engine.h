@@ -9,11 +9,15 @@
 enum engine_phase { ENGINE_CHECKING, ENGINE_RUNNING, ENGINE_STOPPING };
 
 struct engine;
-// Nothing is contacted yet. `s` lives as long as the engine.
-enum error_class engine_new(struct settings *s, struct engine **ret, struct error *e);
+// Nothing is contacted yet. `s` lives as long as the engine. `rules`: what the files say; where the control topic says something else,
+// they are proposed at the start.
+enum error_class engine_new(struct settings *s, const struct rules *rules, struct engine **ret, struct error *e);
 // Runs until engine_stop, or until something ends the process: then *e says what (its exit_code is the process's). Blocks; call it
 // on a thread of its own. Servers that are away are waited for, said once in the log.
 enum error_class engine_run(struct engine *g, struct error *e);
+// Asks the closer, whoever that is, to put these rules in force; nothing happens where they are already. It decides by itself and says
+// so in its log.
+enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct error *e);
 void engine_stop(struct engine *g);   // from any thread; engine_run returns after the open batch is committed
 void engine_freep(struct engine **g);
 

@@ -190,6 +190,43 @@ bool worker_flush_due(struct worker *w, bool caught_up)
 	return false;
 }
 
+// Room for one more batch under way; what can be mended without starting over is mended here.
+static bool worker_make_room(struct worker *w)
+{
+	while (w->trouble < TROUBLE_REJOIN && (w->n_flights == FLIGHTS - 1 || w->trouble != TROUBLE_NONE)) {
+		worker_alive(w);
+		if (worker_stopping(w))
+			return false;
+		if (w->trouble == TROUBLE_RESOLVE)
+			worker_resolve(w);
+		else if (w->trouble == TROUBLE_AGAIN && w->backoff_ms > 0)
+			clock_sleep_ms(w->backoff_ms);
+		if (w->trouble == TROUBLE_AGAIN)
+			worker_again(w);
+		worker_results(w, 50);
+	}
+	return w->trouble == TROUBLE_NONE;
+}
+
+bool worker_split(struct worker *w)
+{
+	if (!worker_make_room(w)) {
+		worker_trouble(w, TROUBLE_REJOIN, "gave up before a change of ladders was reached");
+		return false;
+	}
+	worker_flush(w, false, INT64_MAX);
+	return w->trouble == TROUBLE_NONE;
+}
+
+// Not at every word: hints are lost each time, and no fact takes effect before rules.lead is over.
+bool worker_facts_due(const struct worker *w)
+{
+	if (w->parts == NULL || w->adrift || w->trouble != TROUBLE_NONE || w->journal == NULL)
+		return false;
+	int64_t every_us = w->newest->rules->settings.lead_ms * 1000 / 10;
+	return clock_mono_us() - w->facts_us >= every_us && facts_count(w->o.facts) > w->facts_taken;
+}
+
 // ---- answers
 
 static bool earlier_goes_again(const struct worker *w, const struct flight *f, uint32_t shard)

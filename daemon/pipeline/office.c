@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/facts.h"
 #include "pipeline/ledger.h"
 
 enum {
@@ -32,6 +33,8 @@ struct office {
 	struct relay *relay;
 	struct closer *closer;
 	struct journal *journal;
+	struct account_book *book; // as far as alerts that were found need it
+	uint64_t facts_taken;
 	char transactional_id[256], source[256];
 	int64_t closer_us;      // when to look again
 	struct balance {        // by index in the journal: they never move
@@ -178,11 +181,26 @@ static enum relay_status office_take(struct office *f, struct error *e)
 	return cls == ERROR_NONE ? RELAY_DONE : cls == ERROR_ABORT ? RELAY_ABORT : RELAY_RETRY;
 }
 
+static void office_take_facts(struct office *f)
+{
+	uint64_t n = facts_count(f->o.facts);
+	for (; f->facts_taken < n; f->facts_taken++) {
+		struct fact_record r = facts_at(f->o.facts, f->facts_taken);
+		struct account_fault fault;
+		account_book_apply(f->book, r.partition, r.offset, r.stamp_ms, r.value, &fault);
+	}
+}
+
 // One round: outboxes, then the closer. *ret_more: there is work left.
 static enum relay_status office_round(struct office *f, bool *ret_more, struct error *e)
 {
 	bool left = false, more = false;
-	enum relay_status st = relay_drain(f->relay, f->journal, &left, e);
+	if (!facts_ready(f->o.facts)) {
+		error_set(e, ERROR_RETRY, 0, "topic %s has not been read yet", f->o.kafka->accounts_topic);
+		return RELAY_RETRY;
+	}
+	office_take_facts(f);
+	enum relay_status st = relay_drain(f->relay, f->journal, f->book, &left, e);
 	if (st != RELAY_DONE && st != RELAY_HALT)
 		return st;
 	if (st == RELAY_HALT) {
@@ -191,7 +209,7 @@ static enum relay_status office_round(struct office *f, bool *ret_more, struct e
 	}
 	bool halted = st == RELAY_HALT;
 	if (clock_mono_us() >= f->closer_us) {
-		enum relay_status closing = closer_step(f->closer, &f->journal, clock_wall_ms(), &more, e);
+		enum relay_status closing = closer_step(f->closer, &f->journal, f->book, clock_wall_ms(), &more, e);
 		f->closer_us = more ? 0 : clock_mono_us() + CLOSER_EVERY_US;
 		if (closing != RELAY_DONE && closing != RELAY_HALT)
 			return closing;
@@ -271,6 +289,7 @@ static void office_free(struct office *f)
 	relay_freep(&f->relay);
 	journal_freep(&f->journal);
 	free(f->balance);
+	account_book_freep(&f->book);
 	if (f->store != NULL)
 		f->store->ops->close(f->store);
 	free(f);
@@ -294,6 +313,7 @@ enum error_class office_start(const struct office_options *o, struct office **re
 	f->closer = closer_new(&(struct closer_options){ .kafka = o->kafka, .store = f->store, .relay = f->relay,
 							 .shards = o->store->shards, .source = f->source, .timeout_ms = KAFKA_TIMEOUT_MS,
 							 .outbox_most = OUTBOX_MOST });
+	f->book = account_book_new();
 	office_say(f, "idle", "");
 	office_publish_status(f);
 	if (pthread_create(&f->thread, NULL, office_main, f) != 0) {

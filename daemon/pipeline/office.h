@@ -25,6 +25,7 @@ struct office_options {
 	const struct kafka_options *kafka;
 	const struct store_options *store;
 	struct shared *shared;
+	struct facts *facts;
 };
 
 struct office;

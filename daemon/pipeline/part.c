@@ -15,6 +15,7 @@ void part_init(struct part *p, const char *topic, int32_t partition, const char 
 			    .name = xstrdup(name),
 			    .partition = partition,
 			    .clock_ms = TIME_NONE,
+			    .next_turn_ms = INT64_MIN, // to be found
 			    .last = -1,
 			    .end = -1,
 			    .open_month = MONTH_NONE,

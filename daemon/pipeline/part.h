@@ -45,6 +45,7 @@ struct part {
 	int64_t next_mark;       // next multiple of a dedupe generation whose clock is to be kept
 	const struct journal_rules *rules;
 	int64_t next_rules_ms;   // clock at which another version takes effect; INT64_MAX
+	int64_t next_turn_ms;    // clock at which ladders may change (plans.h): the open batch may have to end before that record
 
 	struct dedupe *dedupe;
 	struct dedupe_options dedupe_options;

@@ -5,7 +5,9 @@
 
 #include "aggregate/aggregate.h"
 #include "base/clock.h"
+#include "pipeline/facts.h"
 #include "pipeline/part.h"
+#include "plans/plans.h"
 #include "pipeline/worker.h"
 #include "sink/sink.h"
 #include "source/source.h"
@@ -33,13 +35,6 @@ enum trouble {
 	TROUBLE_ABORT,   // the process ends
 };
 
-// A ladder of one service and month under one rules version.
-struct ladder_row {
-	uint32_t service;
-	int month;
-	struct ladder *plain, *first; // first NULL: the same
-};
-
 struct worker {
 	struct worker_options o;
 	pthread_t thread;
@@ -50,9 +45,11 @@ struct worker {
 	struct dlq *dlq;
 
 	struct journal *journal;
-	const struct journal_rules *newest; // prices, ids and ladders come from it
-	struct ladder_row *ladders;
-	uint32_t n_ladders;
+	const struct journal_rules *newest; // ids come from it
+	struct account_book *book;
+	uint64_t facts_taken;      // of the process's facts, how many are in the book
+	int64_t facts_us;          // when they were taken last
+	struct plans *plans;
 
 	struct part *parts, *kept; // kept: what an earlier assignment learned about duplicates
 	uint32_t n_parts, n_kept;
@@ -117,7 +114,10 @@ bool worker_finish(struct worker *w, int deadline_ms);  // flushes and waits; fa
 enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t n, struct error *e);
 void worker_revoked(void *ctx, bool lost);
 void worker_new_token(struct worker *w);
-const struct ladder_row *worker_ladders(struct worker *w, uint32_t service, int month);
+bool worker_split_due(struct worker *w, const struct record *r); // must the batch end before this record?
+bool worker_split(struct worker *w);                              // ends it; false: trouble, the record must not be counted
+bool worker_facts_due(const struct worker *w);
+void worker_know(struct worker *w);                               // takes new facts; nothing is gathered or under way
 
 // worker.c
 void worker_trouble(struct worker *w, enum trouble t, const char *text);

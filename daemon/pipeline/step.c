@@ -118,6 +118,61 @@ static struct call_ref *worker_call(struct worker *w, struct batch *b, const str
 	return ref;
 }
 
+// Which alerts the counter's calls of this batch may raise: as of the partition's clock.
+static void counter_plan(struct worker *w, const struct part *p, struct counter *c)
+{
+	struct plan_row row = plans_row(w->plans, p->rules, p->clock_ms, c->account, c->service, c->month);
+	if (c->ladder != row.plain || c->ladder_first != row.first)
+		c->known = -1; // how far its next rung is has to be learned anew
+	c->ladder = row.plain;
+	c->ladder_first = row.first;
+	c->allowance = row.allowance;
+	c->in_month = row.month;
+	c->in_service = row.service;
+	c->scope = row.scope;
+	c->watched = plans_watched(w->plans, c->account);
+}
+
+// In one batch an account is weighed by one allowance: that of the first call. Where an account's events lie in several partitions
+// with far different clocks, a later call may not be in it: then the next commit looks at the whole.
+static void counter_take(struct worker *w, struct batch *b, struct counter *c, const struct call_ref *ref)
+{
+	struct holder *h = aggregate_holder(w->aggregate, c->account, c->scope, c->shard);
+	const struct allowance *of = aggregate_allowance(b, h);
+	uint32_t month = c->in_month, service = c->in_service;
+	if (of == NULL || of == c->allowance)
+		aggregate_take(b, h, c->allowance, month, service, ref);
+	else if (allowance_find(of, catalog_service_id(w->newest->rules->catalog, c->service), c->month, &month, &service))
+		aggregate_take(b, h, of, month, service, ref);
+	else
+		h->looked = NULL;
+}
+
+static bool account_is_open(void *ctx, struct span account)
+{
+	const struct worker *w = ctx;
+	return aggregate_touched(w->aggregate, worker_open(w)->batch, account);
+}
+
+// Calls before a change and calls after it are never in one batch: each is weighed by what held at its own clock.
+bool worker_split_due(struct worker *w, const struct record *r)
+{
+	struct part *p = &w->parts[r->part];
+	if (r->timestamp_ms < p->next_turn_ms || r->timestamp_ms <= p->clock_ms || p->state != PART_RUNNING || r->offset < p->next ||
+	    r->offset < p->start)
+		return false;
+	if (p->next_turn_ms == INT64_MIN) { // not known yet
+		p->next_turn_ms = plans_next_turn(w->plans, p->rules, p->clock_ms);
+		if (r->timestamp_ms < p->next_turn_ms)
+			return false;
+	}
+	p->next_turn_ms = INT64_MIN; // behind this record it is another
+	if (worker_open(w)->batch->calls == 0)
+		return false;
+	return r->timestamp_ms >= p->next_rules_ms || worker_open(w)->batch->entries > 0 ||
+	       plans_turning(w->plans, p->rules, p->clock_ms, r->timestamp_ms, account_is_open, w);
+}
+
 static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct resolved *ev, uint32_t shard)
 {
 	bool late = ev->month < p->open_month;
@@ -125,12 +180,14 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 	for (uint32_t i = 0; i < ev->n; i++) {
 		struct counter *c = aggregate_counter(w->aggregate, ev->account, ev->items[i].service, ev->month,
 						      late ? p->open_month : MONTH_NONE, shard);
-		if (c->batch == 0 && !late) {
-			const struct ladder_row *row = worker_ladders(w, c->service, ev->month);
-			c->ladder = row->plain;
-			c->ladder_first = row->first;
-		}
-		aggregate_add(w->aggregate, b, c, worker_call(w, b, r, ev->items[i].calls));
+		if (c->batch != b->serial && !late)
+			counter_plan(w, p, c);
+		struct call_ref *ref = worker_call(w, b, r, ev->items[i].calls);
+		aggregate_add(w->aggregate, b, c, ref);
+		if (c->allowance != NULL)
+			counter_take(w, b, c, ref);
+		if (c->watched)
+			aggregate_holder(w->aggregate, c->account, MONTH_NONE, shard)->touched = b->serial;
 	}
 	part_outcome(p, shard, late ? OUTCOME_LATE : OUTCOME_COUNTED);
 }

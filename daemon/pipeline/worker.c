@@ -215,8 +215,17 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 		w->opened_us = clock_mono_us();
 		w->read_ms = read_ms;
 	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
+		if (worker_split_due(w, &records[i])) {
+			update_prints(w, records, i);
+			if (!worker_split(w))
+				return; // what is not committed is dropped, and read again
+			w->opened_us = clock_mono_us();
+			w->read_ms = read_ms;
+			urgent = false;
+		}
 		worker_record(w, &records[i]);
+	}
 	if (!urgent && worker_open(w)->batch->urgent)
 		w->read_ms = read_ms;
 	update_prints(w, records, n);
@@ -343,9 +352,15 @@ static void worker_round(struct worker *w)
 		return;
 	}
 	// With two batches under way the open one may only grow to its limits: wait for answers first.
+	// New facts about accounts wait until nothing is gathered or under way.
+	bool facts = worker_facts_due(w);
 	bool full = w->n_flights == FLIGHTS - 1;
 	bool idle = w->n_flights == 0 && w->open_records == 0;
-	if (!full)
+	if (facts && idle)
+		worker_know(w);
+	else if (facts && !full)
+		worker_flush(w, false, INT64_MAX);
+	else if (!full)
 		round_of_source(w, idle ? IDLE_POLL_MS : 0);
 	worker_results(w, full ? IDLE_POLL_MS : w->open_records == 0 ? 2 : 0);
 	handle_trouble(w);
@@ -385,11 +400,8 @@ static void worker_free(struct worker *w)
 		free(w->flights[i].commits);
 		free(w->flights[i].states);
 	}
-	for (uint32_t i = 0; i < w->n_ladders; i++) {
-		ladder_freep(&w->ladders[i].plain);
-		ladder_freep(&w->ladders[i].first);
-	}
-	free(w->ladders);
+	plans_freep(&w->plans);
+	account_book_freep(&w->book);
 	if (w->store != NULL)
 		w->store->ops->close(w->store);
 	if (w->dlq != NULL)
@@ -428,6 +440,8 @@ enum error_class worker_start(const struct worker_options *o, struct worker **re
 	w->progress_us = clock_mono_us();
 	worker_say(w, "starting", "");
 	worker_make_flights(w);
+	w->book = account_book_new();
+	w->plans = plans_new();
 	w->status = (struct worker_status){ .alive_us = w->progress_us, .progress_us = w->progress_us, .rules_version = -1 };
 	snprintf(w->status.state, sizeof(w->status.state), "starting");
 	struct source_callbacks cb = { .ctx = w, .assigned = worker_assigned, .revoked = worker_revoked };

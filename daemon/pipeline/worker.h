@@ -47,11 +47,13 @@ struct worker_status {
 	bool known_wait;             // Redis or Kafka away, halted: waiting is right
 };
 
+struct facts;
 struct worker_options {
 	const struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
 	struct shared *shared;
+	struct facts *facts;
 	uint32_t index;
 };
 

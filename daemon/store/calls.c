@@ -250,7 +250,7 @@ static bool entry_alert(const redisReply *f, struct outbox_entry *e)
 	e->contract = entry_field(f, "e");
 	e->cause = entry_field(f, "z");
 	e->first_month = span_is(entry_field(f, "f"), "1");
-	e->taken_before = e->taken_after = -1;
+	e->has_taken = taken.p != NULL;
 	if (source.n > 0 && source.p[0] == '+')
 		e->event_source = (struct span){ source.p + 1, source.n - 1 };
 	bool good = span_int64(entry_field(f, "v"), &e->rules_version) && span_int64(entry_field(f, "b"), &e->before) &&
@@ -259,7 +259,7 @@ static bool entry_alert(const redisReply *f, struct outbox_entry *e)
 	if (e->cause.p == NULL)
 		good = good && span_int64(entry_field(f, "o"), &e->offset) && span_int64(entry_field(f, "c"), &e->calls) &&
 		       e->part.p != NULL && e->event_id.p != NULL;
-	if (taken.p != NULL)
+	if (e->has_taken)
 		good = good && span_int64(taken, &e->taken_before) && span_int64(entry_field(f, "y"), &e->taken_after);
 	// The crossing record's own stamp: the twin was published after the record was appended.
 	e->not_before_ms = stamp >= 0 ? stamp : TIME_NONE;
@@ -334,6 +334,28 @@ static enum error_class call_number(struct store_redis *s, int64_t absent, int64
 		return error_set(e, ERROR_HALT, 0, "redis: `%.100s` is no count", r->type == REDIS_REPLY_STRING ? r->str : "a negative number");
 	*ret = r->type != REDIS_REPLY_NIL ? n : absent;
 	return ERROR_NONE;
+}
+
+static enum error_class redis_looked(struct store *port, uint32_t shard, int64_t *ret_ms, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	command_reset(&s->command);
+	command_text(&s->command, "HGET");
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_text(&s->command, "looked");
+	return call_number(s, INT64_MIN, ret_ms, e);
+}
+
+static enum error_class redis_looked_set(struct store *port, uint32_t shard, int64_t ms, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "HSET");
+	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_text(&s->command, "looked");
+	command_int(&s->command, ms);
+	return call_plain(s, &r, e);
 }
 
 static enum error_class redis_outbox_length(struct store *port, uint32_t shard, int64_t *ret, struct error *e)
@@ -756,6 +778,8 @@ const struct store_ops store_redis_ops = {
 	.settle = redis_settle,
 	.finish = redis_finish,
 	.finished = redis_finished,
+	.looked = redis_looked,
+	.looked_set = redis_looked_set,
 	.end_run = redis_end_run,
 	.counter = redis_counter,
 	.request_put = redis_request_put,

@@ -49,7 +49,8 @@ struct outbox_entry {
 	// OUTBOX_ALERT
 	int64_t rules_version, before, after; // before, after: of the counter, or of the sum that the bound is about
 	struct span contract;    // "id/version" whose terms hold; n 0: the price list's
-	int64_t taken_before, taken_after; // packs: calls taken of it; tiers of services that share: billable calls; -1: not said
+	bool has_taken;          // packs: calls taken of it; tiers of services that share: billable calls
+	int64_t taken_before, taken_after;
 	struct span cause;       // p not NULL: a change made it due, no call; time_ms is the change's, and what follows is empty
 	bool first_month;        // the ladder of the month of activation held
 	struct span part;        // "topic/partition"
@@ -156,6 +157,9 @@ struct store_ops {
 	// The end-of-run document, once, into shard 0's outbox. Refuses (ERROR_RETRY) unless the shard is closed.
 	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, int64_t not_before_ms,
 				    struct error *e);
+	// Up to which change (record clock) the counters were looked at for alerts that no call raises; INT64_MIN: none.
+	enum error_class (*looked)(struct store *s, uint32_t shard, int64_t *ret_ms, struct error *e);
+	enum error_class (*looked_set)(struct store *s, uint32_t shard, int64_t ms, struct error *e);
 	// Counters by field, for `usage`; -1 where there is none.
 	enum error_class (*counter)(struct store *s, uint32_t shard, int month, struct span account, struct span service_id, int64_t *ret, struct error *e);
 

@@ -48,6 +48,11 @@ static inline bool terms_activation(const struct terms *t, int by_calls)
 	int first = t->activated_month == MONTH_NONE || (by_calls != MONTH_NONE && by_calls < t->activated_month) ? by_calls : t->activated_month;
 	return first == t->month;
 }
+// What holds of a quota in the month if calls make it the month of activation: `first`, unless an activation came in a month before.
+static inline int64_t terms_quota_in_first(const struct terms *t, int64_t quota, int64_t first)
+{
+	return t->activated_month != MONTH_NONE && t->activated_month < t->month ? quota : first;
+}
 // Does some quota of these services depend on the month of activation?
 bool terms_ask_activation(const struct terms *t);
 

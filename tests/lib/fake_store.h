@@ -34,6 +34,7 @@ struct fake_store {
 	struct fake_shard shard[FAKE_SHARDS];
 	char *request;
 	long settles;
+	int64_t rules_version[FAKE_SHARDS], looked_ms[FAKE_SHARDS]; // looked_ms 0: none
 };
 
 static inline const char *fake_key(const char *what, int month)
@@ -416,6 +417,37 @@ static inline enum error_class fake_finished(struct store *port, uint32_t shard,
 	FAKE_RETURN;
 }
 
+static inline enum error_class fake_state(struct store *port, uint32_t shard, struct store_state *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	*ret = (struct store_state){ .exists = true, .shards = s->shards, .generation = 1, .rules_version = s->rules_version[shard] };
+	FAKE_RETURN;
+}
+
+static inline enum error_class fake_register_rules(struct store *port, uint32_t shard, int64_t version, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	if (version > s->rules_version[shard])
+		s->rules_version[shard] = version;
+	FAKE_RETURN;
+}
+
+static inline enum error_class fake_looked(struct store *port, uint32_t shard, int64_t *ret_ms, struct error *e)
+{
+	FAKE_STORE(port);
+	*ret_ms = s->looked_ms[shard] != 0 ? s->looked_ms[shard] : INT64_MIN;
+	FAKE_RETURN;
+}
+
+static inline enum error_class fake_looked_set(struct store *port, uint32_t shard, int64_t ms, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	s->looked_ms[shard] = ms;
+	FAKE_RETURN;
+}
+
 static inline enum error_class fake_end_run(struct store *port, int month, struct span identity, struct span document, int64_t not_before_ms,
 					    struct error *e)
 {
@@ -456,7 +488,8 @@ static const struct store_ops fake_store_ops = {
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
 	.scan_freezes = fake_scan_freezes, .scan_settled = fake_scan_settled, .active_since = fake_active_since, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
-	.request_drop = fake_request_drop,
+	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
+	.looked_set = fake_looked_set,
 };
 
 static inline void fake_store_init(struct fake_store *s, uint32_t shards, struct fake_fault *fault)

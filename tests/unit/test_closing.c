@@ -160,9 +160,9 @@ static void office_round(struct world *w)
 	w->e = (struct error){ 0 };
 	w->last = relay_in_charge(w->relay) ? RELAY_DONE : office_take(w);
 	if (w->last == RELAY_DONE)
-		w->last = relay_drain(w->relay, w->j, &left, &w->e);
+		w->last = relay_drain(w->relay, w->j, NULL, &left, &w->e);
 	if (w->last == RELAY_DONE)
-		w->last = closer_step(w->closer, &w->j, w->now_ms, &more, &w->e);
+		w->last = closer_step(w->closer, &w->j, NULL, w->now_ms, &more, &w->e);
 	if (w->fault.fired && w->dies) {
 		w->dies = false;
 		office_close(w);

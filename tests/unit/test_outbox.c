@@ -34,8 +34,8 @@ static void expect_render(const struct outbox_entry *x, const struct rules *r, c
 {
 	struct error e = { 0 };
 	char id[33], again[33];
-	CLEANUP(freep) char *text = alert_render(x, r, "/meterd/g", id, &e);
-	CLEANUP(freep) char *second = alert_render(x, r, "/meterd/g", again, &e);
+	CLEANUP(freep) char *text = alert_render(x, r, NULL, "/meterd/g", id, &e);
+	CLEANUP(freep) char *second = alert_render(x, r, NULL, "/meterd/g", again, &e);
 	cr_assert(text != NULL, "%s", e.text);
 	cr_expect_str_eq(text, second);
 	const char *at = strstr(text, "\"data\":");
@@ -49,7 +49,7 @@ Test(outbox, tier_crossed_byte_for_byte)
 	struct outbox_entry x = crossing();
 	struct error e = { 0 };
 	char id[33];
-	CLEANUP(freep) char *text = alert_render(&x, r, "/meterd/g", id, &e);
+	CLEANUP(freep) char *text = alert_render(&x, r, NULL, "/meterd/g", id, &e);
 	cr_assert(text != NULL, "%s", e.text);
 	cr_expect_str_eq(text,
 		"{\"specversion\":\"1.0\",\"id\":\"76630f3425c1986ed8bf4f33270e6698\",\"source\":\"/meterd/g\",\"type\":\"meterd.tier.crossed.v1\","
@@ -88,18 +88,18 @@ Test(outbox, other_kinds)
 // One call over several bounds: each alert has the tiers of its own bound and the bills of the whole call. Upper bounds shift nothing.
 Test(outbox, jump_and_month_of_activation)
 {
-	CLEANUP(rules_freep) struct rules *r = some_rules(CLOCK_WALL, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *r = some_rules(CLOCK_WALL, "first_month: immediate", "first_month: next");
 	struct outbox_entry x = crossing();
 	struct error e = { 0 };
 	char id[33];
 	x.identity = SPAN_LIT("alert\na\nimage-tag\n2020-01\ntier.crossed\n3000000\n");
 	x.before = 5000;
 	x.after = 15010000;
-	CLEANUP(freep) char *text = alert_render(&x, r, "s", id, &e);
+	CLEANUP(freep) char *text = alert_render(&x, r, NULL, "s", id, &e);
 	cr_expect(strstr(text, "\"from_tier\":2,\"to_tier\":3,\"unit_price_from\":\"2.2\",\"unit_price_to\":\"2\"") != NULL, "%s", text);
 	cr_expect(strstr(text, "\"bill_before\":\"0\",\"bill_after\":\"22500\"") != NULL, "%s", text);
 	x.first_month = true; // no quota yet
-	CLEANUP(freep) char *first = alert_render(&x, r, "s", id, &e);
+	CLEANUP(freep) char *first = alert_render(&x, r, NULL, "s", id, &e);
 	cr_expect(strstr(first, "\"bill_before\":\"12.5\",\"bill_after\":\"22515\"") != NULL, "%s", first);
 }
 
@@ -116,7 +116,7 @@ Test(outbox, facts_that_do_not_fit_are_refused)
 		struct error e = { 0 };
 		char id[33];
 		x.identity = span_of(bad[i]);
-		cr_expect(alert_render(&x, r, "s", id, &e) == NULL && e.cls == ERROR_HALT, "%s", bad[i]);
+		cr_expect(alert_render(&x, r, NULL, "s", id, &e) == NULL && e.cls == ERROR_HALT, "%s", bad[i]);
 	}
 }
 
@@ -186,7 +186,7 @@ static enum relay_status drain(struct bench *b, bool *left)
 {
 	b->e = (struct error){ 0 };
 	*left = false;
-	return relay_drain(b->relay, b->j, left, &b->e);
+	return relay_drain(b->relay, b->j, NULL, left, &b->e);
 }
 
 static void drain_all(struct bench *b)

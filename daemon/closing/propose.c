@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// New versions of the rules (design.md, section 6; models/m5_rules.py): a proposal lies among the requests; what is decided stands in
+// the control topic.
+//
+//	1. raise the version in every shard: from then on no shard takes a commit that was made without knowing of it
+//	2. write the record; it takes effect rules.lead behind everything that any shard has seen
+//	3. workers that were refused read the control topic again, and go on under both versions, by the record clock
+//
+// Raised and never lowered: where a closer died between 1 and 2 and the request is lost too, the newest rules are written once more
+// under the version that the shards ask for.
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "closing/inner.h"
+#include "journal/json.h"
+#include "rules/change.h"
+
+static const struct journal_rules *newest(const struct journal *j)
+{
+	check(j->n_rules > 0);
+	return &j->rules[j->n_rules - 1];
+}
+
+static enum error_class raise_everywhere(struct store *s, uint32_t shards, int64_t version, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t shard = 0; shard < shards && cls == ERROR_NONE; shard++)
+		cls = s->ops->register_rules(s, shard, version, e);
+	return cls;
+}
+
+enum error_class propose_highest(struct store *s, uint32_t shards, int64_t *ret, struct error *e)
+{
+	*ret = 0;
+	for (uint32_t shard = 0; shard < shards; shard++) {
+		struct store_state state = { 0 };
+		enum error_class cls = s->ops->state(s, shard, &state, e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (state.rules_version > *ret)
+			*ret = state.rules_version;
+	}
+	return ERROR_NONE;
+}
+
+enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t now_ms,
+			      char **ret_record, struct error *e)
+{
+	int64_t version = newest(j)->version + 1, effective_ms = 0;
+	struct look look = { 0 };
+	enum error_class cls = raise_everywhere(s, shards, version, e);
+	if (cls == ERROR_NONE)
+		cls = look_take(s, shards, j, &look, e); // behind the raise: no clock moves on in ignorance
+	if (cls != ERROR_NONE)
+		return cls;
+	const struct rules_settings *before = &newest(j)->rules->settings;
+	if (look.clock_max != TIME_NONE)
+		effective_ms = look.clock_max + before->lead_ms;
+	if (before->clock == CLOCK_WALL && now_ms + before->lead_ms > effective_ms)
+		effective_ms = now_ms + before->lead_ms;
+	if (newest(j)->effective_ms > effective_ms)
+		effective_ms = newest(j)->effective_ms;
+	look_free(&look);
+	*ret_record = journal_rules_record(version, effective_ms, rules);
+	return ERROR_NONE;
+}
+
+static void refuse(const struct faults *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		char quoted[700];
+		log_line(LVL_ERROR, "rules_refused", "why=%s", log_quote(f->list[i].text, quoted, sizeof(quoted)));
+	}
+}
+
+struct rules *propose_read(const json_t *request, const struct journal *j)
+{
+	struct faults faults = { 0 };
+	struct error e = { 0 };
+	struct rules *rules = NULL;
+	const json_t *body = json_object_get(request, "rules");
+	CLEANUP(freep) char *text = json_is_object(body) ? json_compact(body) : NULL;
+	int settled = j->n_manifests > 0 ? j->manifests[j->n_manifests - 1].month : MONTH_NONE;
+	if (text == NULL)
+		fault_add(&faults, "rules", 0, 0, "the request holds no rules");
+	else if (rules_from_json(span_of(text), &rules, &e) != ERROR_NONE)
+		fault_add(&faults, "rules", 0, 0, "%s", e.text);
+	else if (strcmp(rules->sha256, newest(j)->rules->sha256) == 0)
+		rules_freep(&rules); // in force, or about to be
+	else if (!rules_may_follow(newest(j)->rules, rules, settled, &faults))
+		rules_freep(&rules);
+	refuse(&faults);
+	faults_free(&faults);
+	return rules;
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+// A set holds the rows of one account (or of all of which nothing was said), for some months, between two record clocks.
+#include "plans/plans.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/check.h"
+
+enum { BUCKETS = 4096, CAUSE_TEXT = 400 };
+
+struct plan_set {
+	struct plan_set *next;          // in the bucket
+	const struct journal_rules *rules;
+	const struct account *account;  // NULL: all of which nothing was said
+	int64_t from_ms, until_ms;      // record clocks; until is exclusive
+	int first_month, n_months;
+	bool spans;                     // its allowance spans the months
+	const struct terms **terms;     // by month
+	const struct allowance *allowance;
+	struct ladder_origin origin;
+	uint32_t n_services;            // of the newest catalog
+	struct plan_row *rows;          // by month, then service
+	bool *made;                     // beside rows
+	struct arena arena;
+};
+
+struct fact_time {
+	int64_t stamp_ms;
+	const struct account *account;
+};
+
+struct plans {
+	const struct journal *journal;
+	const struct account_book *book;
+	struct plan_set *buckets[BUCKETS];
+	struct plan_set *last;          // nearly always the one that is asked for again
+	uint32_t n_facts;
+	struct fact_time *facts;        // by stamp
+};
+
+struct plans *plans_new(void)
+{
+	return xcalloc(1, sizeof(struct plans));
+}
+
+static void set_free(struct plan_set *s)
+{
+	for (uint32_t i = 0; i < (uint32_t)s->n_months * s->n_services; i++) {
+		struct ladder *plain = (struct ladder *)(uintptr_t)s->rows[i].plain, *first = (struct ladder *)(uintptr_t)s->rows[i].first;
+		ladder_freep(&plain);
+		ladder_freep(&first);
+	}
+	free(s->rows);
+	free(s->made);
+	arena_free(&s->arena);
+	free(s);
+}
+
+static void plans_clear(struct plans *p)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (p->buckets[i] != NULL) {
+			struct plan_set *s = p->buckets[i];
+			p->buckets[i] = s->next;
+			set_free(s);
+		}
+	}
+	free(p->facts);
+	p->facts = NULL;
+	p->n_facts = 0;
+	p->last = NULL;
+}
+
+void plans_freep(struct plans **p)
+{
+	if (*p != NULL)
+		plans_clear(*p);
+	free(*p);
+	*p = NULL;
+}
+
+static int by_stamp(const void *x, const void *y)
+{
+	const struct fact_time *a = x, *b = y;
+	return (a->stamp_ms > b->stamp_ms) - (a->stamp_ms < b->stamp_ms);
+}
+
+void plans_know(struct plans *p, const struct journal *j, const struct account_book *book)
+{
+	plans_clear(p);
+	p->journal = j;
+	p->book = book;
+	uint32_t accounts = book != NULL ? account_book_size(book) : 0, n = 0;
+	for (uint32_t i = 0; i < accounts; i++)
+		n += account_book_at(book, i)->n_facts;
+	p->facts = xcalloc(n + 1, sizeof(*p->facts));
+	for (uint32_t i = 0; i < accounts; i++) {
+		const struct account *a = account_book_at(book, i);
+		for (uint32_t t = 0; t < a->n_things; t++)
+			for (uint32_t k = 0; k < a->things[t].n; k++)
+				p->facts[p->n_facts++] = (struct fact_time){ a->things[t].facts[k]->stamp_ms, a };
+	}
+	qsort(p->facts, p->n_facts, sizeof(*p->facts), by_stamp);
+}
+
+static const struct account *find_account(const struct plans *p, struct span account)
+{
+	return p->n_facts > 0 ? account_book_find(p->book, account) : NULL;
+}
+
+bool plans_watched(const struct plans *p, struct span account)
+{
+	return find_account(p, account) != NULL;
+}
+
+// ---- when rows change
+
+static int64_t lead_of(const struct journal_rules *rules)
+{
+	return rules->rules->settings.lead_ms;
+}
+
+// Stamps up to this one are visible at the clock.
+static int64_t visible_stamp(const struct journal_rules *rules, int64_t clock_ms)
+{
+	return clock_ms == TIME_NONE ? TIME_NONE : clock_ms - lead_of(rules);
+}
+
+// Index of the first fact with a stamp beyond stamp_ms.
+static uint32_t facts_after(const struct plans *p, int64_t stamp_ms)
+{
+	uint32_t low = 0, high = p->n_facts;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (p->facts[mid].stamp_ms > stamp_ms)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static int64_t next_rules_ms(const struct plans *p, const struct journal_rules *rules)
+{
+	int64_t next = INT64_MAX;
+	for (uint32_t i = 0; i < p->journal->n_rules; i++) {
+		const struct journal_rules *r = &p->journal->rules[i];
+		if (r->version > rules->version && r->effective_ms != TIME_NONE && r->effective_ms < next)
+			next = r->effective_ms;
+	}
+	return next;
+}
+
+int64_t plans_next_turn(const struct plans *p, const struct journal_rules *rules, int64_t clock_ms)
+{
+	int64_t next = next_rules_ms(p, rules);
+	uint32_t i = facts_after(p, visible_stamp(rules, clock_ms));
+	if (i < p->n_facts && p->facts[i].stamp_ms + lead_of(rules) < next)
+		next = p->facts[i].stamp_ms + lead_of(rules);
+	if (clock_ms == TIME_NONE)
+		return next;
+	const struct zone *z = catalog_zone(rules->rules->catalog);
+	int month = period_month(z, clock_ms);
+	if (month != MONTH_NONE && period_end_ms(z, month) < next)
+		next = period_end_ms(z, month);
+	return next;
+}
+
+bool plans_turning(const struct plans *p, const struct journal_rules *rules, int64_t clock_ms, int64_t to_ms, plans_account_fn *fn, void *ctx)
+{
+	uint32_t end = facts_after(p, visible_stamp(rules, to_ms));
+	for (uint32_t i = facts_after(p, visible_stamp(rules, clock_ms)); i < end; i++)
+		if (fn(ctx, p->facts[i].account->name))
+			return true;
+	return false;
+}
+
+// ---- making a set
+
+static const char *const kind_words[] = { [ACCOUNT_ACTIVATION] = "activation", [ACCOUNT_CONTRACT] = "contract", [ACCOUNT_PACK] = "pack" };
+
+// What was said last of the account up to the stamp; NULL: nothing.
+static const struct account_fact *newest_fact(const struct account *a, int64_t stamp_ms)
+{
+	const struct account_fact *newest = NULL;
+	for (uint32_t t = 0; a != NULL && t < a->n_things; t++) {
+		for (uint32_t i = 0; i < a->things[t].n; i++) {
+			const struct account_fact *f = a->things[t].facts[i];
+			if (f->stamp_ms <= stamp_ms && (newest == NULL || f->stamp_ms >= newest->stamp_ms))
+				newest = f;
+		}
+	}
+	return newest;
+}
+
+// The last change that shaped the rows: of the price book or of the account.
+static struct ladder_origin find_origin(struct plan_set *s, int64_t visible_ms, int64_t month_start_ms)
+{
+	const struct journal_rules *r = s->rules;
+	const struct account_fact *newest = newest_fact(s->account, visible_ms);
+	CLEANUP(freep) char *text = NULL;
+	int64_t at_ms = r->effective_ms == TIME_NONE ? month_start_ms : r->effective_ms;
+	if (newest != NULL && (r->effective_ms == TIME_NONE || newest->stamp_ms + lead_of(r) > r->effective_ms)) {
+		at_ms = newest->stamp_ms + lead_of(r);
+		text = xasprintf("%s %.*s, version %lld", kind_words[newest->kind], (int)newest->id.n, newest->id.p,
+				 (long long)newest->version);
+	} else {
+		text = xasprintf("price book %s, rules version %lld", catalog_version(r->rules->catalog), (long long)r->version);
+	}
+	return (struct ladder_origin){ .rules_version = r->version, .cause = arena_copy(&s->arena, span_of(text)), .cause_ms = at_ms };
+}
+
+// A month in which a pack of these terms began first; the month of the terms where there is none.
+static int first_pack_month(const struct terms *t)
+{
+	int first = t->month;
+	for (uint32_t i = 0; i < t->n_packs; i++)
+		if (t->packs[i].first_month < first)
+			first = t->packs[i].first_month;
+	return first;
+}
+
+static void set_months(struct plan_set *s, const struct catalog *c, const struct account_horizon *h, int month, int last)
+{
+	const struct terms *own = terms_make(c, s->account, h, month, &s->arena);
+	s->first_month = s->account != NULL ? first_pack_month(own) : month;
+	s->spans = s->account != NULL && own->n_packs > 0;
+	int last_month = s->spans && last > month ? last : month;
+	s->n_months = last_month - s->first_month + 1;
+	s->terms = arena_alloc(&s->arena, (size_t)s->n_months * sizeof(*s->terms));
+	for (int i = 0; i < s->n_months; i++)
+		s->terms[i] = s->first_month + i == month ? own : terms_make(c, s->account, h, s->first_month + i, &s->arena);
+}
+
+static struct plan_set *set_make(struct plans *p, const struct journal_rules *rules, int64_t clock_ms, const struct account *account, int month)
+{
+	const struct catalog *c = rules->rules->catalog;
+	const struct zone *z = catalog_zone(c);
+	struct plan_set *s = xcalloc(1, sizeof(*s));
+	struct account_horizon h = { .stamp_ms = visible_stamp(rules, clock_ms) };
+	*s = (struct plan_set){ .rules = rules, .account = account, .from_ms = INT64_MIN, .until_ms = INT64_MAX,
+				.n_services = catalog_services(p->journal->rules[p->journal->n_rules - 1].rules->catalog) };
+	if (account != NULL) {
+		int64_t next = account_next_change(account, h.stamp_ms);
+		s->until_ms = next == INT64_MAX ? next : next + lead_of(rules);
+		const struct account_fact *newest = newest_fact(account, h.stamp_ms);
+		if (newest != NULL)
+			s->from_ms = newest->stamp_ms + lead_of(rules);
+	}
+	int of_clock = clock_ms == TIME_NONE ? MONTH_NONE : period_month(z, clock_ms);
+	set_months(s, c, &h, month, of_clock == MONTH_NONE || of_clock >= MONTH_LAST ? month : of_clock + 1);
+	s->allowance = allowance_make(c, s->terms, (uint32_t)s->n_months, &s->arena);
+	s->origin = find_origin(s, h.stamp_ms, period_start_ms(z, month));
+	if (s->allowance != NULL)
+		((struct allowance *)(uintptr_t)s->allowance)->origin = s->origin;
+	s->rows = xcalloc((size_t)s->n_months * s->n_services, sizeof(*s->rows));
+	s->made = xcalloc((size_t)s->n_months * s->n_services, sizeof(*s->made));
+	return s;
+}
+
+// ---- finding rows
+
+static bool set_holds(const struct plan_set *s, const struct journal_rules *rules, int64_t clock_ms, const struct account *account, int month)
+{
+	return s->rules == rules && s->account == account && clock_ms >= s->from_ms && clock_ms < s->until_ms && month >= s->first_month &&
+	       month < s->first_month + s->n_months && (s->spans || month == s->first_month);
+}
+
+static struct plan_set *set_find(struct plans *p, const struct journal_rules *rules, int64_t clock_ms, const struct account *account, int month)
+{
+	if (p->last != NULL && set_holds(p->last, rules, clock_ms, account, month))
+		return p->last;
+	uint64_t key = (uint64_t)(uintptr_t)account ^ (account == NULL ? (uint64_t)(uint32_t)month << 20 : 0);
+	struct plan_set **bucket = &p->buckets[XXH3_64bits(&key, sizeof(key)) % BUCKETS];
+	for (struct plan_set *s = *bucket; s != NULL; s = s->next)
+		if (set_holds(s, rules, clock_ms, account, month))
+			return p->last = s;
+	struct plan_set *s = set_make(p, rules, clock_ms, account, month);
+	s->next = *bucket; // before older ones, which may reach less far
+	*bucket = s;
+	return p->last = s;
+}
+
+static const struct ladder *make_ladder(struct plan_set *s, const struct terms_service *t, int64_t quota)
+{
+	struct ladder *l = ladder_of_plan(t->plan, quota, t->warn_micro);
+	l->origin = s->origin;
+	l->origin.contract = t->contract;
+	return l;
+}
+
+static void make_row(struct plans *p, struct plan_set *s, uint32_t service, int month, struct plan_row *row)
+{
+	const struct catalog *newest = p->journal->rules[p->journal->n_rules - 1].rules->catalog, *c = s->rules->rules->catalog;
+	const struct terms *t = s->terms[month - s->first_month];
+	uint32_t own = service;
+	if (c != newest && !catalog_find_id(c, span_of(catalog_service_id(newest, service)), &own))
+		return; // these rules do not know it: nothing is counted under them
+	const struct terms_service *ts = &t->services[own];
+	row->scope = s->spans ? MONTH_NONE : month;
+	if (ts->plan == NULL)
+		return;
+	if (terms_shares(t, own)) {
+		check(allowance_find(s->allowance, catalog_service_id(c, own), month, &row->month, &row->service));
+		row->allowance = s->allowance;
+		return;
+	}
+	int64_t first = terms_quota_in_first(t, ts->quota, ts->quota_first);
+	row->plain = make_ladder(s, ts, ts->quota);
+	row->first = first != ts->quota ? make_ladder(s, ts, first) : NULL;
+}
+
+struct plan_row plans_row(struct plans *p, const struct journal_rules *rules, int64_t clock_ms, struct span account, uint32_t service, int month)
+{
+	struct plan_set *s = set_find(p, rules, clock_ms, find_account(p, account), month);
+	size_t i = (size_t)(month - s->first_month) * s->n_services + service;
+	check(service < s->n_services);
+	if (!s->made[i])
+		make_row(p, s, service, month, &s->rows[i]);
+	s->made[i] = true;
+	return s->rows[i];
+}
