@@ -659,3 +659,103 @@ Test(closing, a_foreign_twin_stops)
 	cr_expect(!closed(&w, JAN) && document(&w, "period.closed", "2020-01") == NULL);
 	world_close(&w);
 }
+
+// ---- new versions of the rules
+
+static void propose(struct world *w, const struct rules *rules)
+{
+	CLEANUP(freep) char *text = rules_to_json(rules);
+	free(w->s.request);
+	w->s.request = xasprintf("{\"kind\":\"rules\",\"rules\":%s}", text);
+}
+
+static void expect_version(struct world *w, int64_t version, const char *sha256)
+{
+	const struct journal_rules *newest = &w->j->rules[w->j->n_rules - 1];
+	cr_expect_eq(newest->version, version, "version %ld", newest->version);
+	cr_expect_str_eq(newest->rules->sha256, sha256);
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		cr_expect_leq(w->s.rules_version[shard], version, "shard %u asks for %ld", shard, w->s.rules_version[shard]);
+}
+
+// In force behind everything that any shard has seen; the same proposal again changes nothing.
+Test(closing, proposed_rules_take_effect_behind_all_clocks)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *rules = some_rules(CLOCK_RECORDS, "price: 2.5", "price: 2.6");
+	january(&w);
+	run(&w, 3);
+	propose(&w, rules);
+	run(&w, 20);
+	expect_version(&w, 2, rules->sha256);
+	cr_expect_eq(w.j->rules[1].effective_ms, month_ms(&w, JAN) + 3 * day + 600000);
+	cr_expect_null(w.s.request);
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		cr_expect_eq(w.s.rules_version[shard], 2);
+	propose(&w, rules);
+	run(&w, 20);
+	expect_version(&w, 2, rules->sha256);
+	cr_expect_null(w.s.request);
+	world_close(&w);
+}
+
+Test(closing, rules_that_may_not_follow_are_dropped)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *zone = some_rules(CLOCK_RECORDS, "time_zone: Asia/Shanghai", "time_zone: UTC");
+	CLEANUP(rules_freep) struct rules *settled = some_rules(CLOCK_RECORDS, "price: 2.5", "price: 2.6");
+	january(&w);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	propose(&w, zone);
+	run(&w, 20);
+	cr_expect(w.j->n_rules == 1 && w.s.request == NULL);
+	propose(&w, settled);
+	run(&w, 20);
+	cr_expect(w.j->n_rules == 1 && w.s.request == NULL);
+	world_close(&w);
+}
+
+// Whatever call fails, or dies behind: the proposal is in force in the end, and no shard asks for a version that nobody wrote.
+Test(closing, a_fault_at_any_call_of_a_proposal, .timeout = 600)
+{
+	CLEANUP(rules_freep) struct rules *rules = some_rules(CLOCK_RECORDS, "price: 2.5", "price: 2.6");
+	bool fired = true;
+	for (long at = 1; fired; at++) {
+		for (int how = 0; how < 4; how++) {
+			struct world w;
+			world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+			january(&w);
+			run(&w, 3);
+			propose(&w, rules);
+			w.fault = (struct fake_fault){ .at = at, .how = how % 2 == 0 ? FAKE_LOST : FAKE_REPLY_LOST };
+			w.dies = how >= 2;
+			run(&w, 40);
+			fired = w.fault.fired;
+			cr_assert_null(w.s.request, "call %ld, %d: the request stays; %s", at, how, w.e.text);
+			int64_t newest = w.j->rules[w.j->n_rules - 1].version;
+			cr_assert(newest == 2 || newest == 3);
+			expect_version(&w, newest, rules->sha256);
+			world_close(&w);
+			if (at > 200)
+				fired = false;
+		}
+	}
+}
+
+// The request is gone (the store went back), but a shard asks for a version already: the rules in force are written again under it.
+Test(closing, a_version_that_nobody_wrote_is_written)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(&w);
+	run(&w, 3);
+	office_close(&w);
+	w.s.rules_version[1] = 3;
+	office_open(&w);
+	run(&w, 30);
+	expect_version(&w, 3, w.rules->sha256);
+	world_close(&w);
+}
