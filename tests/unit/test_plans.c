@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which ladder or allowance holds at which record clock: rules versions and what was said of an account take effect where they say.
+#include <criterion/criterion.h>
+
+#include "base/check.h"
+#include "plans/plans.h"
+#include "rules/change.h"
+#include "some_rules.h"
+
+enum { JAN = 2020 * 12 };
+static const int64_t HOUR = 3600000;
+
+struct world {
+	struct journal *journal;
+	struct account_book *book;
+	struct plans *plans;
+	const struct zone *zone;
+	int64_t jan_ms, second_ms; // second_ms: from when the second version of the rules holds
+	int64_t offset;
+	uint32_t tag, crop;
+};
+
+static void apply(struct world *w, char *record)
+{
+	struct error e = { 0 };
+	cr_assert_eq(journal_apply(w->journal, w->journal->next_offset, span_of(record), &e), ERROR_NONE, "%s", e.text);
+	free(record);
+}
+
+static void world_open(struct world *w)
+{
+	CLEANUP(rules_freep) struct rules *first = some_rules(CLOCK_RECORDS, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *second = some_rules(CLOCK_RECORDS, "calls: 10_000", "calls: 5_000");
+	*w = (struct world){ .journal = journal_new(), .book = account_book_new(), .plans = plans_new() };
+	struct journal_part part = { .topic = (char *)(uintptr_t)"usage.calls", .clock_ms = TIME_NONE };
+	apply(w, journal_init_record("i", 1, &part, 1));
+	apply(w, journal_rules_record(1, TIME_NONE, first));
+	w->zone = catalog_zone(w->journal->rules[0].rules->catalog);
+	w->jan_ms = period_start_ms(w->zone, JAN);
+	w->second_ms = w->jan_ms + 100 * HOUR;
+	apply(w, journal_rules_record(2, w->second_ms, second));
+	w->zone = catalog_zone(w->journal->rules[0].rules->catalog);
+	cr_assert(catalog_find_id(w->journal->rules[1].rules->catalog, SPAN_LIT("image-tag"), &w->tag));
+	cr_assert(catalog_find_id(w->journal->rules[1].rules->catalog, SPAN_LIT("image-crop"), &w->crop));
+	plans_know(w->plans, w->journal, w->book);
+}
+
+static void world_close(struct world *w)
+{
+	plans_freep(&w->plans);
+	account_book_freep(&w->book);
+	journal_freep(&w->journal);
+}
+
+static void say(struct world *w, int64_t stamp_ms, const char *fact)
+{
+	struct account_fault fault;
+	cr_assert_eq(account_book_apply(w->book, 0, w->offset++, stamp_ms, span_of(fact), &fault), ACCOUNT_TAKEN, "%s: %s", fact, fault.detail);
+	plans_know(w->plans, w->journal, w->book);
+}
+
+static struct plan_row row_at(struct world *w, int64_t clock_ms, const char *account, uint32_t service, int month)
+{
+	return plans_row(w->plans, journal_rules_at(w->journal, clock_ms), clock_ms, span_of(account), service, month);
+}
+
+static int64_t quota_at(struct world *w, int64_t clock_ms, const char *account)
+{
+	struct plan_row r = row_at(w, clock_ms, account, w->tag, JAN);
+	for (uint32_t i = 0; i < r.plain->n; i++)
+		if (r.plain->rungs[i].kind == ALERT_QUOTA_EXHAUSTED)
+			return r.plain->rungs[i].at;
+	return 0;
+}
+
+Test(plans, rules_hold_by_the_record_clock)
+{
+	struct world w;
+	world_open(&w);
+	cr_expect_eq(quota_at(&w, TIME_NONE, "a"), 10000);
+	cr_expect_eq(quota_at(&w, w.second_ms - 1, "a"), 10000);
+	cr_expect_eq(quota_at(&w, w.second_ms, "a"), 5000);
+	struct plan_row row = row_at(&w, w.second_ms, "a", w.tag, JAN);
+	cr_expect_eq(row.plain->origin.rules_version, 2);
+	cr_expect_eq(row.plain->origin.cause_ms, w.second_ms);
+	cr_expect(span_is(row.plain->origin.cause, "price book tiia-2020-01, rules version 2"));
+	cr_expect(row.plain == row_at(&w, w.second_ms + HOUR, "b", w.tag, JAN).plain, "one ladder for all of whom nothing was said");
+	cr_expect(row.allowance == NULL && row.first == NULL);
+	cr_expect_eq(plans_next_turn(w.plans, &w.journal->rules[0], w.jan_ms), w.second_ms);
+	cr_expect_eq(plans_next_turn(w.plans, &w.journal->rules[1], w.second_ms), period_end_ms(w.zone, JAN));
+	world_close(&w);
+}
+
+Test(plans, a_contract_takes_effect_after_the_lead)
+{
+	struct world w;
+	int64_t at_ms;
+	world_open(&w);
+	at_ms = w.jan_ms + 10 * HOUR;
+	say(&w, at_ms, "{\"type\":\"contract\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"image-tag\","
+		       "\"free\":{\"calls\":20000}}]}");
+	int64_t effect_ms = at_ms + w.journal->rules[0].rules->settings.lead_ms;
+	cr_expect_eq(quota_at(&w, effect_ms - 1, "a"), 10000);
+	cr_expect_eq(quota_at(&w, effect_ms, "a"), 20000);
+	cr_expect_eq(quota_at(&w, effect_ms, "b"), 10000);
+	cr_expect_eq(quota_at(&w, w.second_ms, "a"), 20000, "new rules change nothing of a contract's quota");
+	struct plan_row row = row_at(&w, effect_ms, "a", w.tag, JAN);
+	cr_expect(span_is(row.plain->origin.contract, "c-1/1") && span_is(row.plain->origin.cause, "contract c-1, version 1"));
+	cr_expect_eq(row.plain->origin.cause_ms, effect_ms);
+	cr_expect(plans_watched(w.plans, SPAN_LIT("a")) && !plans_watched(w.plans, SPAN_LIT("b")));
+	cr_expect_eq(plans_next_turn(w.plans, &w.journal->rules[0], w.jan_ms), effect_ms);
+	cr_expect_eq(plans_next_turn(w.plans, &w.journal->rules[0], effect_ms), w.second_ms);
+	world_close(&w);
+}
+
+static bool is_a(void *ctx, struct span account)
+{
+	*(int *)ctx += 1;
+	return span_is(account, "a");
+}
+
+Test(plans, a_pack_makes_an_allowance_over_its_months)
+{
+	struct world w;
+	int turned = 0;
+	world_open(&w);
+	int64_t at_ms = w.jan_ms + HOUR, effect_ms = at_ms + w.journal->rules[0].rules->settings.lead_ms;
+	say(&w, at_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":1000,\"price\":\"2.00\","
+		       "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2020-04-01T00:00:00+08:00\"}");
+	cr_expect_null(row_at(&w, effect_ms - 1, "a", w.tag, JAN).allowance);
+	struct plan_row row = row_at(&w, effect_ms, "a", w.tag, JAN), later = row_at(&w, w.second_ms + 40 * 24 * HOUR, "a", w.tag, JAN + 1);
+	cr_assert(row.allowance != NULL && row.plain == NULL);
+	cr_expect(row.scope == MONTH_NONE && row.allowance->n_packs == 1 && row.allowance->months[0].month == JAN);
+	cr_expect(row_at(&w, effect_ms, "a", w.crop, JAN).allowance == NULL, "what shares nothing keeps its ladder");
+	cr_expect(later.allowance->months[0].month == JAN && later.month == 1, "it goes back to the pack's first month");
+	cr_expect_eq(later.allowance->origin.rules_version, 2);
+	cr_expect_null(row_at(&w, effect_ms + 100 * 24 * HOUR, "a", w.tag, JAN + 3).allowance, "the pack is over in April");
+	// Both of the pack's rungs, the quota's two, three tiers in each month.
+	uint32_t packs = 0;
+	for (uint32_t i = 0; i < row.allowance->n_rungs; i++)
+		packs += row.allowance->rungs[i].of == QUANTITY_PACK;
+	cr_expect_eq(packs, 2);
+	cr_expect_eq(row.allowance->n_rungs, 2 + row.allowance->n_months * 5);
+	cr_expect(!plans_turning(w.plans, &w.journal->rules[0], w.jan_ms, effect_ms - 1, is_a, &turned) && turned == 0);
+	cr_expect(plans_turning(w.plans, &w.journal->rules[0], w.jan_ms, effect_ms, is_a, &turned) && turned == 1);
+	cr_expect(!plans_turning(w.plans, &w.journal->rules[0], effect_ms, effect_ms + HOUR, is_a, &turned));
+	world_close(&w);
+}
+
+// ---- which rules may follow which
+
+static void expect_refused(const char *from, const char *to, int settled, const char *why)
+{
+	CLEANUP(rules_freep) struct rules *a = some_rules(CLOCK_RECORDS, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *b = some_rules(CLOCK_RECORDS, from, to);
+	struct faults f = { 0 };
+	bool ok = rules_may_follow(a, b, settled, &f);
+	cr_expect_eq(ok, why == NULL, "%s -> %s", from, to);
+	if (why != NULL) {
+		cr_assert_geq(f.n, 1);
+		cr_expect(strstr(f.list[0].text, why) != NULL, "%s", f.list[0].text);
+	}
+	faults_free(&f);
+}
+
+Test(plans, rules_that_may_follow)
+{
+	expect_refused("price: 2.5", "price: 2.6", MONTH_NONE, NULL);
+	expect_refused("price: 2.5", "price: 2.6", JAN - 1, NULL);
+	expect_refused("price: 2.5", "price: 2.6", JAN, "service `image-tag` has another price or quota in 2020-01, which is settled");
+	expect_refused("aliases: [DetectLabel]", "aliases: [DetectLabel, TagImage]", JAN, NULL);
+	expect_refused("time_zone: Asia/Shanghai", "time_zone: UTC", MONTH_NONE, "`time_zone` cannot change from Asia/Shanghai to UTC");
+	expect_refused("currency: CNY", "currency: USD", MONTH_NONE, "`currency` cannot change from CNY to USD");
+	expect_refused("id: image-enhance", "id: image-better", MONTH_NONE, "service `image-enhance` is gone: services never vanish");
+	CLEANUP(rules_freep) struct rules *a = some_rules(CLOCK_RECORDS, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *b = some_rules(CLOCK_WALL, NULL, NULL);
+	struct faults f = { 0 };
+	cr_expect(!rules_may_follow(a, b, MONTH_NONE, &f) && strstr(f.list[0].text, "`clock` cannot change") != NULL);
+	faults_free(&f);
+}
