@@ -81,6 +81,11 @@ enum error_class topic_read_from(const struct kafka_options *o, const char *topi
 enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
 			      topic_reader_fn *fn, void *ctx, struct error *e);
 
+// ---- one message of a person, outside of transactions: acknowledged by all replicas when ERROR_NONE is returned. ERROR_RETRY: it may have
+// been written or not.
+enum error_class topic_send(const struct kafka_options *o, const struct message *m, int timeout_ms, int32_t *ret_partition,
+			    int64_t *ret_offset, struct error *e);
+
 // ---- facts about topics, off the hot path
 struct topic_info {
 	bool exists;

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "decode/decode.h"
 #include "tools/frontend.h"
+#include "tools/lines.h"
 #include "tools/options.h"
 #include "tools/tools.h"
 
@@ -206,12 +207,6 @@ static void check_one(struct checker *c, const char *file, int64_t line, struct 
 		print_lines(c, file, line, outcome, r);
 }
 
-static int unreadable(const struct checker *c, const char *file, int error)
-{
-	fprintf(stderr, "meterctl %s: %s: %s\n", c->options.verb, file, strerror(error));
-	return EXIT_CONFIG_ERR;
-}
-
 static int check_whole(struct checker *c, const char *file, FILE *f)
 {
 	CLEANUP(freep) char *text = NULL;
@@ -224,37 +219,22 @@ static int check_whole(struct checker *c, const char *file, FILE *f)
 		n += fread(text + n, 1, room - n, f);
 	} while (!feof(f) && !ferror(f) && n <= WHOLE_MOST);
 	if (ferror(f) || n > WHOLE_MOST)
-		return unreadable(c, file, ferror(f) ? errno : EFBIG);
+		return lines_unreadable(c->options.verb, file, ferror(f) ? errno : EFBIG);
 	check_one(c, file, 0, (struct span){ text, n });
 	return EXIT_DONE;
 }
 
-static int check_lines(struct checker *c, const char *file, FILE *f)
+static void check_line(void *ctx, const char *file, int64_t line, struct span value)
 {
-	CLEANUP(freep) char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
-	for (int64_t number = 1; (n = getline(&line, &size, f)) >= 0; number++) {
-		if (n > 0 && line[n - 1] == '\n')
-			n--;
-		check_one(c, file, number, (struct span){ line, (size_t)n });
-	}
-	return ferror(f) ? unreadable(c, file, errno) : EXIT_DONE;
-}
-
-static void fclosep(FILE **f)
-{
-	if (*f != NULL && *f != stdin)
-		fclose(*f);
+	check_one(ctx, file, line, value);
 }
 
 static int check_file(struct checker *c, const char *file)
 {
-	bool in = strcmp(file, "-") == 0;
-	CLEANUP(fclosep) FILE *f = in ? stdin : fopen(file, "rb");
+	CLEANUP(lines_closep) FILE *f = lines_open(c->options.verb, file);
 	if (f == NULL)
-		return unreadable(c, file, errno);
-	return c->whole ? check_whole(c, file, f) : check_lines(c, file, f);
+		return EXIT_CONFIG_ERR;
+	return c->whole ? check_whole(c, file, f) : lines_each(c->options.verb, file, f, check_line, c);
 }
 
 // -- options
