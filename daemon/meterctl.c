@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterctl: finds the verb in tbl/command.def and hands over. Whatever a verb does stands in tools/.
+#include <jansson.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "tools/options.h"
 #include "tools/tools.h"
@@ -63,6 +66,7 @@ int main(int argc, char **argv)
 {
 	const char *first = argc > 1 ? argv[1] : NULL;
 	int code;
+	json_set_alloc_funcs(xmalloc, free); // what memory it lacks is no JSON that is wrong
 	setlocale(LC_CTYPE, "C.UTF-8"); // widths of names; numbers and sorting stay those of C
 	if (first == NULL) {
 		fputs(usage_text, stderr);

@@ -4,6 +4,7 @@
 // SIGTERM and SIGINT end it in order (finish the batch, commit, leave). A configuration that is wrong ends with 78 before anything is
 // contacted; servers that are away are waited for, with the service up and /-/ready saying why.
 #include <getopt.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,6 +149,7 @@ int main(int argc, char **argv)
 						 { "help", no_argument, NULL, 'h' }, { 0 } };
 	const char *file = NULL;
 	int c, mode = 0;
+	json_set_alloc_funcs(xmalloc, free); // what memory it lacks is no JSON that is wrong
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'c')
 			file = optarg;

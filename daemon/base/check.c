@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 _Noreturn void check_failed(const char *file, int line, const char *what)
 {
@@ -20,7 +21,15 @@ _Noreturn void out_of_memory(size_t n, size_t size)
 	fprintf(stderr, "level=fatal event=out_of_memory wanted=%zu*%zu "
 			"do=\"give the service more memory; it goes on where it stopped\"\n",
 		n, size);
-	exit(75);
+	_exit(75); // not exit: other threads run on, and what exit would call may want memory too
+}
+
+void *xmalloc(size_t size)
+{
+	void *p = malloc(size != 0 ? size : 1);
+	if (p == NULL)
+		out_of_memory(1, size);
+	return p;
 }
 
 void *xcalloc(size_t n, size_t size)
@@ -64,6 +73,20 @@ char *xasprintf(const char *fmt, ...)
 	if (n < 0)
 		out_of_memory(1, 1);
 	return p;
+}
+
+FILE *xmemstream(char **ret, size_t *ret_n)
+{
+	FILE *f = open_memstream(ret, ret_n);
+	if (f == NULL)
+		out_of_memory(1, 1);
+	return f;
+}
+
+void xmemstream_close(FILE *f)
+{
+	if (fclose(f) != 0) // the only thing that can fail
+		out_of_memory(1, 1);
 }
 
 void freep(void *pp)

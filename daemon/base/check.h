@@ -8,6 +8,7 @@
 #define BASE_CHECK_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 _Noreturn void check_failed(const char *file, int line, const char *what);
 
@@ -26,13 +27,18 @@ _Noreturn void check_failed(const char *file, int line, const char *what);
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 // Memory that must be there: start-up structures and bounded buffers. On exhaustion the process ends with
-// a message; nothing is lost, since nothing was acknowledged.
+// a message and exit code 75, from whichever thread; nothing is lost, since what is not committed is read again. What a
+// library could not allocate must never look like an absent value: jansson uses xmalloc (see main).
 _Noreturn void out_of_memory(size_t n, size_t size); // wanted: n * size bytes
+void *xmalloc(size_t size); // not zeroed: for libraries that ask for an allocator
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrndup(const char *s, size_t n);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+// A stream into memory. Closed by xmemstream_close, after which *ret and *ret_n are whole.
+FILE *xmemstream(char **ret, size_t *ret_n);
+void xmemstream_close(FILE *f);
 void freep(void *pp); // for CLEANUP(freep): frees what the pointer behind pp points to
 
 #endif

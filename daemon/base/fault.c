@@ -128,8 +128,7 @@ static void print_source(struct span line, int column, FILE *to)
 {
 	CLEANUP(freep) char *caret = NULL;
 	size_t caret_n = 0;
-	FILE *under = open_memstream(&caret, &caret_n);
-	check(under != NULL);
+	FILE *under = xmemstream(&caret, &caret_n);
 	fputs("    ", to);
 	fputs("    ", under);
 	uint32_t c = 0;
@@ -149,7 +148,7 @@ static void print_source(struct span line, int column, FILE *to)
 			print_blanks(bad ? '?' : c, under);
 	}
 	fputs("\n", to);
-	fclose(under);
+	xmemstream_close(under);
 	fprintf(to, "%s^\n", caret);
 }
 

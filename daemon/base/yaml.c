@@ -117,6 +117,8 @@ static const struct advice advices[] = {
 
 static void parser_fault(struct reader *r, const yaml_parser_t *p)
 {
+	if (p->error == YAML_MEMORY_ERROR)
+		out_of_memory(1, 1); // never a fault of the file
 	r->broken = true;
 	const char *problem = p->problem != NULL ? p->problem : "unreadable";
 	const struct advice *a = NULL;
@@ -329,7 +331,8 @@ static void on_event(struct reader *r, const yaml_event_t *ev)
 static void read_events(struct reader *r, struct span text)
 {
 	yaml_parser_t parser;
-	check(yaml_parser_initialize(&parser));
+	if (!yaml_parser_initialize(&parser))
+		out_of_memory(1, sizeof(parser));
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
 	for (bool done = false; !done && !r->stop;) {

@@ -37,10 +37,9 @@ struct reply {
 static void reply_text(struct reply *r, unsigned code, const char *type, const struct status *s,
 		       void (*render)(const struct status *, FILE *))
 {
-	FILE *f = open_memstream(&r->body, &r->n);
-	check(f != NULL);
+	FILE *f = xmemstream(&r->body, &r->n);
 	render(s, f);
-	check(fclose(f) == 0);
+	xmemstream_close(f);
 	r->code = code;
 	r->type = type;
 }

@@ -27,10 +27,9 @@ static char *value_of(const struct settings *s, const struct row *row)
 {
 	char *text = NULL;
 	size_t n = 0;
-	FILE *to = open_memstream(&text, &n);
-	check(to != NULL);
+	FILE *to = xmemstream(&text, &n);
 	value_print(s, row, to);
-	check(fclose(to) == 0);
+	xmemstream_close(to);
 	return text;
 }
 

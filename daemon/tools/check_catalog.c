@@ -16,15 +16,14 @@ static char *prices_text(const struct plan *p)
 {
 	char *text = NULL, price[MONEY_TEXT];
 	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-	check(f != NULL);
+	FILE *f = xmemstream(&text, &n);
 	for (uint32_t i = 0; i < p->n_tiers; i++) {
 		const struct price_tier *t = &p->tiers[i];
 		fprintf(f, "%s%" PRId64 ": %s", i > 0 ? ", " : "", t->bound, money_price_text(t->price_micro, price));
 		if (t->flat_micro != 0)
 			fprintf(f, " + %s", money_price_text(t->flat_micro, price));
 	}
-	fclose(f);
+	xmemstream_close(f);
 	return text;
 }
 

@@ -11,13 +11,12 @@ static char *packs_json(const struct quote_case *q)
 {
 	char *text = NULL;
 	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-	check(f != NULL);
+	FILE *f = xmemstream(&text, &n);
 	fputc('[', f);
 	for (uint32_t i = 0; i < q->bill.n_packs; i++)
 		fprintf(f, "%s{\"id\":\"%s\",\"calls\":%" PRId64 "}", i > 0 ? "," : "", q->pack_ids[i], q->bill.pack_calls[i]);
 	fputc(']', f);
-	fclose(f);
+	xmemstream_close(f);
 	return text;
 }
 
@@ -25,8 +24,7 @@ static char *slices_json(const struct bill *b)
 {
 	char *text = NULL, price[MONEY_TEXT], amount[MONEY_TEXT];
 	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-	check(f != NULL);
+	FILE *f = xmemstream(&text, &n);
 	fputc('[', f);
 	for (uint32_t i = 0; i < b->n_slices; i++) {
 		const struct rating_slice *s = &b->slices[i];
@@ -34,7 +32,7 @@ static char *slices_json(const struct bill *b)
 			s->calls, money_price_text(s->price_micro, price), money_amount_text(s->amount, amount));
 	}
 	fputc(']', f);
-	fclose(f);
+	xmemstream_close(f);
 	return text;
 }
 
