@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterd: arguments, wiring, signals, the service manager, exit codes. What it does is in the rooms.
 //
-// SIGTERM and SIGINT end it in order (finish the batch, commit, leave). A configuration that is wrong ends with 78 before anything is
+// SIGTERM and SIGINT end it in order (finish the batch, commit, leave); SIGHUP reads the files again (tools/reload.h). A configuration that is wrong ends with 78 before anything is
 // contacted; servers that are away are waited for, with the service up and /-/ready saying why.
 #include <getopt.h>
 #include <jansson.h>
@@ -19,6 +19,7 @@
 #include "http/http.h"
 #include "pipeline/engine.h"
 #include "tools/frontend.h"
+#include "tools/reload.h"
 
 static const char usage_text[] =
 	"usage: meterd --config FILE [--check-config | --print-config]\n"
@@ -35,8 +36,12 @@ static const char usage_text[] =
 
 struct run {
 	struct engine *engine;
+	struct settings *settings;
+	const struct rules *rules; // as the files said at the start
 	struct error error;
 	enum error_class cls;
+	pthread_mutex_t lock;      // of what follows
+	struct reload reload;      // the last one
 };
 
 static void *run_engine(void *arg)
@@ -47,49 +52,84 @@ static void *run_engine(void *arg)
 	return NULL;
 }
 
+static void read_run(struct run *r, struct status *s, bool *ret_progressing)
+{
+	engine_read(r->engine, s, ret_progressing);
+	pthread_mutex_lock(&r->lock);
+	s->reload_refused = r->reload.refused;
+	s->reload = r->reload.note != NULL ? xstrdup(r->reload.note) : NULL;
+	pthread_mutex_unlock(&r->lock);
+}
+
 static void read_status(void *ctx, struct status *s)
 {
 	bool progressing;
-	engine_read(ctx, s, &progressing);
+	read_run(ctx, s, &progressing);
 }
 
-// READY and STATUS lines, the watchdog: fed only while something moves or the wait is a known one.
-static void tell_manager(struct engine *g)
+// STATUS line and watchdog: fed only while something moves or the wait is a known one. `ready`: a start or a reload is done.
+static void tell_manager(struct run *r, bool ready)
 {
 	char line[400];
 	bool progressing;
 	struct status s;
 	status_init(&s);
-	engine_read(g, &s, &progressing);
+	read_run(r, &s, &progressing);
 	status_line(&s, line, sizeof(line));
-	notify_status(line);
+	(ready ? notify_ready : notify_status)(line);
 	if (progressing)
 		notify_watchdog();
 	status_free(&s);
 }
 
-static int wait_for_signal(struct engine *g, const sigset_t *signals)
+static void reload(struct run *r)
+{
+	struct reload now = { 0 };
+	notify_reloading();
+	reload_run(r->settings, r->rules, &now);
+	pthread_mutex_lock(&r->lock);
+	struct reload before = r->reload;
+	r->reload = now;
+	pthread_mutex_unlock(&r->lock);
+	reload_free(&before);
+	tell_manager(r, true);
+}
+
+static int wait_for_signal(struct run *r, const sigset_t *signals)
 {
 	const struct timespec second = { .tv_sec = 1 };
 	for (;;) {
 		int sig = sigtimedwait(signals, NULL, &second);
-		tell_manager(g);
 		if (sig == SIGHUP)
-			log_line(LVL_WARN, "reload_refused", "do=\"restart the service: this version reads its files at start only\"");
+			reload(r);
 		else if (sig > 0)
 			return sig;
+		else
+			tell_manager(r, false);
 	}
+}
+
+// A socket of the service manager's goes before http.listen.
+static enum error_class open_http(struct run *r, struct http **ret)
+{
+	int sockets = 0, fd = notify_socket(&sockets);
+	if (sockets > 1)
+		return error_set(&r->error, ERROR_ABORT, EXIT_CONFIG_ERR, "the socket unit hands over %d sockets: use one ListenStream= in it",
+				 sockets);
+	if (fd < 0 && r->settings->http_listen[0] == '\0')
+		return ERROR_NONE;
+	struct http_options ho = { r->settings->http_listen, fd >= 0, fd, read_status, r };
+	return http_open(&ho, ret, &r->error);
 }
 
 static int serve(struct settings *settings, const struct rules *rules, const sigset_t *signals)
 {
-	struct run run = { 0 };
+	struct run run = { .settings = settings, .rules = rules, .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct http *http = NULL;
 	pthread_t thread;
 	if (engine_new(settings, rules, &run.engine, &run.error) != ERROR_NONE)
 		return fprintf(stderr, "meterd: %s\n", run.error.text), run.error.exit_code;
-	struct http_options ho = { settings->http_listen, read_status, run.engine };
-	if (settings->http_listen[0] != '\0' && http_open(&ho, &http, &run.error) != ERROR_NONE) {
+	if (open_http(&run, &http) != ERROR_NONE) {
 		fprintf(stderr, "meterd: %s\n", run.error.text);
 		engine_freep(&run.engine);
 		return run.error.exit_code;
@@ -98,12 +138,13 @@ static int serve(struct settings *settings, const struct rules *rules, const sig
 		 http != NULL ? http_port(http) : 0);
 	check(pthread_create(&thread, NULL, run_engine, &run) == 0);
 	notify_ready("starting: looking at Redis and Kafka");
-	wait_for_signal(run.engine, signals);
+	wait_for_signal(&run, signals);
 	notify_stopping("finishing the open batch");
 	engine_stop(run.engine);
 	pthread_join(thread, NULL);
 	http_freep(&http);
 	engine_freep(&run.engine);
+	reload_free(&run.reload);
 	char quoted[1100];
 	if (run.cls != ERROR_NONE)
 		log_line(LVL_ERROR, "stopped", "exit=%d why=%s", run.error.exit_code, log_quote(run.error.text, quoted, sizeof(quoted)));

@@ -50,6 +50,13 @@ void notify_extend_us(int64_t us)
 	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRId64, us);
 }
 
+int notify_socket(int *ret_n)
+{
+	int n = sd_listen_fds(1);
+	*ret_n = n > 0 ? n : 0;
+	return n > 0 ? SD_LISTEN_FDS_START : -1;
+}
+
 int64_t notify_watchdog_interval_us(void)
 {
 	uint64_t us = 0;

@@ -17,4 +17,8 @@ void notify_extend_us(int64_t us);         // this start or stop takes up to so 
 // How often notify_watchdog must be called at the latest, half of WatchdogSec; 0: no watchdog.
 int64_t notify_watchdog_interval_us(void);
 
+// The first socket that the service manager passed for this process (socket activation); -1: none. *ret_n: how many it passed. The
+// environment is left without them, for children.
+int notify_socket(int *ret_n);
+
 #endif

@@ -4,6 +4,7 @@
 #include "http/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <microhttpd.h>
@@ -194,6 +195,21 @@ static enum error_class open_socket(const char *listen, int *ret, struct error *
 	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "http.listen: cannot listen on %s: %s", listen, strerror(why));
 }
 
+// What the service manager hands over listens already; only its kind is in question.
+static enum error_class take_socket(int fd, struct error *e)
+{
+	int listening = 0, type = 0, flags = fcntl(fd, F_GETFL);
+	socklen_t n = sizeof(listening), m = sizeof(type);
+	bool good = flags >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) == 0 &&
+		    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0 && listening != 0 && type == SOCK_STREAM &&
+		    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+	if (good)
+		return ERROR_NONE;
+	close(fd);
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the socket unit hands over no listening stream socket: use one ListenStream= in it");
+}
+
+// 0 for a Unix socket.
 static uint16_t port_of(int fd)
 {
 	struct sockaddr_storage a = { 0 };
@@ -201,6 +217,8 @@ static uint16_t port_of(int fd)
 	char port[8];
 	int64_t number = 0;
 	check(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	if (a.ss_family == AF_UNIX)
+		return 0;
 	check(getnameinfo((struct sockaddr *)&a, n, NULL, 0, port, sizeof(port), NI_NUMERICSERV) == 0);
 	check(span_int64(span_of(port), &number));
 	return (uint16_t)number;
@@ -217,8 +235,8 @@ __attribute__((format(printf, 2, 0))) static void log_from_library(void *ctx, co
 enum error_class http_open(const struct http_options *o, struct http **ret, struct error *e)
 {
 	check(o->read != NULL && o->listen != NULL);
-	int fd = -1;
-	enum error_class c = open_socket(o->listen, &fd, e);
+	int fd = o->fd;
+	enum error_class c = o->activated ? take_socket(fd, e) : open_socket(o->listen, &fd, e);
 	if (c != ERROR_NONE)
 		return c;
 	struct http *h = xcalloc(1, sizeof(*h));

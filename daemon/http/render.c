@@ -105,6 +105,7 @@ void render_metrics(const struct status *s, FILE *to)
 	metric_begin(&m, METRIC_BUILD_INFO);
 	metric_value(&m, (const char *const[]){ METERD_VERSION, s->instance != NULL ? s->instance : "" }, 1);
 	one(&m, METRIC_READY, status_ready(s));
+	one(&m, METRIC_CONFIG_GOOD, !s->reload_refused);
 	by_outcome(&m, s);
 	by_part(&m, s, METRIC_GAPS);
 	by_name(&m, &s->calls, METRIC_CALLS);
@@ -175,12 +176,12 @@ char *render_status(const struct status *s)
 		json_array_append_new(reasons, words(s->reasons[i]));
 	for (uint32_t i = 0; i < s->n_parts; i++)
 		json_array_append_new(parts, part_json(&s->parts[i]));
-	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
 				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
 				reasons, "started", instant(s->started_ms), "uptime_seconds",
 				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
 				known(s->rules_version), "partitions", parts, "outbox", office_json(s, "outbox"), "closing",
-				office_json(s, "closing"));
+				office_json(s, "closing"), "reload", words(s->reload));
 	check(all != NULL);
 	char *text = json_dumps(all, JSON_COMPACT);
 	json_decref(all);

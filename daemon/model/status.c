@@ -36,6 +36,7 @@ void status_free(struct status *s)
 	free(s->reasons);
 	free(s->parts);
 	free(s->instance);
+	free(s->reload);
 	free(s->relay.note);
 	free(s->closer.note);
 	status_init(s);
@@ -99,4 +100,7 @@ void status_line(const struct status *s, char *buf, int size)
 			 s->n_parts);
 	else
 		snprintf(buf, (size_t)size, "%s, %u partitions, lag %" PRId64, phases[s->phase], s->n_parts, lag);
+	size_t n = strlen(buf);
+	if (s->reload != NULL)
+		snprintf(buf + n, (size_t)size - n, "; %s", s->reload);
 }

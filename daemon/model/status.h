@@ -40,6 +40,8 @@ struct status {
 	char *instance;          // owned
 	int64_t started_ms, now_ms; // wall
 	uint32_t workers;
+	bool reload_refused;     // the file on disk was refused at the last reload: a restart would fail
+	char *reload;            // owned; NULL, or what the last reload left open, in words
 	int64_t rules_version;   // -1: not known yet
 	// Why it is not ready: one line each, saying what to do. None, running, and no partition halted: ready.
 	uint32_t n_reasons;
@@ -76,7 +78,7 @@ struct status_part *status_part_add(struct status *s, const char *topic, int32_t
 void status_count_add(struct status_counts *c, const char *name, int64_t n);                 // summed by name
 void status_counts_free(struct status_counts *c);
 bool status_ready(const struct status *s);
-// One line: "running, 8 partitions, lag 12" or the first reason. For sd_notify and the log.
+// One line: "running, 8 partitions, lag 12" or the first reason, and what the last reload left open. For sd_notify and the log.
 void status_line(const struct status *s, char *buf, int size);
 
 #endif

@@ -48,7 +48,7 @@ static bool shard_advance_due(const struct worker *w, uint32_t shard, int64_t no
 {
 	if (shard_is_far_behind(w, shard))
 		return true;
-	return now_us - w->advanced_us[shard] >= w->o.settings->flush_idle_advance * 1000 && shard_is_behind(w, shard);
+	return now_us - w->advanced_us[shard] >= SETTING_NOW(w->o.settings, flush_idle_advance) * 1000 && shard_is_behind(w, shard);
 }
 
 static struct commit_cut *copy_cuts(struct arena *a, const struct part *p, int64_t from, uint32_t *ret_n)
@@ -173,7 +173,8 @@ static bool batch_is_large(const struct worker *w)
 {
 	const struct batch *b = worker_open(w)->batch;
 	const struct settings *s = w->o.settings;
-	return b->calls >= (uint64_t)s->flush_max_events || b->largest >= (uint64_t)s->flush_max_deltas || b->arena.total >= 64u << 20;
+	return b->calls >= (uint64_t)SETTING_NOW(s, flush_max_events) || b->largest >= (uint64_t)SETTING_NOW(s, flush_max_deltas) ||
+	       b->arena.total >= 64u << 20;
 }
 
 bool worker_flush_due(struct worker *w, bool caught_up)
@@ -182,7 +183,7 @@ bool worker_flush_due(struct worker *w, bool caught_up)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
 	if (w->open_records > 0 && (worker_open(w)->batch->urgent || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
-				    now - w->opened_us >= w->o.settings->flush_max_interval * 1000))
+				    now - w->opened_us >= SETTING_NOW(w->o.settings, flush_max_interval) * 1000))
 		return true;
 	for (uint32_t s = 0; s < w->o.store->shards; s++)
 		if (shard_advance_due(w, s, now))

@@ -55,6 +55,19 @@ void settings_print(const struct settings *s, FILE *to);
 // The sample file: every option with its paragraph of advice, commented out where it is the default.
 void settings_print_sample(FILE *to);
 
+// What a reload makes of a new file. Lists of names, "workers, redis.url"; empty: none. Free them with settings_changes_free.
+struct settings_changes {
+	char *taken;   // reloadable: settings_adopt takes them over
+	char *restart; // in force after a restart
+	char *rules;   // part of the rules: the file only proposes them
+};
+void settings_compare(const struct settings *now, const struct settings *next, struct settings_changes *ret);
+// Takes over what is reloadable (numbers, durations, sizes, flags and choices only). Threads may read meanwhile, with SETTING_NOW.
+void settings_adopt(struct settings *now, const struct settings *next);
+void settings_changes_free(struct settings_changes *c);
+// A setting that a reload may change under the reader.
+#define SETTING_NOW(s, member) __atomic_load_n(&(s)->member, __ATOMIC_RELAXED)
+
 // Views for the rooms that take options. They borrow from s.
 void settings_kafka(const struct settings *s, struct kafka_options *ret);
 // Reads the password file; ERROR_ABORT 78 when it cannot.

@@ -7,23 +7,30 @@
 #include "base/check.h"
 #include "base/file.h"
 
-static int report(struct faults *f, struct span text)
+static void report(const struct faults *f, struct span text)
 {
 	faults_print(f, text, stderr);
 	fprintf(stderr, "%zu error%s\n", f->n, f->n == 1 ? "" : "s");
-	faults_free(f);
-	return EXIT_CONFIG_ERR;
+}
+
+struct settings *frontend_load(const char *file, struct faults *f)
+{
+	CLEANUP(freep) char *text = NULL;
+	size_t n = 0;
+	struct settings *s = settings_load(file, f, &text, &n);
+	if (s == NULL)
+		report(f, (struct span){ text, n });
+	return s;
 }
 
 int frontend_settings(const char *file, struct settings **ret)
 {
 	struct faults f = { 0 };
-	CLEANUP(freep) char *text = NULL;
-	size_t n = 0;
-	CLEANUP(settings_freep) struct settings *s = settings_load(file, &f, &text, &n);
+	struct settings *s = frontend_load(file, &f);
+	faults_free(&f);
 	if (s == NULL)
-		return report(&f, (struct span){ text, n });
-	*ret = TAKE_PTR(s);
+		return EXIT_CONFIG_ERR;
+	*ret = s;
 	return EXIT_DONE;
 }
 
@@ -37,18 +44,27 @@ static bool load_catalog(const char *path, struct faults *f, char **ret_text, si
 	return false;
 }
 
-int frontend_rules(const struct settings *s, struct rules **ret)
+struct rules *frontend_load_rules(const struct settings *s, struct faults *f)
 {
-	struct faults f = { 0 };
 	CLEANUP(freep) char *text = NULL;
 	size_t n = 0;
 	struct rules_settings rs;
 	settings_rules(s, &rs);
 	struct rules *r = NULL;
-	if (load_catalog(s->catalog, &f, &text, &n))
-		r = rules_new(&rs, s->catalog, (struct span){ text, n }, &f);
+	if (load_catalog(s->catalog, f, &text, &n))
+		r = rules_new(&rs, s->catalog, (struct span){ text, n }, f);
 	if (r == NULL)
-		return report(&f, (struct span){ text, n });
+		report(f, (struct span){ text, n });
+	return r;
+}
+
+int frontend_rules(const struct settings *s, struct rules **ret)
+{
+	struct faults f = { 0 };
+	struct rules *r = frontend_load_rules(s, &f);
+	faults_free(&f);
+	if (r == NULL)
+		return EXIT_CONFIG_ERR;
 	*ret = r;
 	return EXIT_DONE;
 }

@@ -13,6 +13,10 @@ int frontend_settings(const char *file, struct settings **ret);
 // The rules that these files propose: settings and price book.
 int frontend_rules(const struct settings *s, struct rules **ret);
 
+// The same for those who want the faults too: they are printed and stay in *f. NULL where there are some.
+struct settings *frontend_load(const char *file, struct faults *f);
+struct rules *frontend_load_rules(const struct settings *s, struct faults *f);
+
 // meterd --check-config: all faults of the file, of the price book it names and of the password file; 0 or 78.
 int frontend_check(const char *file);
 // meterd --print-config: on stdout; 0 or 78.

@@ -23,7 +23,7 @@ static void fill(void *ctx, struct status *s)
 static uint16_t server(void)
 {
 	static struct http *h;
-	static const struct http_options o = { "127.0.0.1:0", fill, NULL };
+	static const struct http_options o = { .listen = "127.0.0.1:0", .read = fill };
 	struct error e = { 0 };
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LVL_ERROR);

@@ -276,3 +276,44 @@ Test(settings, catalogue_of_faults)
 	closedir(d);
 	cr_expect(cases >= 100, "only %d cases", cases);
 }
+
+// ---- reload
+
+static void expect_changes(const char *before, const char *after, const char *taken, const char *restart, const char *rules)
+{
+	struct settings_changes c;
+	CLEANUP(settings_freep) struct settings *a = parsed("a.yaml", before);
+	CLEANUP(settings_freep) struct settings *b = parsed("a.yaml", after);
+	settings_compare(a, b, &c);
+	cr_expect_str_eq(c.taken, taken, "taken: %s", c.taken);
+	cr_expect_str_eq(c.restart, restart, "restart: %s", c.restart);
+	cr_expect_str_eq(c.rules, rules, "rules: %s", c.rules);
+	settings_changes_free(&c);
+	settings_adopt(a, b);
+	settings_compare(a, b, &c);
+	cr_expect_str_eq(c.taken, "");
+	cr_expect_str_eq(c.restart, restart);
+	cr_expect_str_eq(c.rules, rules);
+	settings_changes_free(&c);
+}
+
+Test(settings, reload)
+{
+	expect_changes("", "", "", "", "");
+	expect_changes("workers: 1\n", "flush: {max_interval: 500ms}\n", "", "", "");
+	expect_changes("", "flush: {max_interval: 1s, max_events: 1000, max_deltas: 20, idle_advance: 1s}\nlog: {level: debug}\n",
+		       "flush.max_interval, flush.max_events, flush.max_deltas, flush.idle_advance, log.level", "", "");
+	expect_changes("workers: 2\n", "redis: {url: \"redis://127.0.0.1:7000/0\"}\nclose: {grace: 2h}\nlog: {level: error}\n", "log.level",
+		       "workers, redis.url", "close.grace");
+	expect_changes("topics: {input: [a]}\n", "topics: {input: [a, b]}\ncatalog: other.yaml\n", "", "topics.input", "catalog");
+}
+
+// What is stored in one piece only: a text would need an owner for the old one.
+Test(settings, reloadable_rows_are_numbers)
+{
+	for (int i = 0; i < ROWS; i++)
+		if (rows[i].reloadable && !rows[i].decides)
+			cr_expect(rows[i].type == ROW_INT || rows[i].type == ROW_DURATION || rows[i].type == ROW_BYTES || rows[i].type == ROW_BOOL ||
+					  rows[i].type == ROW_CHOICE,
+				  "%s", rows[i].path);
+}
