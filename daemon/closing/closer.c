@@ -27,6 +27,7 @@ struct closer {
 	struct ticker *ticker;
 	struct evaluator *evaluator;
 	struct settling *work;  // the shard under way
+	struct accounts_feed *feed;
 	uint64_t take_overs;    // of the relay, when the journal was read last
 	bool stale;             // the control topic may hold more than *journal
 	bool looked, admitted;
@@ -59,6 +60,7 @@ struct closer *closer_new(const struct closer_options *o)
 	c->port = o->port != NULL ? o->port : &sink_port_kafka;
 	c->ticker = ticker_new(o, c->port);
 	c->evaluator = evaluator_new();
+	c->feed = accounts_feed_new();
 	c->numbers.closed_month = c->numbers.open_month = c->numbers.wait_month = MONTH_NONE;
 	c->stale = true;
 	return c;
@@ -72,6 +74,7 @@ void closer_freep(struct closer **at)
 	settling_freep(&c->work);
 	ticker_freep(&c->ticker);
 	evaluator_freep(&c->evaluator);
+	accounts_feed_freep(&c->feed);
 	free(c);
 	*at = NULL;
 }
@@ -387,9 +390,35 @@ static enum error_class still_past(struct step *s)
 	return cls;
 }
 
+// Contracts and packs that this month's bills take: all that is there now. No manifest names less than the one before.
+static enum error_class find_accounts(struct step *s, struct journal_manifest *m)
+{
+	struct closer *c = s->c;
+	const int64_t *at;
+	enum error_class cls = accounts_feed_refresh(c->feed, c->port, c->o.kafka, c->o.timeout_ms, s->e);
+	accounts_feed_numbers(c->feed, &c->numbers.accounts);
+	if (cls == ERROR_NONE && s->j->n_manifests > 0)
+		cls = accounts_reach(c->feed, c->o.kafka->accounts_topic, &s->j->manifests[s->j->n_manifests - 1], s->e);
+	if (cls != ERROR_NONE)
+		return cls;
+	m->n_accounts = (uint32_t)accounts_feed_offsets(c->feed, &at);
+	m->accounts = xcalloc(m->n_accounts + 1, sizeof(*m->accounts));
+	for (uint32_t i = 0; i < m->n_accounts; i++)
+		m->accounts[i] = (struct journal_cut){ xasprintf("%s/%u", c->o.kafka->accounts_topic, i), at[i] };
+	return ERROR_NONE;
+}
+
+static void accounts_free(struct journal_manifest *m)
+{
+	for (uint32_t i = 0; i < m->n_accounts; i++)
+		free(m->accounts[i].name);
+	free(m->accounts);
+}
+
 static enum relay_status make_manifest(struct step *s)
 {
-	struct journal_manifest m = { .month = s->month, .rules_version = newest_rules(s->j)->version, .n_cuts = s->j->n_parts };
+	CLEANUP(accounts_free) struct journal_manifest m = { .month = s->month, .rules_version = newest_rules(s->j)->version,
+		.n_cuts = s->j->n_parts };
 	CLEANUP(freep) struct journal_cut *cuts = xcalloc(m.n_cuts + 1, sizeof(*cuts));
 	CLEANUP(freep) const struct journal_part **parts = xcalloc(m.n_cuts + 1, sizeof(*parts));
 	for (uint32_t i = 0; i < m.n_cuts; i++)
@@ -403,6 +432,8 @@ static enum relay_status make_manifest(struct step *s)
 	}
 	if (cls == ERROR_NONE)
 		cls = find_totals(s, &m);
+	if (cls == ERROR_NONE)
+		cls = find_accounts(s, &m);
 	if (cls == ERROR_NONE)
 		cls = still_first(s);
 	if (cls == ERROR_NONE)
@@ -429,7 +460,7 @@ static enum error_class sum_settled(struct step *s, struct settled_sums *sums)
 		if (cls != ERROR_NONE)
 			return cls;
 		if (shard == 0)
-			whole = sums->accounts == c->work->statements;
+			whole = sums->steps == c->work->statements;
 		if (!whole)
 			return error_set(s->e, ERROR_RETRY, 0, "shard %u went back while its month was summed", shard);
 	}
@@ -443,7 +474,7 @@ static enum error_class end_run(struct step *s)
 	enum error_class cls = sum_settled(s, &sums);
 	if (cls != ERROR_NONE)
 		return cls;
-	struct statement_frame f = { c->o.source, s->rules, s->manifest, NULL };
+	struct statement_frame f = { .source = c->o.source, .manifest = s->manifest, .own = { .month = s->month, .rules = s->rules } };
 	struct span identity, document;
 	arena_reset(&c->work->arena);
 	statement_end_of_run(&f, &sums, &c->work->arena, &identity, &document);
@@ -470,9 +501,15 @@ static enum relay_status finish_shard(struct step *s)
 		cls = end_run(s);
 	}
 	if (cls == ERROR_NONE)
-		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, w->held.counters, w->held.freezes, w->statements, s->e);
+		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, &(struct store_held){ w->held.counters, w->held.freezes,
+			w->held.late_fields, w->held.n_late_months, w->held.late_months, w->statements }, s->e);
 	settling_freep(&c->work);
 	return closing_status(cls);
+}
+
+static struct settle_scope scope_of(const struct step *s)
+{
+	return (struct settle_scope){ &s->c->o, s->j, s->manifest, s->rules, accounts_feed_book(s->c->feed) };
 }
 
 static enum relay_status settle(struct step *s)
@@ -480,16 +517,29 @@ static enum relay_status settle(struct step *s)
 	struct closer *c = s->c;
 	bool done = false, full = false;
 	int64_t statements = c->work->statements;
-	uint64_t lines = c->work->lines;
-	enum relay_status r = settling_step(&c->o, s->rules, s->manifest, c->work, &done, &full, s->e);
+	uint64_t lines = c->work->lines, adjustments = c->work->adjustments;
+	struct settle_scope scope = scope_of(s);
+	enum relay_status r = settling_step(&scope, c->work, &done, &full, s->e);
 	if (r != RELAY_DONE)
 		return r;
 	*s->more = true;
 	c->numbers.statements += (uint64_t)(c->work->statements - statements);
 	c->numbers.lines += c->work->lines - lines;
+	c->numbers.adjustments += c->work->adjustments - adjustments;
 	if (full)
 		wait_for(c, "outbox");
 	return done ? finish_shard(s) : RELAY_DONE;
+}
+
+// A closer that is new reads the accounts topic up to what the manifest names, at least.
+static enum error_class bring_accounts(struct step *s)
+{
+	struct closer *c = s->c;
+	if (accounts_reach(c->feed, c->o.kafka->accounts_topic, s->manifest, NULL) == ERROR_NONE)
+		return ERROR_NONE;
+	enum error_class cls = accounts_feed_refresh(c->feed, c->port, c->o.kafka, c->o.timeout_ms, s->e);
+	accounts_feed_numbers(c->feed, &c->numbers.accounts);
+	return cls == ERROR_NONE ? accounts_reach(c->feed, c->o.kafka->accounts_topic, s->manifest, s->e) : cls;
 }
 
 static enum relay_status begin_shard(struct step *s)
@@ -503,8 +553,11 @@ static enum relay_status begin_shard(struct step *s)
 		if (cls != ERROR_NONE)
 			return closing_status(cls);
 		if (!finished) {
+			struct settle_scope scope = scope_of(s);
 			c->waits_pass = false;
-			return settling_begin(&c->o, s->rules, s->manifest, s->manifest != &s->j->manifests[0], shard, &c->work, s->e);
+			cls = bring_accounts(s);
+			return cls != ERROR_NONE ? closing_status(cls) :
+				settling_begin(&scope, s->manifest != &s->j->manifests[0], shard, &c->work, s->e);
 		}
 	}
 	return RELAY_DONE; // finished meanwhile: the next step finds it so

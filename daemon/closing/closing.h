@@ -6,6 +6,7 @@
 #ifndef CLOSING_CLOSING_H
 #define CLOSING_CLOSING_H
 
+#include "journal/accounts_feed.h"
 #include "outbox/outbox.h"
 
 struct closer_options {
@@ -27,7 +28,8 @@ struct closer_numbers {
 	int64_t closes_ms;       // close(wait_month): its end and close.grace
 	int64_t due_ms;          // when the settlements then made are due: the 4th, 00:00, behind wait_month
 	char waits_for[256];     // in words: "record clock of usage.calls/3", "outbox", …; empty: working or nothing to do
-	uint64_t statements, lines;
+	uint64_t statements, lines, adjustments;
+	struct accounts_feed_numbers accounts;
 };
 
 struct closer;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "closing/inner.h"
 #include "journal/json.h"
 
@@ -109,6 +110,8 @@ void holdings_free(struct holdings *h)
 {
 	arena_free(&h->arena);
 	free(h->list);
+	free(h->late);
+	free(h->late_months);
 	*h = (struct holdings){ 0 };
 }
 
@@ -133,6 +136,131 @@ enum error_class gather_holdings(struct store *s, uint32_t shard, int month, con
 	return cls;
 }
 
+// ---- late calls
+struct late_gathering {
+	const struct catalog *catalog; // of the month
+	int month;
+	struct holdings *h;
+	size_t size;
+	int64_t unknown;               // fields whose service the price book of that month does not have
+	struct error e;
+};
+
+static struct late_holding *late_slot(struct late_gathering *g)
+{
+	struct holdings *h = g->h;
+	if (h->n_late == g->size) {
+		g->size = g->size > 0 ? g->size * 2 : 64;
+		h->late = xrealloc(h->late, g->size, sizeof(*h->late));
+	}
+	return &h->late[h->n_late++];
+}
+
+// A service that is not known is kept as UINT32_MAX until the fields are counted; its account is then the whole field.
+static bool take_late(void *ctx, struct span field, struct span value)
+{
+	struct late_gathering *g = ctx;
+	const char *slash = memchr(field.p, '/', field.n);
+	struct late_holding l = { .month = g->month, .service = UINT32_MAX };
+	if (slash == NULL || !span_int64(value, &l.calls) || l.calls < 0) {
+		error_set(&g->e, ERROR_HALT, 0, "a counter of late calls cannot be read; look for what else writes to this Redis");
+		return false;
+	}
+	struct span account = { field.p, (size_t)(slash - field.p) };
+	struct span service = { slash + 1, (size_t)(field.p + field.n - slash - 1) };
+	bool known = catalog_find_id(g->catalog, service, &l.service);
+	l.account = arena_copy(&g->h->arena, known ? account : field);
+	*late_slot(g) = l;
+	return true;
+}
+
+static int late_order(const void *x, const void *y)
+{
+	const struct late_holding *a = x, *b = y;
+	int c = span_order(a->account, b->account);
+	if (c == 0)
+		c = (a->month > b->month) - (a->month < b->month);
+	if (c == 0)
+		c = (a->service > b->service) - (a->service < b->service);
+	return c != 0 ? c : (a->calls > b->calls) - (a->calls < b->calls);
+}
+
+// Without repeats and without services that are not known; both are counted right. False: a field showed two values.
+static bool merge_late(struct holdings *h, int64_t *unknown)
+{
+	size_t n = 0;
+	const struct late_holding *before = NULL;
+	struct late_holding last;
+	for (size_t i = 0; i < h->n_late; i++) {
+		struct late_holding l = h->late[i];
+		bool same = before != NULL && before->service == l.service && before->month == l.month && span_eq(before->account, l.account);
+		if (same && before->calls != l.calls)
+			return false;
+		last = l;
+		before = &last;
+		if (same)
+			continue;
+		h->late_fields++;
+		if (l.service == UINT32_MAX)
+			(*unknown)++;
+		else
+			h->late[n++] = l;
+	}
+	h->n_late = n;
+	return true;
+}
+
+static int month_order(const void *x, const void *y)
+{
+	const int *a = x, *b = y;
+	return (*a > *b) - (*a < *b);
+}
+
+// Buckets that are adjusted with `month`, each once, ascending.
+static enum error_class late_months(struct store *s, uint32_t shard, int month, struct holdings *h, struct error *e)
+{
+	struct store_months months = { 0 };
+	enum error_class cls = s->ops->months(s, shard, &months, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	h->late_months = xcalloc(months.n + 1, sizeof(*h->late_months));
+	for (uint32_t i = 0; i < months.n; i++)
+		if (months.list[i].adjust_month == month)
+			h->late_months[h->n_late_months++] = months.list[i].month;
+	store_months_free(&months);
+	qsort(h->late_months, h->n_late_months, sizeof(*h->late_months), month_order);
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < h->n_late_months; i++)
+		if (i == 0 || h->late_months[i] != h->late_months[n - 1])
+			h->late_months[n++] = h->late_months[i];
+	h->n_late_months = n;
+	return ERROR_NONE;
+}
+
+enum error_class gather_late(struct store *s, uint32_t shard, const struct journal *j, const struct journal_manifest *m, struct holdings *h,
+			     struct error *e)
+{
+	struct late_gathering g = { .h = h };
+	int64_t unknown = 0;
+	enum error_class cls = late_months(s, shard, m->month, h, e);
+	for (uint32_t i = 0; cls == ERROR_NONE && g.e.cls == ERROR_NONE && i < h->n_late_months; i++) {
+		const struct journal_manifest *own = journal_manifest(j, h->late_months[i]);
+		g.month = h->late_months[i];
+		g.catalog = journal_rules_version(j, (own != NULL ? own : m)->rules_version)->rules->catalog;
+		cls = s->ops->scan_counters(s, shard, g.month, m->month, take_late, &g, e);
+	}
+	if (cls == ERROR_NONE && g.e.cls != ERROR_NONE)
+		cls = error_set(e, g.e.cls, g.e.exit_code, "%s", g.e.text);
+	if (cls == ERROR_NONE && h->n_late > 0)
+		qsort(h->late, h->n_late, sizeof(*h->late), late_order);
+	if (cls == ERROR_NONE && !merge_late(h, &unknown))
+		cls = error_set(e, ERROR_RETRY, 0, "late counters changed while they were read");
+	if (cls == ERROR_NONE && unknown > 0)
+		log_line(LVL_WARN, "late_calls_without_price", "shard=%u counters=%lld why=%s", shard, (long long)unknown,
+			 "\"the price book of their month does not have the service: they cost nothing\"");
+	return cls;
+}
+
 // ---- statements that are made already
 static int64_t integer_of(const json_t *j, const char *name, bool *ok)
 {
@@ -153,8 +281,18 @@ static bool sum_facts(struct span facts, struct settled_sums *s)
 	       !__builtin_add_overflow(s->freeze_fen, freeze, &s->freeze_fen);
 }
 
+static bool sum_late_facts(struct span facts, struct settled_sums *s)
+{
+	CLEANUP(json_freep) json_t *j = json_loadb(facts.p, facts.n, JSON_REJECT_DUPLICATES, NULL);
+	bool ok = j != NULL;
+	int64_t adjustments = integer_of(j, "adjustments", &ok), difference = integer_of(j, "difference_fen", &ok);
+	return ok && !__builtin_add_overflow(s->adjustments, adjustments, &s->adjustments) &&
+	       !__builtin_add_overflow(s->difference_fen, difference, &s->difference_fen);
+}
+
 struct settled_field {
 	struct span account, facts;
+	bool late;
 };
 struct settled_list {
 	struct arena arena;
@@ -170,20 +308,27 @@ static void settled_free(struct settled_list *l)
 
 static bool take_settled(void *ctx, struct span field, struct span value)
 {
+	static const struct span mark = SPAN_LIT("#late/");
 	struct settled_list *l = ctx;
-	if (field.n == 0 || field.p[0] == '#' || memchr(field.p, '/', field.n) != NULL)
+	struct settled_field x = { .late = field.n > mark.n && memcmp(field.p, mark.p, mark.n) == 0 };
+	if (!x.late && (field.n == 0 || field.p[0] == '#' || memchr(field.p, '/', field.n) != NULL))
 		return true; // a line, or the store's own
+	size_t skip = x.late ? mark.n : 0;
 	if (l->n == l->size) {
 		l->size = l->size > 0 ? l->size * 2 : 256;
 		l->list = xrealloc(l->list, l->size, sizeof(*l->list));
 	}
-	l->list[l->n++] = (struct settled_field){ arena_copy(&l->arena, field), arena_copy(&l->arena, value) };
+	x.account = arena_copy(&l->arena, (struct span){ field.p + skip, field.n - skip });
+	x.facts = arena_copy(&l->arena, value);
+	l->list[l->n++] = x;
 	return true;
 }
 
 static int settled_order(const void *x, const void *y)
 {
-	return span_order(((const struct settled_field *)x)->account, ((const struct settled_field *)y)->account);
+	const struct settled_field *a = x, *b = y;
+	int c = span_order(a->account, b->account);
+	return c != 0 ? c : (int)a->late - (int)b->late;
 }
 
 enum error_class gather_settled(struct store *s, uint32_t shard, int month, struct settled_sums *sums, struct error *e)
@@ -195,9 +340,12 @@ enum error_class gather_settled(struct store *s, uint32_t shard, int month, stru
 	if (l.n > 0)
 		qsort(l.list, l.n, sizeof(*l.list), settled_order);
 	for (size_t i = 0; i < l.n; i++) {
-		if (i > 0 && span_eq(l.list[i].account, l.list[i - 1].account))
+		const struct settled_field *x = &l.list[i];
+		bool same = i > 0 && span_eq(x->account, x[-1].account);
+		sums->steps += !same;
+		if (same && x->late == x[-1].late)
 			continue;
-		if (!sum_facts(l.list[i].facts, sums))
+		if (!(x->late ? sum_late_facts(x->facts, sums) : sum_facts(x->facts, sums)))
 			return error_set(e, ERROR_HALT, 0, "the facts of a statement cannot be read or summed; look for what else writes to this Redis");
 	}
 	return ERROR_NONE;

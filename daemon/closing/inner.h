@@ -6,7 +6,8 @@
 #include "base/arena.h"
 #include "closing/closing.h"
 #include "plans/plans.h"
-#include "rating/rating.h"
+#include "journal/accounts_feed.h"
+#include "terms/terms.h"
 
 #include <jansson.h>
 
@@ -47,6 +48,34 @@ void evaluator_freep(struct evaluator **v);
 void evaluator_forget(struct evaluator *v); // another tenure, or the journal was read anew
 enum error_class evaluator_run(struct evaluator *v, const struct closer_options *o, const struct journal *j, const struct account_book *book,
 			       const struct look *l, struct error *e);
+// ---- frame.c: what decides about one month
+struct month_frame {
+	int month;
+	const struct rules *rules;
+	struct account_horizon horizon;
+	const struct terms *plain;      // of an account of which nothing was ever said; made when first asked for
+};
+// A month's own manifest; one that has none is decided by `m`, the manifest of the month that is settled. Lies in `arena`, points into *j.
+void month_frame_make(const struct journal *j, const struct journal_manifest *m, int month, struct arena *arena, struct month_frame *ret);
+// Of this account, NULL: nothing was ever said of it.
+const struct terms *month_frame_terms(struct month_frame *f, const struct account *a, struct arena *arena);
+// Does the feed hold all that the manifest names? ERROR_HALT where the topic does not reach that far.
+enum error_class accounts_reach(const struct accounts_feed *feed, const char *topic, const struct journal_manifest *m, struct error *e);
+
+// ---- balance.c: what an account's packs gave so far
+struct pack_use {
+	struct span id;
+	int64_t calls;
+};
+struct balance {
+	int month;                      // settled last; MONTH_NONE: none
+	uint32_t n;
+	struct pack_use *uses;          // by id
+};
+bool balance_parse(struct span text, struct arena *arena, struct balance *ret); // text.p NULL: nothing yet
+int64_t balance_left(const struct balance *b, const struct terms_pack *p);
+bool balance_add(struct balance *b, const struct pack_use *packs, uint32_t n, struct arena *arena); // false: overflow
+struct span balance_text(const struct balance *b, struct arena *arena);
 
 // ---- gather.c: what a shard holds of one month
 struct holding {                        // one account and service with calls, or something to unfreeze, or both
@@ -54,55 +83,144 @@ struct holding {                        // one account and service with calls, o
 	uint32_t service;
 	int64_t calls, unfreeze_fen;
 };
-struct holdings {
-	struct arena arena;
-	size_t n;
-	struct holding *list;           // by account, then by the services' order in the price book
-	int64_t counters, freezes;      // fields in the shard
+struct late_holding {                   // calls of an earlier month that are adjusted with this one
+	struct span account;
+	int month;
+	uint32_t service;               // in the price book of that month
 	int64_t calls;
 };
+struct holdings {
+	struct arena arena;
+	size_t n, n_late;
+	struct holding *list;           // by account, then by the services' order in the price book
+	struct late_holding *late;      // by account, then month, then service
+	int64_t counters, freezes;      // fields in the shard
+	int64_t calls;
+	int64_t late_fields;
+	uint32_t n_late_months;
+	int *late_months;               // ascending
+};
 enum error_class gather_holdings(struct store *s, uint32_t shard, int month, const struct catalog *c, struct holdings *ret, struct error *e);
+// Adds the late calls that are adjusted with m's month. A service that the price book of their month does not have is passed over.
+enum error_class gather_late(struct store *s, uint32_t shard, const struct journal *j, const struct journal_manifest *m, struct holdings *h,
+			     struct error *e);
 void holdings_free(struct holdings *h);
 
 struct settled_sums {
 	int64_t accounts, lines, charge_fen, unfreeze_fen, freeze_fen;
+	int64_t adjustments, difference_fen;
+	int64_t steps;                  // accounts with a statement, or adjustments, or both
 };
-// Adds what the shard's statements of the month say.
+// Adds what the shard's statements and adjustments of the month say.
 enum error_class gather_settled(struct store *s, uint32_t shard, int month, struct settled_sums *sums, struct error *e);
 
-// ---- statement.c: one account's month as documents
+// ---- statement.c, adjust.c: one account's close as documents
+struct settled_line {                   // the newest revision of a line
+	uint32_t service;
+	int64_t revision;               // -1: none
+	int64_t calls, free, billable, charge_fen, unfreeze_fen, freeze_fen;
+	uint32_t n_packs;
+	struct pack_use *packs;         // in order of deduction
+};
+struct close_month {                    // an earlier month of the account that is adjusted
+	struct month_frame *frame;
+	const struct terms *terms;
+	const struct late_holding *late;
+	size_t n_late;
+	struct span newest;             // its newest revision, as the shard keeps it; p NULL: it was not adjusted yet
+	int64_t revision;               // of its newest statement, -1: none
+	uint32_t n_lines;
+	struct settled_line *lines;     // by service
+};
+struct account_close {
+	struct span account;
+	const struct terms *terms;      // of the month that is settled
+	const struct holding *own;
+	size_t n_own;
+	int since;                      // first active month by calls; MONTH_NONE
+	struct span packs;              // balance as the shard keeps it
+	uint32_t n_months;
+	struct close_month *months;     // ascending
+};
 struct statement_frame {                // the same for a whole month
 	const char *source;
-	const struct rules *rules;
 	const struct journal_manifest *manifest;
+	struct month_frame own;
 	struct rating_slice *slices;    // room for RATING_MAX_SLICES
 };
-// Holdings of one account. *ret->n_lines 0: nothing is due. Everything lies in `arena`. ERROR_HALT on overflow.
-enum error_class statement_make(const struct statement_frame *f, const struct holding *list, size_t n, bool month_of_activation,
-				struct arena *arena, struct store_statement *ret, struct error *e);
-// Some service of these asks in which month the account became active.
-bool statement_asks_activation(const struct statement_frame *f, const struct holding *list, size_t n);
+// *ret->n_lines and n_revisions 0: nothing is due. Everything lies in `arena`. ERROR_HALT on overflow.
+enum error_class statement_make(const struct statement_frame *f, const struct account_close *a, struct arena *arena, struct store_statement *ret,
+				struct settled_sums *sums, struct error *e);
+// One earlier month: its adjustments and next statement. What packs give more goes to *b. ret->n_adjustments 0: nothing is due.
+enum error_class adjust_month(const struct statement_frame *f, const struct account_close *a, const struct close_month *m, struct balance *b,
+			      struct arena *arena, struct store_revision *ret, struct settled_sums *sums, struct error *e);
+// Facts that the shard keeps: of a line (ret->service stays), the services that a statement names, and a whole newest revision.
+bool settled_line_parse(struct span facts, struct arena *arena, struct settled_line *ret);
+bool settled_services_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
+bool settled_revision_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
 // The end of a run: identity and document in `arena`.
 void statement_end_of_run(const struct statement_frame *f, const struct settled_sums *sums, struct arena *arena, struct span *ret_identity,
 			  struct span *ret_document);
 int64_t statement_not_before_ms(const struct rules *rules, int month);
 
+// ---- document.c: bytes
+struct line {                           // a settlement, or an adjustment
+	const struct rules *rules;      // that rated it
+	const struct terms *terms;
+	int month;
+	uint32_t service;
+	const struct plan *plan;
+	struct bill bill;
+	uint32_t n_packs;
+	struct pack_use *packs;         // that gave calls, in order of deduction
+	int64_t unfreeze_fen, freeze_fen;
+	int64_t revision;
+	const struct settled_line *adjusts; // revision 0: NULL
+	int64_t difference_fen;
+};
+struct settled_line line_settled(const struct line *l);
+extern const struct plan line_free_plan; // of a month at price 0, where statements are wanted for it all the same
+struct line_texts {
+	struct span identity, facts, document;
+	char id[33];
+};
+bool line_document(const struct statement_frame *f, struct span account, const struct line *l, struct arena *arena, struct line_texts *ret);
+struct statement_texts {
+	struct span identity, facts, document;
+};
+struct statement_parts {
+	struct span account;
+	const struct rules *rules;
+	int month;
+	int64_t revision;
+	const struct settled_sums *sums;
+	uint32_t n;
+	const struct settled_line *lines; // in the order of the price book
+};
+void statement_document(const struct statement_frame *f, const struct statement_parts *p, struct arena *arena, struct statement_texts *ret);
+struct span document_keep(struct arena *a, char *text); // frees text
+
 // ---- settle.c: one shard's month, in pieces
+struct settle_scope {                   // of one step
+	const struct closer_options *o;
+	const struct journal *j;
+	const struct journal_manifest *m;
+	const struct rules *rules;      // of the manifest
+	const struct account_book *book;
+};
 struct settling {
 	int month;
 	uint32_t shard;
 	struct holdings held;
-	size_t next;                    // first holding not yet handed to the store
-	int64_t statements;
-	uint64_t lines;
+	size_t next, next_late;         // first not yet handed to the store
+	int64_t statements;             // accounts settled
+	uint64_t lines, adjustments;
 	struct arena arena;
 };
 // `follows`: a month was closed before this one; it must be finished in this shard. *ret stays when it is not RELAY_DONE.
-enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, bool follows,
-				 uint32_t shard, struct settling **ret, struct error *e);
+enum relay_status settling_begin(const struct settle_scope *s, bool follows, uint32_t shard, struct settling **ret, struct error *e);
 // Some accounts; *ret_done: all are settled. *ret_full: the outbox holds enough, nothing was done.
-enum relay_status settling_step(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m,
-				struct settling *w, bool *ret_done, bool *ret_full, struct error *e);
+enum relay_status settling_step(const struct settle_scope *s, struct settling *w, bool *ret_done, bool *ret_full, struct error *e);
 void settling_freep(struct settling **w);
 
 // ---- tick.c: partitions that are silent when a month should close

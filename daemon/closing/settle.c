@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One shard's month, account by account. What is kept here between steps is only a reading of the shard: the store refuses a line
 // that does not fit what it holds, passes over accounts that are settled, and all of it can be made again from the start.
+//
+// A step takes some accounts, each with its own month and with the earlier months that late calls came for, asks the shard what it
+// needs of all of them at once, makes the documents and hands them over.
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -19,107 +22,270 @@ void settling_freep(struct settling **at)
 	*at = NULL;
 }
 
-enum relay_status settling_begin(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m, bool follows,
-				 uint32_t shard, struct settling **ret, struct error *e)
+enum relay_status settling_begin(const struct settle_scope *s, bool follows, uint32_t shard, struct settling **ret, struct error *e)
 {
+	const struct journal_manifest *m = s->m;
+	struct store *store = s->o->store;
 	CLEANUP(freep) struct span *parts = xcalloc(m->n_cuts + 1, sizeof(*parts));
 	for (uint32_t i = 0; i < m->n_cuts; i++)
 		parts[i] = span_of(m->cuts[i].name);
-	enum error_class c = o->store->ops->close_month(o->store, shard, m->month, rules_close_ms(rules, m->month), m->sha256, follows, parts,
-							     m->n_cuts, e);
+	enum error_class c = store->ops->close_month(store, shard, m->month, rules_close_ms(s->rules, m->month), m->sha256, follows, parts,
+						     m->n_cuts, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
 	CLEANUP(settling_freep) struct settling *w = xcalloc(1, sizeof(*w));
 	w->month = m->month;
 	w->shard = shard;
-	c = gather_holdings(o->store, shard, m->month, rules->catalog, &w->held, e);
+	c = gather_holdings(store, shard, m->month, s->rules->catalog, &w->held, e);
+	if (c == ERROR_NONE)
+		c = gather_late(store, shard, s->j, m, &w->held, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
 	*ret = TAKE_PTR(w);
 	return RELAY_DONE;
 }
 
-struct account_month {
-	size_t first, n; // of the holdings
-	bool asks;       // for the month of activation
-	bool activation; // this month is it
+// ---- the accounts of a step
+struct batch {
+	const struct settle_scope *s;
+	struct settling *w;
+	struct statement_frame frame;
+	struct month_frame *earlier; // as w->held.late_months
+	uint32_t n;
+	struct account_close list[ACCOUNTS_A_STEP];
+	size_t next, next_late;      // behind them
 };
 
-static uint32_t next_accounts(const struct settling *w, const struct statement_frame *f, struct account_month list[ACCOUNTS_A_STEP])
+static int name_order(struct span a, struct span b)
 {
-	uint32_t n = 0;
-	for (size_t i = w->next; i < w->held.n && n < ACCOUNTS_A_STEP; n++) {
-		size_t first = i;
-		while (i < w->held.n && span_eq(w->held.list[i].account, w->held.list[first].account))
-			i++;
-		list[n] = (struct account_month){ .first = first, .n = i - first,
-			.asks = statement_asks_activation(f, &w->held.list[first], i - first) };
-	}
-	return n;
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
+	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-static enum error_class ask_activations(struct store *s, const struct settling *w, struct account_month *list, uint32_t n, struct error *e)
+static struct month_frame *earlier_frame(struct batch *b, int month)
 {
+	uint32_t i = 0;
+	while (b->w->held.late_months[i] != month)
+		i++;
+	return &b->earlier[i];
+}
+
+// The account's late calls from `at` on, month by month.
+static size_t take_months(struct batch *b, struct account_close *a, const struct account *said, size_t at)
+{
+	const struct holdings *h = &b->w->held;
+	size_t end = at;
+	uint32_t months = 0;
+	for (; end < h->n_late && span_eq(h->late[end].account, a->account); end++)
+		months += end == at || h->late[end].month != h->late[end - 1].month;
+	a->months = arena_alloc(&b->w->arena, (months + 1) * sizeof(*a->months));
+	for (size_t i = at; i < end; i++) {
+		if (i == at || h->late[i].month != h->late[i - 1].month) {
+			struct month_frame *f = earlier_frame(b, h->late[i].month);
+			a->months[a->n_months++] = (struct close_month){ .frame = f, .terms = month_frame_terms(f, said, &b->w->arena),
+				.late = &h->late[i], .revision = -1 };
+		}
+		a->months[a->n_months - 1].n_late++;
+	}
+	return end;
+}
+
+static void take_account(struct batch *b)
+{
+	const struct holdings *h = &b->w->held;
+	struct account_close *a = &b->list[b->n++];
+	bool own = b->next < h->n, late = b->next_late < h->n_late;
+	int order = !own ? 1 : !late ? -1 : name_order(h->list[b->next].account, h->late[b->next_late].account);
+	*a = (struct account_close){ .account = order <= 0 ? h->list[b->next].account : h->late[b->next_late].account, .since = MONTH_NONE };
+	const struct account *said = account_book_find(b->s->book, a->account);
+	a->terms = month_frame_terms(&b->frame.own, said, &b->w->arena);
+	a->own = &h->list[b->next];
+	for (; order <= 0 && b->next < h->n && span_eq(h->list[b->next].account, a->account); b->next++)
+		a->n_own++;
+	if (order >= 0)
+		b->next_late = take_months(b, a, said, b->next_late);
+}
+
+static void batch_begin(struct batch *b)
+{
+	struct settling *w = b->w;
+	arena_reset(&w->arena);
+	month_frame_make(b->s->j, b->s->m, b->s->m->month, &w->arena, &b->frame.own);
+	b->earlier = arena_alloc(&w->arena, (w->held.n_late_months + 1) * sizeof(*b->earlier));
+	for (uint32_t i = 0; i < w->held.n_late_months; i++)
+		month_frame_make(b->s->j, b->s->m, w->held.late_months[i], &w->arena, &b->earlier[i]);
+	b->next = w->next;
+	b->next_late = w->next_late;
+	while (b->n < ACCOUNTS_A_STEP && (b->next < w->held.n || b->next_late < w->held.n_late))
+		take_account(b);
+}
+
+// ---- what the shard knows of them
+// Does the month of activation matter to some service that has calls?
+static bool asks_activation(const struct account_close *a)
+{
+	for (size_t i = 0; i < a->n_own; i++) {
+		const struct terms_service *s = &a->terms->services[a->own[i].service];
+		if (s->quota != s->quota_first || (s->shared >= 0 && a->terms->shared[s->shared].calls != a->terms->shared[s->shared].calls_first))
+			return true;
+	}
+	for (uint32_t i = 0; i < a->n_months; i++)
+		if (terms_ask_activation(a->months[i].terms))
+			return true;
+	return false;
+}
+
+static enum error_class ask_activations(struct batch *b, struct error *e)
+{
+	struct store *store = b->s->o->store;
 	struct span names[ACCOUNTS_A_STEP];
-	struct account_month *of[ACCOUNTS_A_STEP];
+	struct account_close *of[ACCOUNTS_A_STEP];
 	int since[ACCOUNTS_A_STEP];
 	uint32_t asked = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (!list[i].asks)
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (!asks_activation(&b->list[i]))
 			continue;
-		names[asked] = w->held.list[list[i].first].account;
-		of[asked++] = &list[i];
+		names[asked] = b->list[i].account;
+		of[asked++] = &b->list[i];
 	}
 	if (asked == 0)
 		return ERROR_NONE;
-	enum error_class c = s->ops->active_since(s, w->shard, names, asked, w->month, since, e);
+	enum error_class c = store->ops->active_since(store, b->w->shard, names, asked, b->w->month, since, e);
 	for (uint32_t i = 0; c == ERROR_NONE && i < asked; i++)
-		of[i]->activation = since[i] == w->month;
+		of[i]->since = since[i];
 	return c;
 }
 
-static enum error_class settle_accounts(const struct closer_options *o, const struct statement_frame *f, struct settling *w,
-					struct account_month *list, uint32_t n, struct error *e)
+static enum error_class ask_packs(struct batch *b, struct error *e)
 {
+	struct store *store = b->s->o->store;
+	struct span names[ACCOUNTS_A_STEP], texts[ACCOUNTS_A_STEP];
+	for (uint32_t i = 0; i < b->n; i++)
+		names[i] = b->list[i].account;
+	enum error_class c = store->ops->packs_get(store, b->w->shard, names, b->n, &b->w->arena, texts, e);
+	for (uint32_t i = 0; c == ERROR_NONE && i < b->n; i++)
+		b->list[i].packs = texts[i];
+	return c;
+}
+
+static enum error_class unreadable(struct error *e)
+{
+	return error_set(e, ERROR_HALT, 0, "what was settled of a month that is to be adjusted cannot be read: the shard holds something else than "
+			 "this program writes");
+}
+
+// As it was settled: the statement names the services of its lines.
+static enum error_class ask_settled(struct batch *b, const struct account_close *a, struct close_month *m, struct span statement, struct error *e)
+{
+	struct store *store = b->s->o->store;
+	struct arena *arena = &b->w->arena;
+	const struct catalog *c = m->frame->rules->catalog;
+	if (!settled_services_parse(statement, c, arena, m))
+		return unreadable(e);
+	struct span *fields = arena_alloc(arena, (m->n_lines + 1) * sizeof(*fields)), *facts = arena_alloc(arena, (m->n_lines + 1) * sizeof(*facts));
+	for (uint32_t i = 0; i < m->n_lines; i++)
+		fields[i] = document_keep(arena, xasprintf("%.*s/%s", (int)a->account.n, a->account.p, catalog_service_id(c, m->lines[i].service)));
+	enum error_class cls = store->ops->settled_get(store, b->w->shard, m->frame->month, fields, m->n_lines, arena, facts, e);
+	for (uint32_t i = 0; cls == ERROR_NONE && i < m->n_lines; i++)
+		if (facts[i].p == NULL || !settled_line_parse(facts[i], arena, &m->lines[i]))
+			cls = unreadable(e);
+	return cls;
+}
+
+// How one earlier month stands, for all accounts that have late calls in it.
+static enum error_class ask_month(struct batch *b, const struct month_frame *f, struct error *e)
+{
+	struct store *store = b->s->o->store;
+	struct arena *arena = &b->w->arena;
+	struct span names[2 * ACCOUNTS_A_STEP], facts[2 * ACCOUNTS_A_STEP]; // as settled, then the newest revision
+	struct close_month *of[ACCOUNTS_A_STEP];
+	const struct account_close *by[ACCOUNTS_A_STEP];
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct account_close *a = &b->list[i];
+		for (uint32_t k = 0; k < a->n_months; k++) {
+			if (a->months[k].frame != f)
+				continue;
+			names[2 * n] = a->account;
+			names[2 * n + 1] = document_keep(arena, xasprintf("#rev/%.*s", (int)a->account.n, a->account.p));
+			by[n] = a;
+			of[n++] = &a->months[k];
+		}
+	}
+	enum error_class c = store->ops->settled_get(store, b->w->shard, f->month, names, 2 * n, arena, facts, e);
+	for (uint32_t i = 0; c == ERROR_NONE && i < n; i++) {
+		of[i]->newest = facts[2 * i + 1];
+		if (of[i]->newest.p != NULL)
+			c = settled_revision_parse(of[i]->newest, f->rules->catalog, arena, of[i]) ? ERROR_NONE : unreadable(e);
+		else if (facts[2 * i].p != NULL)
+			c = ask_settled(b, by[i], of[i], facts[2 * i], e);
+	}
+	return c;
+}
+
+static enum error_class ask(struct batch *b, struct error *e)
+{
+	enum error_class c = ask_activations(b, e);
+	if (c == ERROR_NONE)
+		c = ask_packs(b, e);
+	for (uint32_t i = 0; c == ERROR_NONE && i < b->w->held.n_late_months; i++)
+		c = ask_month(b, &b->earlier[i], e);
+	return c;
+}
+
+// ---- a step
+static enum error_class settle_batch(struct batch *b, struct error *e)
+{
+	struct store *store = b->s->o->store;
+	struct settling *w = b->w;
 	struct store_statement statements[ACCOUNTS_A_STEP];
+	uint64_t lines = 0, adjustments = 0;
 	uint32_t due = 0;
-	enum error_class c = ask_activations(o->store, w, list, n, e);
-	arena_reset(&w->arena);
-	for (uint32_t i = 0; i < n && c == ERROR_NONE; i++) {
-		c = statement_make(f, &w->held.list[list[i].first], list[i].n, list[i].activation, &w->arena, &statements[due], e);
-		due += c == ERROR_NONE && statements[due].n_lines > 0;
+	enum error_class c = ask(b, e);
+	for (uint32_t i = 0; i < b->n && c == ERROR_NONE; i++) {
+		struct settled_sums sums;
+		struct store_statement *s = &statements[due];
+		c = statement_make(&b->frame, &b->list[i], &w->arena, s, &sums, e);
+		if (c != ERROR_NONE || s->n_lines + s->n_revisions == 0)
+			continue;
+		due++;
+		lines += s->n_lines;
+		adjustments += (uint64_t)sums.adjustments;
 	}
 	if (c == ERROR_NONE && due > 0)
-		c = o->store->ops->settle(o->store, w->shard, w->month, statements, due, e);
+		c = store->ops->settle(store, w->shard, w->month, statements, due, e);
 	if (c != ERROR_NONE)
 		return c;
 	w->statements += due;
-	for (uint32_t i = 0; i < due; i++)
-		w->lines += statements[i].n_lines;
-	w->next = list[n - 1].first + list[n - 1].n;
+	w->lines += lines;
+	w->adjustments += adjustments;
+	w->next = b->next;
+	w->next_late = b->next_late;
 	return ERROR_NONE;
 }
 
-enum relay_status settling_step(const struct closer_options *o, const struct rules *rules, const struct journal_manifest *m,
-				struct settling *w, bool *ret_done, bool *ret_full, struct error *e)
+enum relay_status settling_step(const struct settle_scope *s, struct settling *w, bool *ret_done, bool *ret_full, struct error *e)
 {
-	check(w->month == m->month);
+	check(w->month == s->m->month);
 	int64_t waiting = 0;
-	struct account_month list[ACCOUNTS_A_STEP];
-	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
-	struct statement_frame f = { o->source, rules, m, slices };
-	*ret_done = w->next == w->held.n;
+	*ret_done = w->next == w->held.n && w->next_late == w->held.n_late;
 	*ret_full = false;
 	if (*ret_done)
 		return RELAY_DONE;
-	enum error_class c = o->store->ops->outbox_length(o->store, w->shard, &waiting, e);
+	enum error_class c = s->o->store->ops->outbox_length(s->o->store, w->shard, &waiting, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
-	*ret_full = waiting > o->outbox_most;
+	*ret_full = waiting > s->o->outbox_most;
 	if (*ret_full)
 		return RELAY_DONE;
-	uint32_t n = next_accounts(w, &f, list);
-	c = settle_accounts(o, &f, w, list, n, e);
-	*ret_done = c == ERROR_NONE && w->next == w->held.n;
+	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
+	CLEANUP(freep) struct batch *b = xcalloc(1, sizeof(*b));
+	b->s = s;
+	b->w = w;
+	b->frame = (struct statement_frame){ .source = s->o->source, .manifest = s->m, .slices = slices };
+	batch_begin(b);
+	c = settle_batch(b, e);
+	*ret_done = c == ERROR_NONE && w->next == w->held.n && w->next_late == w->held.n_late;
 	return closing_status(c);
 }

@@ -14,6 +14,13 @@ struct journal *journal_new(void)
 	return xcalloc(1, sizeof(struct journal));
 }
 
+static void cuts_free(struct journal_cut *cuts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(cuts[i].name);
+	free(cuts);
+}
+
 void journal_freep(struct journal **at)
 {
 	struct journal *j = *at;
@@ -26,9 +33,8 @@ void journal_freep(struct journal **at)
 	for (uint32_t i = 0; i < j->n_rules; i++)
 		rules_freep(&j->rules[i].rules);
 	for (uint32_t i = 0; i < j->n_manifests; i++) {
-		for (uint32_t k = 0; k < j->manifests[i].n_cuts; k++)
-			free(j->manifests[i].cuts[k].name);
-		free(j->manifests[i].cuts);
+		cuts_free(j->manifests[i].cuts, j->manifests[i].n_cuts);
+		cuts_free(j->manifests[i].accounts, j->manifests[i].n_accounts);
 	}
 	free(j->parts);
 	free(j->rules);
@@ -177,17 +183,21 @@ static bool apply_rules(struct journal *j, struct reading *r, struct error *e)
 	return true;
 }
 
-static bool manifest_cuts(struct journal_manifest *m, json_t *cuts, struct reading *r)
+static bool manifest_cuts(json_t *object, struct journal_cut **cuts, uint32_t *n, struct reading *r)
 {
 	const char *name;
 	json_t *offset;
-	m->cuts = xcalloc(json_object_size(cuts) + 1, sizeof(*m->cuts));
-	json_object_foreach(cuts, name, offset) {
-		if (!json_is_integer(offset) || json_integer_value(offset) < 0) {
+	*cuts = xcalloc(json_object_size(object) + 1, sizeof(**cuts));
+	json_object_foreach(object, name, offset) {
+		const char *slash = strrchr(name, '/');
+		int64_t partition = -1;
+		if (!json_is_integer(offset) || json_integer_value(offset) < 0)
 			r->why = "a cut is not an offset";
+		else if (slash == NULL || !span_int64(span_of(slash + 1), &partition) || partition < 0 || partition > INT32_MAX)
+			r->why = "a cut does not name a partition";
+		if (r->why != NULL)
 			return false;
-		}
-		m->cuts[m->n_cuts++] = (struct journal_cut){ xstrdup(name), json_integer_value(offset) };
+		(*cuts)[(*n)++] = (struct journal_cut){ xstrdup(name), json_integer_value(offset) };
 	}
 	return true;
 }
@@ -200,6 +210,7 @@ static bool apply_manifest(struct journal *j, struct reading *r, struct span val
 	json_t *cuts = take_json(r, "cuts", JSON_OBJECT);
 	m.counters = take_integer(r, "counters", 0);
 	m.calls = take_integer(r, "calls", 0);
+	json_t *accounts = json_object_get(r->object, "accounts") != NULL ? take_json(r, "accounts", JSON_OBJECT) : NULL; // none in old ones
 	if (!whole(r))
 		return false;
 	if (!month_parse(span_of(period), &m.month))
@@ -215,7 +226,7 @@ static bool apply_manifest(struct journal *j, struct reading *r, struct span val
 	struct journal_manifest *slot = &j->manifests[j->n_manifests];
 	*slot = m;
 	j->n_manifests++; // owned from here on, whole or not
-	return manifest_cuts(slot, cuts, r);
+	return manifest_cuts(cuts, &slot->cuts, &slot->n_cuts, r) && manifest_cuts(accounts, &slot->accounts, &slot->n_accounts, r);
 }
 
 static bool apply(struct journal *j, struct reading *r, const char *type, struct span value, struct error *e)

@@ -34,6 +34,8 @@ struct journal_manifest {
 	uint32_t n_cuts;
 	struct journal_cut *cuts; // of all partitions admitted then, sorted by topic, then partition number
 	int64_t counters, calls;  // totals: lines in the counters, calls in them
+	uint32_t n_accounts;
+	struct journal_cut *accounts; // of the accounts topic: what lies below is in the bills; sorted by partition
 	char sha256[65];          // of the record's value
 };
 enum { JOURNAL_SCHEMA = 1 };

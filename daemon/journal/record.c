@@ -64,5 +64,9 @@ char *journal_manifest_record(const struct journal_manifest *m)
 	json_put(j, "cuts", cuts);
 	json_put(j, "counters", json_integer(m->counters));
 	json_put(j, "calls", json_integer(m->calls));
+	json_t *accounts = json_object();
+	for (uint32_t i = 0; i < m->n_accounts; i++)
+		json_put(accounts, m->accounts[i].name, json_integer(m->accounts[i].offset));
+	json_put(j, "accounts", accounts);
 	return json_compact(j);
 }

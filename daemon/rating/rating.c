@@ -87,22 +87,37 @@ static bool rate_graduated(const struct plan *plan, bool fee_due, struct bill *b
 	return true;
 }
 
+static bool rate(const struct plan *plan, enum rounding rounding, struct bill *b)
+{
+	check(plan->n_tiers >= 1 && plan->n_tiers <= RATING_MAX_SLICES && plan->tiers[0].bound == 0);
+	check(b->slices != NULL || plan->model == MODEL_VOLUME);
+	check(plan->model != MODEL_PACKAGE || plan->per == 1);
+	int64_t count = tier_count(plan, b);
+	b->tier = rating_tier(plan, count);
+	b->unit_price_micro = plan->tiers[b->tier].price_micro;
+	bool fee_due = count > 0 || plan->fee_at_zero;
+	return (plan->model == MODEL_GRADUATED ? rate_graduated(plan, fee_due, b) : rate_at_tier(plan, fee_due, b)) &&
+	       money_round_fen(b->exact, rounding, &b->charge_fen);
+}
+
 bool rating_bill(const struct plan *plan, int64_t quota, int64_t calls, const struct rating_pack *packs, uint32_t n_packs,
 		 enum rounding rounding, struct rating_slice *slices, struct bill *ret)
 {
 	check(quota >= 0 && calls >= 0 && n_packs <= RATING_MAX_PACKS);
-	check(plan->n_tiers >= 1 && plan->n_tiers <= RATING_MAX_SLICES && plan->tiers[0].bound == 0);
-	check(slices != NULL || plan->model == MODEL_VOLUME);
-	check(plan->model != MODEL_PACKAGE || plan->per == 1);
 	struct bill b = { .calls = calls, .slices = slices };
 	deduct(&b, quota, packs, n_packs);
-	int64_t count = tier_count(plan, &b);
-	b.tier = rating_tier(plan, count);
-	b.unit_price_micro = plan->tiers[b.tier].price_micro;
-	bool fee_due = count > 0 || plan->fee_at_zero;
-	if (plan->model == MODEL_GRADUATED ? !rate_graduated(plan, fee_due, &b) : !rate_at_tier(plan, fee_due, &b))
+	if (!rate(plan, rounding, &b))
 		return false;
-	if (!money_round_fen(b.exact, rounding, &b.charge_fen))
+	*ret = b;
+	return true;
+}
+
+bool rating_charge(const struct plan *plan, int64_t calls, int64_t free, int64_t billable, enum rounding rounding, struct rating_slice *slices,
+		   struct bill *ret)
+{
+	check(free >= 0 && billable >= 0 && calls >= 0 && free <= calls && billable <= calls - free);
+	struct bill b = { .calls = calls, .free = free, .billable = billable, .slices = slices };
+	if (!rate(plan, rounding, &b))
 		return false;
 	*ret = b;
 	return true;

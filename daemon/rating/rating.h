@@ -46,6 +46,10 @@ struct bill {
 bool rating_bill(const struct plan *plan, int64_t quota, int64_t calls, const struct rating_pack *packs, uint32_t n_packs,
 		 enum rounding rounding, struct rating_slice *slices, struct bill *ret);
 
+// The same where it is known what quotas and packs took (rating/deduct.h): calls = free + packs + billable.
+bool rating_charge(const struct plan *plan, int64_t calls, int64_t free, int64_t billable, enum rounding rounding, struct rating_slice *slices,
+		   struct bill *ret);
+
 // The freeze for the next month out of this month's figures (rule 10): list prices of `list` (the plan without contract).
 bool rating_freeze(const struct plan *list, enum freeze_basis basis, int64_t ratio_micro, const struct bill *bill,
 		   enum rounding rounding, int64_t *ret_fen);

@@ -590,26 +590,86 @@ static void pack_not_before(struct pack *b, int64_t ms)
 		pack_number_text(b, ms);
 }
 
-static void pack_statement(struct pack *b, const struct store_statement *st)
+static void pack_known(struct pack *b, struct span s) // nothing: ''
+{
+	pack_text(b, s.p != NULL ? s : SPAN_LIT(""));
+}
+
+static void pack_revision(struct pack *b, const struct store_revision *r, int64_t key)
 {
 	pack_array(b, 6);
-	pack_text(b, st->account);
-	pack_text(b, st->facts);
-	pack_text(b, st->identity);
-	pack_text(b, st->document);
-	pack_not_before(b, st->not_before_ms);
-	pack_array(b, st->n_lines);
-	for (uint32_t i = 0; i < st->n_lines; i++) {
-		const struct store_line *l = &st->lines[i];
-		pack_array(b, 7);
-		pack_text(b, l->service_id);
-		pack_number_text(b, l->calls);
-		pack_number_text(b, l->unfreeze_fen);
-		pack_number_text(b, l->freeze_fen);
-		pack_text(b, l->facts);
-		pack_text(b, l->identity);
-		pack_text(b, l->document);
+	pack_int(b, key);
+	pack_int(b, key + 1);
+	pack_known(b, r->before);
+	pack_text(b, r->facts);
+	pack_array(b, 2);
+	pack_text(b, r->identity);
+	pack_text(b, r->document);
+	pack_array(b, r->n_adjustments);
+	for (uint32_t i = 0; i < r->n_adjustments; i++) {
+		const struct store_adjustment *a = &r->adjustments[i];
+		pack_array(b, 4);
+		pack_text(b, a->service_id);
+		pack_number_text(b, a->calls);
+		pack_text(b, a->identity);
+		pack_text(b, a->document);
 	}
+}
+
+static void pack_line(struct pack *b, const struct store_line *l)
+{
+	pack_array(b, 7);
+	pack_text(b, l->service_id);
+	pack_number_text(b, l->calls);
+	pack_number_text(b, l->unfreeze_fen);
+	pack_number_text(b, l->freeze_fen);
+	pack_text(b, l->facts);
+	pack_text(b, l->identity);
+	pack_text(b, l->document);
+}
+
+// Months that some account of the list is adjusted in, each once.
+struct adjusted {
+	int *list;
+	uint32_t n;
+};
+
+static uint32_t adjusted_at(struct adjusted *a, int month)
+{
+	uint32_t i = 0;
+	while (i < a->n && a->list[i] != month)
+		i++;
+	if (i == a->n) {
+		a->list = xrealloc(a->list, a->n + 1, sizeof(*a->list));
+		a->list[a->n++] = month;
+	}
+	return i;
+}
+
+enum { SETTLE_KEYS = 7, FINISH_KEYS = 4 };
+
+static void pack_statement(struct pack *b, const struct store_statement *st, struct adjusted *months)
+{
+	pack_array(b, 10);
+	pack_text(b, st->account);
+	pack_not_before(b, st->not_before_ms);
+	pack_known(b, st->packs_before);
+	pack_known(b, st->packs);
+	pack_known(b, st->late_facts);
+	pack_array(b, st->n_revisions);
+	for (uint32_t i = 0; i < st->n_revisions; i++)
+		pack_revision(b, &st->revisions[i], SETTLE_KEYS + 1 + 2 * (int64_t)adjusted_at(months, st->revisions[i].month));
+	pack_array(b, st->n_lines);
+	for (uint32_t i = 0; i < st->n_lines; i++)
+		pack_line(b, &st->lines[i]);
+	pack_known(b, st->facts);
+	pack_known(b, st->identity);
+	pack_known(b, st->document);
+}
+
+static void check_statement(const struct store_statement *st)
+{
+	check(st->n_lines + st->n_revisions > 0 && st->packs.p != NULL && (st->late_facts.p != NULL) == (st->n_revisions > 0));
 }
 
 static enum error_class redis_settle(struct store *port, uint32_t shard, int month, const struct store_statement *list, uint32_t n,
@@ -617,39 +677,94 @@ static enum error_class redis_settle(struct store *port, uint32_t shard, int mon
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
-	redis_fcall(s, "meterd_1_settle", 6);
+	struct adjusted months = { 0 };
+	for (uint32_t i = 0; i < n; i++) {
+		check_statement(&list[i]);
+		for (uint32_t k = 0; k < list[i].n_revisions; k++)
+			adjusted_at(&months, list[i].revisions[k].month);
+	}
+	redis_fcall(s, "meterd_1_settle", SETTLE_KEYS + 2 * (int)months.n);
 	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	words_key(s, shard, "use", month, MONTH_NONE);
 	words_key(s, shard, "frz", month - 1, MONTH_NONE);
 	words_key(s, shard, "frz", month, MONTH_NONE);
 	words_key(s, shard, "set", month, MONTH_NONE);
 	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	words_key(s, shard, "pk", MONTH_NONE, MONTH_NONE);
+	for (uint32_t i = 0; i < months.n; i++) {
+		words_key(s, shard, "set", months.list[i], MONTH_NONE);
+		words_key(s, shard, "late", months.list[i], month);
+	}
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
 	pack_array(&s->command.scratch, n);
 	for (uint32_t i = 0; i < n; i++)
-		pack_statement(&s->command.scratch, &list[i]);
+		pack_statement(&s->command.scratch, &list[i], &months);
+	free(months.list);
 	command_pack(&s->command);
 	return call_function(s, NULL, e);
 }
 
-static enum error_class redis_finish(struct store *port, uint32_t shard, int month, int64_t counters, int64_t freezes,
-				     int64_t statements, struct error *e)
+static enum error_class redis_finish(struct store *port, uint32_t shard, int month, const struct store_held *held, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
-	redis_fcall(s, "meterd_1_finish", 4);
+	redis_fcall(s, "meterd_1_finish", FINISH_KEYS + (int)held->n_late_months);
 	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	words_key(s, shard, "use", month, MONTH_NONE);
 	words_key(s, shard, "frz", month - 1, MONTH_NONE);
 	words_key(s, shard, "set", month, MONTH_NONE);
+	for (uint32_t i = 0; i < held->n_late_months; i++)
+		words_key(s, shard, "late", held->late_months[i], month);
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
-	command_int(&s->command, counters);
-	command_int(&s->command, freezes);
-	command_int(&s->command, statements);
+	command_int(&s->command, held->counters);
+	command_int(&s->command, held->freezes);
+	command_int(&s->command, held->late);
+	command_int(&s->command, held->statements);
 	command_int(&s->command, shard == 0);
 	return call_function(s, NULL, e);
+}
+
+// HMGET of one hash; the key is in the command already.
+static enum error_class get_fields(struct store_redis *s, const struct span *fields, uint32_t n, struct arena *arena, struct span *ret,
+				   struct error *e)
+{
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	for (uint32_t i = 0; i < n; i++)
+		command_span(&s->command, fields[i]);
+	enum error_class cls = call_plain(s, &r, e);
+	if (cls == ERROR_NONE && (r->type != REDIS_REPLY_ARRAY || r->elements != n))
+		cls = error_set(e, ERROR_HALT, 0, "redis: HMGET answered in a form that is not known");
+	for (uint32_t i = 0; cls == ERROR_NONE && i < n; i++) {
+		struct span value = reply_span(r->element[i]);
+		ret[i] = value.p != NULL ? arena_copy(arena, value) : value;
+	}
+	return cls;
+}
+
+static enum error_class redis_settled_get(struct store *port, uint32_t shard, int month, const struct span *fields, uint32_t n,
+					  struct arena *arena, struct span *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	if (n == 0)
+		return ERROR_NONE;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, "set", month, MONTH_NONE);
+	return get_fields(s, fields, n, arena, ret, e);
+}
+
+static enum error_class redis_packs_get(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena,
+					struct span *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	if (n == 0)
+		return ERROR_NONE;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, "pk", MONTH_NONE, MONTH_NONE);
+	return get_fields(s, accounts, n, arena, ret, e);
 }
 
 static enum error_class redis_finished(struct store *port, uint32_t shard, int month, bool *ret, struct error *e)
@@ -775,6 +890,8 @@ const struct store_ops store_redis_ops = {
 	.scan_settled = redis_scan_settled,
 	.scan_ledger = redis_scan_ledger,
 	.active_since = redis_active_since,
+	.settled_get = redis_settled_get,
+	.packs_get = redis_packs_get,
 	.settle = redis_settle,
 	.finish = redis_finish,
 	.finished = redis_finished,

@@ -14,7 +14,10 @@
 --   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
 --   g:pk                 account -> "<month settled last> <pack>=<calls taken up to and with it> ..."
 --   g:frz:<month>        account/service -> fen frozen by that month's settlement
---   g:set:<month>        account -> facts of its statement, account/service -> facts of a line, "#" -> number of statements
+--   g:set:<month>        account -> facts of its statement, account/service -> facts of a line: as settled, never changed;
+--                        #rev/account -> its newest revision, #late/account -> what was adjusted with this month,
+--                        "#" -> number of accounts settled
+--   g:pk                 account -> "<month settled last> <pack>=<calls taken up to and with it> ..."
 --   g:out                stream of what Kafka has not acknowledged yet
 --
 -- Numbers are doubles here: exact below 2^53, which is checked; they are written with %.0f, never by tostring.
@@ -736,9 +739,70 @@ local function close(keys, args)
 	return { 'OK' }
 end
 
--- KEYS meta, use:m, frz:m-1, frz:m, set:m, out; ARGV init, generation, month, msgpack list of statements
---   {account, facts, identity, document, not before, lines {{service, calls, unfreeze, freeze, facts, identity, document}, ...}}.
--- Each account is one idempotent step: one that has its statement is passed over.
+-- What a line or an adjustment was made from must be what the shard holds: nil, or how it is not.
+local function settle_differs(s, keys)
+	for _, line in ipairs(s[7]) do
+		local field = s[1] .. '/' .. line[1]
+		local calls = redis.call('HGET', keys[2], field) or '0'
+		local frozen = redis.call('HGET', keys[3], field) or '0'
+		if calls ~= line[2] or frozen ~= line[3] then
+			return calls .. ' calls and ' .. frozen .. ' frozen, the line says ' .. line[2] .. ' and ' .. line[3]
+		end
+	end
+	for _, revision in ipairs(s[6]) do
+		for _, adjustment in ipairs(revision[6]) do
+			local late = redis.call('HGET', keys[revision[2]], s[1] .. '/' .. adjustment[1]) or '0'
+			if late ~= adjustment[2] then
+				return late .. ' late calls, the adjustment says ' .. adjustment[2]
+			end
+		end
+		if (redis.call('HGET', keys[revision[1]], '#rev/' .. s[1]) or '') ~= revision[3] then
+			return 'another revision of the month that is adjusted'
+		end
+	end
+	if (redis.call('HGET', keys[7], s[1]) or '') ~= s[3] then
+		return 'other balances of packs than the lines were made from'
+	end
+	return nil
+end
+
+local function settle_document(keys, s, identity, document)
+	redis.call('XADD', keys[6], '*', 't', 'd', 'k', identity, 'n', s[2], 'c', s[1], 'd', document)
+end
+
+local function settle_write(keys, s)
+	for _, revision in ipairs(s[6]) do
+		for _, adjustment in ipairs(revision[6]) do
+			settle_document(keys, s, adjustment[3], adjustment[4])
+		end
+		redis.call('HSET', keys[revision[1]], '#rev/' .. s[1], revision[4])
+		settle_document(keys, s, revision[5][1], revision[5][2])
+	end
+	if s[5] ~= '' then
+		redis.call('HSET', keys[5], '#late/' .. s[1], s[5])
+	end
+	for _, line in ipairs(s[7]) do
+		local field = s[1] .. '/' .. line[1]
+		redis.call('HSET', keys[5], field, line[5])
+		if line[4] ~= '0' then
+			redis.call('HSET', keys[4], field, line[4])
+		end
+		settle_document(keys, s, line[6], line[7])
+	end
+	if #s[7] > 0 then
+		redis.call('HSET', keys[5], s[1], s[8])
+		settle_document(keys, s, s[9], s[10])
+	end
+	redis.call('HSET', keys[7], s[1], s[4])
+	redis.call('HINCRBY', keys[5], '#', '1')
+end
+
+-- KEYS meta, use:m, frz:m-1, frz:m, set:m, out, pk, then set and late of each month that is adjusted; ARGV init, generation, month,
+-- msgpack list of accounts
+--   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, identity, document}
+--   a revision: {key of set, key of late, facts before, facts, {identity, document}, {{service, calls, identity, document}, ...}}
+--   a line: {service, calls, unfreeze, freeze, facts, identity, document}
+-- Each account is one idempotent step: one that is settled is passed over. Adjustments go before the month itself.
 local function settle(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
@@ -747,40 +811,35 @@ local function settle(keys, args)
 	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
-	local statements = cmsgpack.unpack(args[4])
 	local due = {}
-	for _, s in ipairs(statements) do
-		if redis.call('HEXISTS', keys[5], s[1]) == 0 then
-			for _, line in ipairs(s[6]) do
-				local field = s[1] .. '/' .. line[1]
-				local calls = redis.call('HGET', keys[2], field) or '0'
-				local frozen = redis.call('HGET', keys[3], field) or '0'
-				if calls ~= line[2] or frozen ~= line[3] then
-					return { 'HALT', 'settling ' .. args[3] .. ': the shard holds ' .. calls .. ' calls and ' .. frozen ..
-						' frozen, the line says ' .. line[2] .. ' and ' .. line[3] }
-				end
+	for _, s in ipairs(cmsgpack.unpack(args[4])) do
+		if redis.call('HEXISTS', keys[5], s[1]) == 0 and redis.call('HEXISTS', keys[5], '#late/' .. s[1]) == 0 then
+			local differs = settle_differs(s, keys)
+			if differs then
+				return { 'HALT', 'settling ' .. args[3] .. ': the shard holds ' .. differs }
 			end
 			due[#due + 1] = s
 		end
 	end
 	for _, s in ipairs(due) do
-		for _, line in ipairs(s[6]) do
-			local field = s[1] .. '/' .. line[1]
-			redis.call('HSET', keys[5], field, line[5])
-			if line[4] ~= '0' then
-				redis.call('HSET', keys[4], field, line[4])
-			end
-			redis.call('XADD', keys[6], '*', 't', 'd', 'k', line[6], 'n', s[5], 'c', s[1], 'd', line[7])
-		end
-		redis.call('HSET', keys[5], s[1], s[2])
-		redis.call('HINCRBY', keys[5], '#', '1')
-		redis.call('XADD', keys[6], '*', 't', 'd', 'k', s[3], 'n', s[5], 'c', s[1], 'd', s[4])
+		settle_write(keys, s)
 	end
 	return { 'OK', text(#due) }
 end
 
--- KEYS meta, use:m, frz:m-1, set:m; ARGV init, generation, month, counters, freezes, statements: the sums that a whole scan
--- found; 1 where the end of the run must stand before (shard 0).
+-- Late buckets that are adjusted with the month.
+local function late_buckets(meta, month)
+	local n = 0
+	for _, field in ipairs(redis.call('HKEYS', meta)) do
+		if string.match(field, '^m:%d+%-%d+:(.*)$') == month then
+			n = n + 1
+		end
+	end
+	return n
+end
+
+-- KEYS meta, use:m, frz:m-1, set:m, then late of each month that is adjusted; ARGV init, generation, month, counters, freezes, late,
+-- statements: the sums that a whole scan found; 1 where the end of the run must stand before (shard 0).
 local function finish(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
@@ -790,15 +849,20 @@ local function finish(keys, args)
 	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
-	if args[7] == '1' and redis.call('HEXISTS', keys[4], '#end') == 0 then
+	if args[8] == '1' and redis.call('HEXISTS', keys[4], '#end') == 0 then
 		return { 'RETRY', 'the end of the run of month ' .. args[3] .. ' is not made yet' }
 	end
-	local counters = text(redis.call('HLEN', keys[2]))
-	local freezes = text(redis.call('HLEN', keys[3]))
-	local statements = redis.call('HGET', keys[4], '#') or '0'
-	if counters ~= args[4] or freezes ~= args[5] or statements ~= args[6] then
-		return { 'RETRY', 'month ' .. args[3] .. ' is not settled whole: ' .. counters .. ' counters, ' .. freezes .. ' freezes, ' ..
-			statements .. ' statements held; ' .. args[4] .. ', ' .. args[5] .. ', ' .. args[6] .. ' seen' }
+	local late = 0
+	for i = 5, #keys do
+		late = late + redis.call('HLEN', keys[i])
+	end
+	local have = text(redis.call('HLEN', keys[2])) .. ' counters, ' .. text(redis.call('HLEN', keys[3])) .. ' freezes, ' ..
+		text(late) .. ' late counters in ' .. text(late_buckets(keys[1], args[3])) .. ' months, ' ..
+		(redis.call('HGET', keys[4], '#') or '0') .. ' statements'
+	local seen = args[4] .. ' counters, ' .. args[5] .. ' freezes, ' .. args[6] .. ' late counters in ' .. text(#keys - 4) .. ' months, ' ..
+		args[7] .. ' statements'
+	if have ~= seen then
+		return { 'RETRY', 'month ' .. args[3] .. ' is not settled whole: the shard holds ' .. have .. '; seen were ' .. seen }
 	end
 	redis.call('HSET', keys[1], 'done:' .. args[3], '1')
 	return { 'OK' }

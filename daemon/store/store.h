@@ -9,6 +9,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "model/commit.h"
 
@@ -69,17 +70,44 @@ struct store_line {              // one settled line of an account's month
 	int64_t calls;           // must equal the stored counter (0: none stored), or the step is refused
 	int64_t unfreeze_fen;    // must equal what the month before froze (0: nothing)
 	int64_t freeze_fen;      // becomes the freeze of this month; 0: none
-	struct span facts;       // kept in set:<month> under account/service: what adjustments and `statement` start from
+	struct span facts;       // kept in set:<month> under account/service: what the first adjustment starts from
 	struct span identity, document;
 };
+struct store_adjustment {        // late calls of one service in a month that was closed before
+	struct span service_id;
+	int64_t calls;           // must equal the late bucket of the two months
+	struct span identity, document;
+};
+// One such month: its adjustments, and the next revision of the account's statement. What was settled stays as it is in
+// set:<that month>; the newest revision lies beside it, under "#rev/account".
+struct store_revision {
+	int month;
+	uint32_t n_adjustments;
+	const struct store_adjustment *adjustments;
+	struct span before;      // must equal the newest revision kept; p NULL: none
+	struct span facts;       // replaces it
+	struct span identity, document;
+};
+// What the close of a month does to one account: adjustments of earlier months, then its own month.
 // Documents: not_before_ms is handed back with the outbox entry, see above.
 struct store_statement {
 	struct span account;
-	uint32_t n_lines;
-	const struct store_line *lines;
-	struct span facts;       // kept under the account
+	uint32_t n_revisions, n_lines; // not both 0
+	const struct store_revision *revisions; // by month
+	struct span late_facts;  // with revisions: kept in set:<month> under "#late/account"
+	struct span packs_before, packs; // what packs gave so far: must equal what is kept (p NULL: nothing), and replaces it
+	const struct store_line *lines; // none: only late calls came
+	struct span facts;       // with lines: kept under the account
 	struct span identity, document;
 	int64_t not_before_ms;
+};
+// What a whole scan of a shard's month found, and what was made of it.
+struct store_held {
+	int64_t counters, freezes;  // fields of the month, and of the freezes of the month before
+	int64_t late;            // fields in the late buckets that are adjusted with it
+	uint32_t n_late_months;  // those buckets
+	const int *late_months;
+	int64_t statements;      // accounts settled
 };
 
 struct store_months {            // which months a shard holds
@@ -148,11 +176,17 @@ struct store_ops {
 	enum error_class (*scan_ledger)(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e); // "topic/partition/outcome", and …/consumed
 	enum error_class (*active_since)(struct store *s, uint32_t shard, const struct span *accounts, uint32_t n, int below_month,
 					 int *ret_months, struct error *e); // earliest event month of calls closed with or before below_month; MONTH_NONE
-	// Settles accounts, each in one idempotent step: an account that has its statement is passed over.
+	// Fields of set:<month>, and what packs gave by account: copies in `arena`, p NULL where there is nothing.
+	enum error_class (*settled_get)(struct store *s, uint32_t shard, int month, const struct span *fields, uint32_t n, struct arena *arena,
+					struct span *ret, struct error *e);
+	enum error_class (*packs_get)(struct store *s, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena,
+				      struct span *ret, struct error *e);
+	// Settles accounts, each in one idempotent step: one that was settled in this month is passed over. ERROR_HALT where the shard
+	// holds something else than the lines were made from; then nothing is written.
 	enum error_class (*settle)(struct store *s, uint32_t shard, int month, const struct store_statement *list, uint32_t n, struct error *e);
-	// Ends the month in this shard. Refuses unless the shard is closed and holds as many counters, freezes of the month before and
-	// statements as given; shard 0, the last one, also unless end_run came before.
-	enum error_class (*finish)(struct store *s, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements, struct error *e);
+	// Ends the month in this shard. Refuses unless the shard is closed and holds what is given, and no late bucket but those named;
+	// shard 0, the last one, also unless end_run came before.
+	enum error_class (*finish)(struct store *s, uint32_t shard, int month, const struct store_held *held, struct error *e);
 	enum error_class (*finished)(struct store *s, uint32_t shard, int month, bool *ret, struct error *e);
 	// The end-of-run document, once, into shard 0's outbox. Refuses (ERROR_RETRY) unless the shard is closed.
 	enum error_class (*end_run)(struct store *s, int month, struct span identity, struct span document, int64_t not_before_ms,

@@ -46,12 +46,22 @@ static inline const char *fake_key(const char *what, int month)
 	return t;
 }
 
-static inline const char *fake_span(struct span s)
+static inline const char *fake_late_key(int month, int adjust)
 {
-	static char texts[8][256];
+	static char texts[8][64];
 	static int next;
 	char *t = texts[next++ % 8];
-	snprintf(t, 256, "%.*s", (int)s.n, s.n > 0 ? s.p : "");
+	snprintf(t, 64, "late:%d:%d", month, adjust);
+	return t;
+}
+
+static inline const char *fake_span(struct span s)
+{
+	static char texts[8][4096];
+	static int next;
+	char *t = texts[next++ % 8];
+	check(s.n < 4096);
+	snprintf(t, 4096, "%.*s", (int)s.n, s.n > 0 ? s.p : "");
 	return t;
 }
 
@@ -313,8 +323,7 @@ static inline enum error_class fake_scan_counters(struct store *port, uint32_t s
 {
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
-	check(adjust == MONTH_NONE);
-	fake_scan(&s->shard[shard], fake_key("use", month), fn, ctx);
+	fake_scan(&s->shard[shard], adjust == MONTH_NONE ? fake_key("use", month) : fake_late_key(month, adjust), fn, ctx);
 	FAKE_RETURN;
 }
 
@@ -353,25 +362,84 @@ static inline enum error_class fake_active_since(struct store *port, uint32_t sh
 	FAKE_RETURN;
 }
 
-static inline bool fake_line_fits(const struct fake_shard *h, int month, const char *field, const struct store_line *l)
+static inline bool fake_is(const char *have, struct span want) // NULL: nothing
 {
-	return fake_number(h, fake_key("use", month), field) == l->calls && fake_number(h, fake_key("frz", month - 1), field) == l->unfreeze_fen;
+	return have == NULL ? want.n == 0 : span_is(want, have);
+}
+
+static inline const char *fake_field(struct span account, struct span service)
+{
+	static char texts[8][160];
+	static int next;
+	char *t = texts[next++ % 8];
+	snprintf(t, 160, "%.*s/%.*s", (int)account.n, account.p, (int)service.n, service.p);
+	return t;
+}
+
+static inline bool fake_settled(const struct fake_shard *h, int month, struct span account)
+{
+	CLEANUP(freep) char *late = xasprintf("#late/%.*s", (int)account.n, account.p);
+	return fake_get(h, fake_key("set", month), fake_span(account)) != NULL || fake_get(h, fake_key("set", month), late) != NULL;
+}
+
+static inline const char *fake_rev(struct span account)
+{
+	static char text[160];
+	snprintf(text, sizeof(text), "#rev/%.*s", (int)account.n, account.p);
+	return text;
+}
+
+static inline bool fake_fits(const struct fake_shard *h, int month, const struct store_statement *t)
+{
+	for (uint32_t k = 0; k < t->n_lines; k++) {
+		const struct store_line *l = &t->lines[k];
+		const char *field = fake_field(t->account, l->service_id);
+		if (fake_number(h, fake_key("use", month), field) != l->calls || fake_number(h, fake_key("frz", month - 1), field) != l->unfreeze_fen)
+			return false;
+	}
+	for (uint32_t i = 0; i < t->n_revisions; i++) {
+		const struct store_revision *r = &t->revisions[i];
+		for (uint32_t k = 0; k < r->n_adjustments; k++)
+			if (fake_number(h, fake_late_key(r->month, month), fake_field(t->account, r->adjustments[k].service_id)) !=
+			    r->adjustments[k].calls)
+				return false;
+		if (!fake_is(fake_get(h, fake_key("set", r->month), fake_rev(t->account)), r->before))
+			return false;
+	}
+	return fake_is(fake_get(h, "pk", fake_span(t->account)), t->packs_before);
+}
+
+static inline void fake_revise(struct fake_shard *h, const struct store_statement *t, const struct store_revision *r)
+{
+	for (uint32_t k = 0; k < r->n_adjustments; k++) {
+		const struct store_adjustment *a = &r->adjustments[k];
+		fake_document(h, a->identity, t->not_before_ms, t->account, a->document);
+	}
+	fake_set(h, fake_key("set", r->month), fake_rev(t->account), fake_span(r->facts));
+	fake_document(h, r->identity, t->not_before_ms, t->account, r->document);
 }
 
 static inline void fake_settle_one(struct fake_shard *h, int month, const struct store_statement *t)
 {
 	const char *set = fake_key("set", month);
+	CLEANUP(freep) char *late = xasprintf("#late/%.*s", (int)t->account.n, t->account.p), *hash = xstrdup(set);
+	for (uint32_t i = 0; i < t->n_revisions; i++)
+		fake_revise(h, t, &t->revisions[i]);
+	if (t->n_revisions > 0)
+		fake_set(h, hash, late, fake_span(t->late_facts));
 	for (uint32_t k = 0; k < t->n_lines; k++) {
 		const struct store_line *l = &t->lines[k];
-		CLEANUP(freep) char *field = xasprintf("%s/%s", fake_span(t->account), fake_span(l->service_id));
-		fake_set(h, set, field, fake_span(l->facts));
+		fake_set(h, hash, fake_field(t->account, l->service_id), fake_span(l->facts));
 		if (l->freeze_fen != 0)
-			fake_set_number(h, fake_key("frz", month), field, l->freeze_fen);
+			fake_set_number(h, fake_key("frz", month), fake_field(t->account, l->service_id), l->freeze_fen);
 		fake_document(h, l->identity, t->not_before_ms, t->account, l->document);
 	}
-	fake_set(h, set, fake_span(t->account), fake_span(t->facts));
-	fake_set_number(h, set, "#", fake_number(h, set, "#") + 1);
-	fake_document(h, t->identity, t->not_before_ms, t->account, t->document);
+	if (t->n_lines > 0) {
+		fake_set(h, hash, fake_span(t->account), fake_span(t->facts));
+		fake_document(h, t->identity, t->not_before_ms, t->account, t->document);
+	}
+	fake_set(h, "pk", fake_span(t->account), fake_span(t->packs));
+	fake_set_number(h, hash, "#", fake_number(h, hash, "#") + 1);
 }
 
 static inline enum error_class fake_settle(struct store *port, uint32_t shard, int month, const struct store_statement *list, uint32_t n, struct error *e)
@@ -382,29 +450,69 @@ static inline enum error_class fake_settle(struct store *port, uint32_t shard, i
 	s->settles++;
 	if (fake_get(h, "closed", fake_key("m", month)) == NULL)
 		return error_set(e, ERROR_RETRY, 0, "not closed in this shard yet");
-	for (uint32_t i = 0; i < n; i++) {
-		if (fake_get(h, fake_key("set", month), fake_span(list[i].account)) != NULL)
-			continue;
-		for (uint32_t k = 0; k < list[i].n_lines; k++) {
-			CLEANUP(freep) char *field = xasprintf("%s/%s", fake_span(list[i].account), fake_span(list[i].lines[k].service_id));
-			if (!fake_line_fits(h, month, field, &list[i].lines[k]))
-				return error_set(e, ERROR_HALT, 0, "settling: the shard holds other calls or freezes");
-		}
-		fake_settle_one(h, month, &list[i]);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!fake_settled(h, month, list[i].account) && !fake_fits(h, month, &list[i]))
+			return error_set(e, ERROR_HALT, 0, "settling: the shard holds something else than the lines were made from");
+	for (uint32_t i = 0; i < n; i++)
+		if (!fake_settled(h, month, list[i].account))
+			fake_settle_one(h, month, &list[i]);
 	FAKE_RETURN;
 }
 
-static inline enum error_class fake_finish(struct store *port, uint32_t shard, int month, int64_t counters, int64_t freezes, int64_t statements,
-					   struct error *e)
+static inline enum error_class fake_get_all(const struct fake_shard *h, const char *hash, const struct span *fields, uint32_t n, struct arena *arena,
+					    struct span *ret)
+{
+	CLEANUP(freep) char *of = xstrdup(hash);
+	for (uint32_t i = 0; i < n; i++)
+		ret[i] = arena_copy(arena, span_of(fake_get(h, of, fake_span(fields[i]))));
+	return ERROR_NONE;
+}
+
+static inline enum error_class fake_settled_get(struct store *port, uint32_t shard, int month, const struct span *fields, uint32_t n,
+						struct arena *arena, struct span *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	fake_get_all(&s->shard[shard], fake_key("set", month), fields, n, arena, ret);
+	FAKE_RETURN;
+}
+
+static inline enum error_class fake_packs_get(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena,
+					      struct span *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	fake_get_all(&s->shard[shard], "pk", accounts, n, arena, ret);
+	FAKE_RETURN;
+}
+
+static inline bool fake_whole(const struct fake_shard *h, int month, const struct store_held *held)
+{
+	int64_t late = 0;
+	uint32_t months = 0;
+	char tail[16];
+	snprintf(tail, sizeof(tail), ":%d", month);
+	for (size_t i = 0; i < h->n; i++) { // months of the late cells, each once
+		const char *hash = h->cells[i].hash;
+		bool first = strncmp(hash, "late:", 5) == 0 && strcmp(strrchr(hash, ':'), tail) == 0;
+		for (size_t k = 0; k < i && first; k++)
+			first = strcmp(h->cells[k].hash, hash) != 0;
+		months += first;
+	}
+	for (uint32_t i = 0; i < held->n_late_months; i++)
+		late += fake_length(h, fake_late_key(held->late_months[i], month));
+	return fake_length(h, fake_key("use", month)) == held->counters && fake_length(h, fake_key("frz", month - 1)) == held->freezes &&
+	       late == held->late && months == held->n_late_months && fake_number(h, fake_key("set", month), "#") == held->statements;
+}
+
+static inline enum error_class fake_finish(struct store *port, uint32_t shard, int month, const struct store_held *held, struct error *e)
 {
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[shard];
 	if (fake_get(h, "closed", fake_key("m", month)) == NULL || (shard == 0 && fake_get(h, fake_key("set", month), "#end") == NULL))
 		return error_set(e, ERROR_RETRY, 0, "not closed, or no end of run");
-	if (fake_length(h, fake_key("use", month)) != counters || fake_length(h, fake_key("frz", month - 1)) != freezes ||
-	    fake_number(h, fake_key("set", month), "#") != statements)
+	if (!fake_whole(h, month, held))
 		return error_set(e, ERROR_RETRY, 0, "not settled whole");
 	fake_set(h, "done", fake_key("m", month), "1");
 	FAKE_RETURN;
@@ -486,7 +594,8 @@ static inline enum error_class fake_request_drop(struct store *port, struct span
 static const struct store_ops fake_store_ops = {
 	.outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
-	.scan_freezes = fake_scan_freezes, .scan_settled = fake_scan_settled, .active_since = fake_active_since, .settle = fake_settle,
+	.scan_freezes = fake_scan_freezes, .scan_settled = fake_scan_settled, .active_since = fake_active_since,
+	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
 	.looked_set = fake_looked_set,

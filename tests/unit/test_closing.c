@@ -266,7 +266,7 @@ Test(closing, documents_byte_for_byte)
 	cr_expect(document(&w, "settlement", "beta/image-enhance/2020-01") == NULL && document(&w, "statement", "beta/2020-01") == NULL);
 	CLEANUP(freep) char *end = xasprintf("\"subject\":\"2020-01\",\"time\":\"2020-01-31T16:00:00.000Z\",\"datacontenttype\":\"application/json\","
 		"\"data\":{\"period\":\"2020-01\",\"accounts\":2,\"lines\":3,\"charge\":\"2200.00\",\"unfreeze\":\"0.00\",\"freeze\":\"2267.00\","
-		"\"currency\":\"CNY\",\"manifest_sha256\":\"%s\"}}", manifest_sha);
+		"\"adjustments\":0,\"difference\":\"0.00\",\"currency\":\"CNY\",\"manifest_sha256\":\"%s\"}}", manifest_sha);
 	expect_has(document(&w, "period.closed", "2020-01"), end);
 	const struct journal_manifest *m = journal_manifest(w.j, JAN);
 	cr_expect(m->counters == 4 && m->calls == 999999 + 10000 + 10001 + 10001 + 5000000 && m->rules_version == 1);
@@ -276,7 +276,8 @@ Test(closing, documents_byte_for_byte)
 	cr_expect(n.open_month == FEB && n.closed_ms == month_ms(&w, FEB) && n.due_ms == month_ms(&w, MAR) + 3 * day && n.statements == 2 && n.lines == 3);
 	expect_has(n.waits_for, "record clock of usage.calls/0 and 1 more");
 	const char *line = fake_get(&w.s.shard[store_shard(SPAN_LIT("a"), SHARDS)], fake_key("set", JAN), "a/image-tag");
-	cr_expect_str_eq(line, "{\"revision\":0,\"calls\":1010000,\"charge\":\"2200.00\",\"exact\":\"2200\",\"unfreeze\":\"0.00\",\"freeze\":\"2222.00\"}");
+	cr_expect_str_eq(line, "{\"revision\":0,\"calls\":1010000,\"free\":10000,\"packs\":{},\"billable\":1000000,\"charge_fen\":220000,\"unfreeze_fen\":0,"
+			   "\"freeze_fen\":222200}");
 	world_close(&w);
 }
 

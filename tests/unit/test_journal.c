@@ -12,7 +12,7 @@ static const char init_text[] = "{\"type\":\"init\",\"init_id\":\"00112233445566
 static const char admit_text[] = "{\"type\":\"admit\",\"parts\":[{\"topic\":\"usage.calls\",\"partition\":2,\"offset\":5,"
 	"\"clock\":\"2020-02-01T16:00:00.000Z\"},{\"topic\":\"b/c\",\"partition\":0,\"offset\":0,\"clock\":null}]}";
 static const char manifest_text[] = "{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{\"usage.calls/0\":123,"
-	"\"usage.calls/1\":98,\"usage.calls/10\":4},\"counters\":2,\"calls\":1000007}";
+	"\"usage.calls/1\":98,\"usage.calls/10\":4},\"counters\":2,\"calls\":1000007,\"accounts\":{\"meterd.accounts/0\":123}}";
 
 static char *rules_text(void)
 {
@@ -47,7 +47,9 @@ Test(journal, records_are_these_bytes)
 	CLEANUP(freep) char *admit = journal_admit_record(new, 2);
 	cr_expect_str_eq(admit, admit_text);
 	struct journal_cut cuts[] = { { "usage.calls/0", 123 }, { "usage.calls/1", 98 }, { "usage.calls/10", 4 } };
-	struct journal_manifest m = { .month = 2020 * 12, .rules_version = 1, .n_cuts = 3, .cuts = cuts, .counters = 2, .calls = 1000007 };
+	struct journal_cut accounts = { "meterd.accounts/0", 123 };
+	struct journal_manifest m = { .month = 2020 * 12, .rules_version = 1, .n_cuts = 3, .cuts = cuts, .counters = 2, .calls = 1000007,
+		.n_accounts = 1, .accounts = &accounts };
 	CLEANUP(freep) char *manifest = journal_manifest_record(&m);
 	cr_expect_str_eq(manifest, manifest_text);
 	CLEANUP(freep) char *rules = rules_text();
@@ -71,6 +73,8 @@ Test(journal, reads_what_it_writes)
 	cr_assert(m != NULL && m->n_cuts == 3 && m->cuts[2].offset == 4 && m->counters == 2 && m->calls == 1000007);
 	digest_sha256_text(span_of(manifest_text), sha);
 	cr_expect_str_eq(m->sha256, sha);
+	cr_assert(m->n_accounts == 1 && m->accounts[0].offset == 123);
+	cr_expect_str_eq(m->accounts[0].name, "meterd.accounts/0");
 	cr_expect(journal_manifest(j, 2020 * 12 + 1) == NULL);
 	cr_expect(journal_rules_at(j, TIME_NONE) == &j->rules[0] && journal_rules_at(j, 5) == &j->rules[0]);
 	cr_expect(journal_rules_version(j, 1) == &j->rules[0] && journal_rules_version(j, 2) == NULL);
@@ -109,6 +113,10 @@ Test(journal, refuses_what_it_does_not_understand)
 		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":2,\"cuts\":{},\"counters\":0,\"calls\":0}",
 		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{\"a/0\":\"1\"},\"counters\":0,\"calls\":0}",
 		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{},\"counters\":-1,\"calls\":0}",
+		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0,\"accounts\":{\"a/0\":-1}}",
+		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0,\"accounts\":null}",
+		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0,\"accounts\":{\"a/x\":1}}",
+		"{\"type\":\"manifest\",\"period\":\"2020-01\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0,\"accounts\":{\"a\":1}}",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		CLEANUP(journal_freep) struct journal *j = some_journal();
@@ -130,6 +138,7 @@ Test(journal, manifests_follow_month_by_month)
 	cr_expect(add(j, 3, "{\"type\":\"manifest\",\"period\":\"2020-03\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0}", &e) == ERROR_ABORT);
 	cr_expect(add(j, 3, manifest_text, &e) == ERROR_ABORT);
 	cr_expect(add(j, 3, "{\"type\":\"manifest\",\"period\":\"2020-02\",\"rules_version\":1,\"cuts\":{},\"counters\":0,\"calls\":0}", &e) == ERROR_NONE);
+	cr_expect(journal_manifest(j, 2020 * 12 + 1)->n_accounts == 0, "written before there were accounts: none");
 }
 
 Test(journal, loads_a_topic)

@@ -317,13 +317,21 @@ Test(store, acknowledges_only_the_same_alert_under_the_same_id)
 	cr_assert_eq(outbox().n, 0);
 }
 
-static enum error_class settle_a(const char *document, int64_t calls, struct error *e)
+static enum error_class settle_a(const char *document, int64_t calls, const char *packs_before, struct error *e)
 {
 	struct store_line line = { .service_id = SPAN_LIT("image-tag"), .calls = calls, .freeze_fen = 25, .facts = SPAN_LIT("{}"),
 				   .identity = SPAN_LIT("settlement\na"), .document = span_of(document) };
 	struct store_statement st = { .account = SPAN_LIT("a"), .n_lines = 1, .lines = &line, .facts = SPAN_LIT("{}"),
-				      .identity = SPAN_LIT("statement\na"), .document = SPAN_LIT("doc"), .not_before_ms = 77 };
+				      .identity = SPAN_LIT("statement\na"), .document = SPAN_LIT("doc"), .not_before_ms = 77,
+				      .packs_before = span_of(packs_before), .packs = SPAN_LIT("2020-01 p-1=3") };
+	*e = (struct error){ 0 };
 	return store->ops->settle(store, 1, JAN, &st, 1, e);
+}
+
+static enum error_class finish(int month, struct store_held held, struct error *e)
+{
+	*e = (struct error){ 0 };
+	return store->ops->finish(store, 1, month, &held, e);
 }
 
 Test(store, settles_each_account_once_and_finishes_whole)
@@ -335,25 +343,91 @@ Test(store, settles_each_account_once_and_finishes_whole)
 	step_call(s, 3, NULL, false);
 	step_send(s);
 	free(s);
-	cr_assert_eq(settle_a("d", 3, &e), ERROR_RETRY); // not closed yet
+	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_RETRY); // not closed yet
 	e = (struct error){ 0 };
 	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
-	cr_assert_eq(settle_a("d", 4, &e), ERROR_HALT); // says another number than the shard holds
-	e = (struct error){ 0 };
-	cr_assert_eq(store->ops->finish(store, 1, JAN, 1, 0, 1, &e), ERROR_RETRY);
-	e = (struct error){ 0 };
-	cr_assert_eq(settle_a("d", 3, &e), ERROR_NONE, "%s", e.text);
-	cr_assert_eq(settle_a("another", 3, &e), ERROR_NONE); // passed over
+	cr_assert_eq(settle_a("d", 4, NULL, &e), ERROR_HALT); // says another number than the shard holds
+	cr_assert_eq(settle_a("d", 3, "2019-12 p-1=1", &e), ERROR_HALT); // and another balance
+	cr_assert(strstr(e.text, "other balances") != NULL, "%s", e.text);
+	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_RETRY);
+	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(settle_a("another", 3, "2019-12 p-1=1", &e), ERROR_NONE); // passed over
 	struct seen seen = outbox();
 	cr_assert_eq(seen.n, 2);
 	cr_assert_str_eq(seen.identity[0], "settlement\na");
 	cr_assert_eq(seen.entry[0].type, OUTBOX_DOCUMENT);
 	cr_assert_eq(seen.entry[0].not_before_ms, 77);
 	cr_assert_str_eq(seen.identity[1], "statement\na");
-	cr_assert_eq(store->ops->finish(store, 1, JAN, 1, 0, 1, &e), ERROR_NONE, "%s", e.text);
+	struct arena arena = { 0 };
+	struct span names[] = { SPAN_LIT("a"), SPAN_LIT("b") }, got[2];
+	cr_assert_eq(store->ops->packs_get(store, 1, names, 2, &arena, got, &e), ERROR_NONE);
+	cr_assert(span_is(got[0], "2020-01 p-1=3") && got[1].p == NULL);
+	cr_assert_eq(store->ops->settled_get(store, 1, JAN, names, 2, &arena, got, &e), ERROR_NONE);
+	cr_assert(span_is(got[0], "{}") && got[1].p == NULL);
+	arena_free(&arena);
+	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_NONE, "%s", e.text);
 	bool done = false;
 	cr_assert_eq(store->ops->finished(store, 1, JAN, &done, &e), ERROR_NONE);
 	cr_assert(done);
+}
+
+// Late calls of January, adjusted with February: no statement of February is due, and the account is settled all the same.
+static enum error_class adjust_a(const char *before, int64_t calls, struct error *e)
+{
+	struct store_adjustment adjustment = { SPAN_LIT("image-tag"), calls, SPAN_LIT("settlement\na\n1"), SPAN_LIT("d") };
+	struct store_revision revision = { .month = JAN, .n_adjustments = 1, .adjustments = &adjustment, .before = span_of(before),
+					   .facts = SPAN_LIT("{s1}"), .identity = SPAN_LIT("statement\na\n1"), .document = SPAN_LIT("doc") };
+	struct store_statement st = { .account = SPAN_LIT("a"), .n_revisions = 1, .revisions = &revision, .late_facts = SPAN_LIT("{late}"),
+				      .not_before_ms = 77, .packs_before = SPAN_LIT("2020-01 p-1=3"), .packs = SPAN_LIT("2020-02 p-1=5") };
+	*e = (struct error){ 0 };
+	return store->ops->settle(store, 1, JAN + 1, &st, 1, e);
+}
+
+Test(store, adjusts_each_account_once_and_counts_late_buckets)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	step_send(s);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_NONE, "%s", e.text);
+	s = step_make("tok1", 2, 3);
+	step_call(s, 2, NULL, false);
+	s->delta[0].adjust_month = JAN + 1;
+	step_send(s);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN + 1, 1003, "hash2", true, &part, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(adjust_a("{}", 2, &e), ERROR_HALT);
+	cr_assert(strstr(e.text, "another revision") != NULL, "%s", e.text);
+	cr_assert_eq(adjust_a(NULL, 1, &e), ERROR_HALT);
+	cr_assert(strstr(e.text, "2 late calls") != NULL, "%s", e.text);
+	cr_assert_eq(adjust_a(NULL, 2, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(adjust_a(NULL, 2, &e), ERROR_NONE); // passed over, though the facts before are others now
+	struct seen seen = outbox();
+	cr_assert_eq(seen.n, 4);
+	cr_assert_str_eq(seen.identity[2], "settlement\na\n1");
+	cr_assert_str_eq(seen.identity[3], "statement\na\n1");
+	struct arena arena = { 0 };
+	struct span names[] = { SPAN_LIT("a"), SPAN_LIT("#rev/a"), SPAN_LIT("#late/a") }, got[3];
+	cr_assert_eq(store->ops->settled_get(store, 1, JAN, names, 3, &arena, got, &e), ERROR_NONE);
+	cr_assert(span_is(got[0], "{}") && span_is(got[1], "{s1}") && got[2].p == NULL); // what was settled stays
+	cr_assert_eq(store->ops->settled_get(store, 1, JAN + 1, names, 3, &arena, got, &e), ERROR_NONE);
+	cr_assert(got[0].p == NULL && got[1].p == NULL && span_is(got[2], "{late}"));
+	cr_assert_eq(store->ops->packs_get(store, 1, names, 1, &arena, got, &e), ERROR_NONE);
+	cr_assert(span_is(got[0], "2020-02 p-1=5"));
+	arena_free(&arena);
+	int months[] = { JAN };
+	struct store_held held = { .freezes = 1, .late = 1, .n_late_months = 1, .late_months = months, .statements = 1 };
+	struct store_held blind = { .freezes = 1, .statements = 1 }, few = held;
+	few.late = 0;
+	cr_assert_eq(finish(JAN + 1, blind, &e), ERROR_RETRY); // late calls that were not seen
+	cr_assert(strstr(e.text, "in 1 months") != NULL && strstr(e.text, "in 0 months") != NULL, "%s", e.text);
+	cr_assert_eq(finish(JAN + 1, few, &e), ERROR_RETRY);
+	cr_assert_eq(finish(JAN + 1, held, &e), ERROR_NONE, "%s", e.text);
 }
 
 // ---- circumstances
