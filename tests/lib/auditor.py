@@ -494,6 +494,7 @@ class Log:
         self.parts = {}
         self.counters = {}  # (account, service index, month) -> calls
         self.late = {}
+        self.buckets = {}   # late calls by (account, service index, month, month with which they are adjusted)
         self.active = {}    # account -> {month: smallest bucket}
         self.alerts = {}
         self.rejected = {}  # (topic, partition, offset) -> value
@@ -537,6 +538,7 @@ class Log:
             k = (account, service, month)
             if late:
                 self.late[k] = self.late.get(k, 0) + calls
+                self.buckets[(*k, bucket)] = self.buckets.get((*k, bucket), 0) + calls
             else:
                 before = self.counters.get(k, 0)
                 self.counters[k] = before + calls
@@ -610,7 +612,7 @@ class Log:
     def merge(self, other):
         for name in ("parts", "alerts", "rejected"):
             getattr(self, name).update(getattr(other, name))
-        for name in ("counters", "late"):
+        for name in ("counters", "late", "buckets"):
             mine = getattr(self, name)
             for k, v in getattr(other, name).items():
                 mine[k] = mine.get(k, 0) + v
@@ -648,6 +650,8 @@ class Books:
         self.log, self.c, self.m = log, log.c, log.m
         self.lines, self.statements, self.closed = {}, {}, {}
         self.frozen = {}  # (account, service) -> what the last settlement froze
+        self.newest = {}  # (account, month) -> {service index: newest line}
+        self.revision = {}  # (account, month) -> of its newest statement
         seen = [k[2] for k in (*log.counters, *log.late)]
         parts = log.parts.values()
         if not seen or not all(p.clock > -NEVER for p in parts):
@@ -670,6 +674,8 @@ class Books:
                 e = envelope(identity, self.log.s.group, "meterd.settlement.v1", f"{k[0]}/{line['service']}/{period}", end, line)
                 self.lines[e["id"]] = e
                 by_account.setdefault(k[0], []).append(e)
+                self.newest.setdefault((k[0], month), {})[k[1]] = e
+                self.revision[(k[0], month)] = 0
         total = dict.fromkeys(("charge", "unfreeze", "freeze"), Decimal(0))
         for account, lines in by_account.items():
             sums = {f: sum((Decimal(e["data"][f]) for e in lines), Decimal(0)) for f in total}
@@ -681,11 +687,42 @@ class Books:
             e = envelope(identity, self.log.s.group, "meterd.statement.v1", None, end, data)
             self.statements[e["id"]] = e
         data = {"period": period, "accounts": len(by_account), "lines": sum(map(len, by_account.values())),
-                **{f: f"{v:.2f}" for f, v in total.items()}}
+                **{f: f"{v:.2f}" for f, v in total.items()}, **self.adjust(month, cuts)}
         e = envelope(("closed", period), self.log.s.group, "meterd.period.closed.v1", None, end, data)
         self.closed[e["id"]] = e
 
-    def line(self, k, month, calls, unfreeze, cuts):
+    def adjust(self, bucket, cuts):
+        """Late calls of earlier months that are adjusted with this one: each corrected as a whole, then a statement of the next revision."""
+        count, difference, touched = 0, Decimal(0), set()
+        for (account, index, month, _), more in sorted((k, v) for k, v in self.log.buckets.items() if k[3] == bucket):
+            service = self.c.services[index]
+            plan = service.plan(month)
+            if plan is None:
+                continue
+            before = self.newest.get((account, month), {}).get(index)
+            old = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
+            line = self.line((account, index), month, old["calls"] + more, Decimal(0), cuts, bucket)
+            change = Decimal(line["charge"]) - Decimal(old["charge"])
+            line.update(revision=old["revision"] + 1, adjusts={f: old[f] for f in ("revision", "calls", "charge")}, difference=f"{change:.2f}")
+            period = self.m.name(month)
+            e = envelope(("settlement", account, service.id, period, str(line["revision"])), self.log.s.group, "meterd.settlement.v1",
+                         f"{account}/{service.id}/{period}", show_ms(self.m.start[month + 1]), line)
+            self.lines[e["id"]] = self.newest.setdefault((account, month), {})[index] = e
+            count, difference = count + 1, difference + change
+            touched.add((account, month))
+        for account, month in touched:
+            lines = self.newest[(account, month)].values()
+            self.revision[(account, month)] = revision = self.revision.get((account, month), 0) + 1
+            sums = {f: f"{sum((Decimal(e['data'][f]) for e in lines), Decimal(0)):.2f}" for f in ("charge", "unfreeze", "freeze")}
+            data = {"account": account, "period": self.m.name(month), "revision": revision, "currency": self.c.currency,
+                    "lines": sorted(e["id"] for e in lines), **sums}
+            e = envelope(("statement", account, self.m.name(month), str(revision)), self.log.s.group, "meterd.statement.v1", None,
+                         show_ms(self.m.start[month + 1]), data)
+            self.statements[e["id"]] = e
+        return {"adjustments": count, "difference": f"{difference:.2f}"}
+
+    def line(self, k, month, calls, unfreeze, cuts, known=None):
+        """known: the month whose close this is, where it is not `month`'s own: then nothing is frozen."""
         account, index = k
         service = self.c.services[index]
         plan = service.plan(month)
@@ -696,11 +733,11 @@ class Books:
         if plan is None:
             refuse(f"{service.id} has no price in a month that must unfreeze")
         months = self.log.active.get(account, {})
-        first = min((m for m, bucket in months.items() if bucket <= month), default=None)
+        first = min((m for m, bucket in months.items() if bucket <= (month if known is None else known)), default=None)
         quota = 0 if plan.next and first == month else plan.quota
         free, billable, tier, exact = plan.bill(calls, quota)
         freeze = Decimal(0)
-        if service.lives_in(month + 1, self.m):
+        if known is None and service.lives_in(month + 1, self.m):
             basis = {"list": lambda: calls * plan.prices[tier] / plan.per, "billable": lambda: billable * plan.prices[tier] / plan.per,
                      "bill": lambda: exact}[self.c.freeze_basis]()
             freeze = self.c.round(basis * self.c.freeze_ratio)
