@@ -93,12 +93,11 @@ struct span balance_text(const struct balance *b, struct arena *arena)
 {
 	char month[MONTH_TEXT], *text = NULL;
 	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-	check(f != NULL);
+	FILE *f = xmemstream(&text, &size);
 	fprintf(f, "%s", month_text(b->month, month));
 	for (uint32_t i = 0; i < b->n; i++)
 		fprintf(f, " %.*s=%lld", (int)b->uses[i].id.n, b->uses[i].id.p, (long long)b->uses[i].calls);
-	check(fclose(f) == 0);
+	xmemstream_close(f);
 	struct span s = arena_copy(arena, (struct span){ text, size });
 	free(text);
 	return s;
