@@ -29,8 +29,9 @@ static inline void server_start(void)
 	if (server == 0) {
 		if (freopen("/dev/null", "w", stdout) == NULL)
 			_exit(126);
-		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--appendonly", "yes", "--save", "",
-		       (char *)NULL);
+		// everysec puts a write off for up to two seconds while the disk is slow with the last fsync: a kill would lose it.
+		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--appendonly", "yes", "--appendfsync",
+		       "always", "--save", "", (char *)NULL);
 		_exit(127);
 	}
 }
