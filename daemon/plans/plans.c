@@ -226,6 +226,11 @@ static void set_months(struct plan_set *s, const struct catalog *c, const struct
 {
 	const struct terms *own = terms_make(c, s->account, h, month, &s->arena);
 	s->first_month = s->account != NULL ? first_pack_month(own) : month;
+	// A pack that is over by now may have given calls that one of these packs would have given: back to where it began.
+	for (int before = month; s->first_month < before;) {
+		before = s->first_month;
+		s->first_month = first_pack_month(terms_make(c, s->account, h, before, &s->arena));
+	}
 	s->spans = s->account != NULL && own->n_packs > 0;
 	int last_month = s->spans && last > month ? last : month;
 	s->n_months = last_month - s->first_month + 1;

@@ -147,6 +147,21 @@ Test(plans, a_pack_makes_an_allowance_over_its_months)
 	world_close(&w);
 }
 
+// p-0 is over in March, but what it gave in February decides how much of p-1 was taken then.
+Test(plans, packs_reach_back_over_those_before_them)
+{
+	struct world w;
+	world_open(&w);
+	say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-0\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+			  "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2020-03-01T00:00:00+08:00\"}");
+	say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+			  "\"start\":\"2020-02-15T00:00:00+08:00\",\"expiry\":\"2020-05-01T00:00:00+08:00\"}");
+	struct plan_row row = row_at(&w, w.jan_ms + 65 * 24 * HOUR, "a", w.tag, JAN + 2);
+	cr_assert(row.allowance != NULL);
+	cr_expect(row.allowance->months[0].month == JAN && row.allowance->n_packs == 2 && row.month == 2);
+	world_close(&w);
+}
+
 // ---- which rules may follow which
 
 static void expect_refused(const char *from, const char *to, int settled, const char *why)
