@@ -9,7 +9,7 @@
 
 static const struct output_column columns[] = { { "service", OUTPUT_TEXT }, { "name", OUTPUT_TEXT }, { "from", OUTPUT_TEXT },
 	{ "model", OUTPUT_TEXT }, { "per", OUTPUT_NUMBER }, { "bounds", OUTPUT_TEXT }, { "tier_basis", OUTPUT_TEXT },
-	{ "free", OUTPUT_NUMBER }, { "prices", OUTPUT_TEXT }, { "end", OUTPUT_TEXT } };
+	{ "free", OUTPUT_NUMBER }, { "prices", OUTPUT_TEXT }, { "end", OUTPUT_TEXT }, { "shares", OUTPUT_TEXT } };
 
 // "0: 2.5, 1000000: 2.2 + 10"
 static char *prices_text(const struct plan *p)
@@ -48,6 +48,33 @@ static void print_plan(struct output *out, const struct catalog *c, uint32_t s, 
 		output_cell(out, prices);
 	}
 	output_cell(out, end_ms == INT64_MAX ? NULL : time_text(end_ms, end));
+	int shared = catalog_service_quota(c, s);
+	output_cell(out, shared >= 0 ? catalog_shared_quota_id(c, (uint32_t)shared) : NULL);
+}
+
+// Free calls that services share, like a service of their own; `shares` names the services.
+static void print_shared(struct output *out, const struct catalog *c, uint32_t index, int month)
+{
+	struct shared_quota q = { .n_services = 0 };
+	char from[MONTH_TEXT], *names = NULL;
+	size_t n = 0;
+	bool any = catalog_shared_quota(c, index, month, &q);
+	FILE *f = open_memstream(&names, &n);
+	check(f != NULL);
+	for (uint32_t i = 0; i < q.n_services; i++)
+		fprintf(f, "%s%s", i > 0 ? " " : "", catalog_service_id(c, q.services[i]));
+	fclose(f);
+	output_cell(out, catalog_shared_quota_id(c, index));
+	output_cell(out, NULL);
+	output_cell(out, month_text(month, from));
+	output_cell(out, "shared");
+	for (int i = 0; i < 3; i++)
+		output_cell(out, NULL);
+	output_int(out, any ? q.calls : 0);
+	output_cell(out, NULL);
+	output_cell(out, NULL);
+	output_cell(out, any ? names : NULL);
+	free(names);
 }
 
 static bool print_book(const struct options *o, const struct catalog *c)
@@ -60,6 +87,9 @@ static bool print_book(const struct options *o, const struct catalog *c)
 		for (; month != MONTH_NONE; month = catalog_next_change(c, s, month))
 			print_plan(out, c, s, month);
 	}
+	for (uint32_t i = 0; i < catalog_shared_quotas(c); i++)
+		for (int month = catalog_shared_next_change(c, i, MONTH_NONE); month != MONTH_NONE; month = catalog_shared_next_change(c, i, month))
+			print_shared(out, c, i, month);
 	return output_end(&out);
 }
 
@@ -71,7 +101,8 @@ int tool_check_catalog(int argc, char **argv)
 	int code = options_parse(&o, argc, argv, NULL, 0, words, 1, 1);
 	if (code != OPTIONS_GO_ON || (code = quote_catalog(&o, words[0], &c)) != OPTIONS_GO_ON)
 		return code;
-	fprintf(stderr, "%s: no errors; version %s, %s, months in %s, rounding %s, freeze by %s\n", words[0], catalog_version(c),
-		catalog_currency(c), zone_name(catalog_zone(c)), catalog_rounding_text(c), freeze_basis_text(catalog_freeze_basis(c)));
+	fprintf(stderr, "%s: no errors; version %s, %s, months in %s, rounding %s, freeze by %s, packs by %s\n", words[0], catalog_version(c),
+		catalog_currency(c), zone_name(catalog_zone(c)), catalog_rounding_text(c), freeze_basis_text(catalog_freeze_basis(c)),
+		pack_order_text(catalog_pack_order(c)));
 	return print_book(&o, c) ? EXIT_DONE : EXIT_LATER;
 }

@@ -28,7 +28,7 @@ static void check_bill(const struct catalog *c, const struct plan *p, int64_t ca
 
 static void check_plan(const struct catalog *c, const struct plan *p)
 {
-	CLEANUP(ladder_freep) struct ladder *l = ladder_of_plan(p, p->quota);
+	CLEANUP(ladder_freep) struct ladder *l = ladder_of_plan(p, p->quota, p->warn_micro);
 	fuzz_check(p->n_tiers >= 1 && p->tiers[0].bound == 0 && p->per >= 1);
 	for (uint32_t i = 0; i < l->n; i++) {
 		fuzz_check(l->rungs[i].at >= 1 && (i == 0 || l->rungs[i].at >= l->rungs[i - 1].at));

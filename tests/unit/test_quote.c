@@ -187,15 +187,27 @@ Test(explain, what_is_no_settlement_is_refused)
 Test(check_catalog, which_prices_apply_from_when)
 {
 	expect_run(tool_check_catalog, "check-catalog " SOURCE_DIR "/tests/table/models.yaml --format csv", 0,
-		   "service,name,from,model,per,bounds,tier_basis,free,prices,end\r\n"
-		   "graduated,Graduated,2020-01,graduated,1,upper-inclusive,total,0,\"0: 5, 10: 3, 15: 1\",\r\n"
-		   "fees,Fees,2020-01,graduated,1,lower-inclusive,total,2,\"0: 0 + 100, 5: 0.5\",\r\n"
-		   "fees,Fees,2020-03,flat,10,lower-inclusive,total,2,0: 4,\r\n"
-		   "fees,Fees,2020-05,flat,10,lower-inclusive,total,1,0: 4,\r\n"
-		   "fees,Fees,2020-06,free,,,,,,\r\n"
-		   "blocks,Blocks,2020-01,package,10,lower-inclusive,total,10,0: 100,2020-06-30T22:00:00.000Z\r\n"
-		   "dear,Dear,2020-01,flat,1,lower-inclusive,total,0,0: 1000000,\r\n",
-		   "no errors; version models-1, EUR, months in Europe/Berlin, rounding half-even, freeze by bill");
+		   "service,name,from,model,per,bounds,tier_basis,free,prices,end,shares\r\n"
+		   "graduated,Graduated,2020-01,graduated,1,upper-inclusive,total,0,\"0: 5, 10: 3, 15: 1\",,\r\n"
+		   "fees,Fees,2020-01,graduated,1,lower-inclusive,total,2,\"0: 0 + 100, 5: 0.5\",,\r\n"
+		   "fees,Fees,2020-03,flat,10,lower-inclusive,total,2,0: 4,,\r\n"
+		   "fees,Fees,2020-05,flat,10,lower-inclusive,total,1,0: 4,,\r\n"
+		   "fees,Fees,2020-06,free,,,,,,,\r\n"
+		   "blocks,Blocks,2020-01,package,10,lower-inclusive,total,10,0: 100,2020-06-30T22:00:00.000Z,\r\n"
+		   "dear,Dear,2020-01,flat,1,lower-inclusive,total,0,0: 1000000,,\r\n",
+		   "no errors; version models-1, EUR, months in Europe/Berlin, rounding half-even, freeze by bill, packs by earliest-expiry");
+	expect_run(tool_check_catalog, "check-catalog " SOURCE_DIR "/tests/table/terms_by_start.yaml --format csv", 0,
+		   "service,name,from,model,per,bounds,tier_basis,free,prices,end,shares\r\n"
+		   "tag,T,2020-01,volume,1000,lower-inclusive,total,100,\"0: 2.5, 1000: 2.2\",,\r\n"
+		   "tag,T,2020-07,volume,1000,lower-inclusive,total,10,\"0: 2.4, 1000: 2.1\",,\r\n"
+		   "legacy,L,2020-01,volume,1,upper-inclusive,billable,100,\"0: 0.0011, 1000: 0.0009\",2020-04-30T16:00:00.000Z,\r\n"
+		   "beta,B,2020-06,flat,1,lower-inclusive,total,5,0: 1,,\r\n"
+		   "one,O,2020-01,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
+		   "two,W,2020-01,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
+		   "three,H,2020-03,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
+		   "early,,2020-02,shared,,,,50,,,one two three\r\n"
+		   "early,,2020-08,shared,,,,0,,,\r\n",
+		   "packs by earliest-start");
 	expect_run(tool_check_catalog, "check-catalog " SOURCE_DIR "/tests/table/catalog_faults/ids.yaml", 78, "", "ids.yaml: 3 errors\n");
 	expect_run(tool_check_catalog, "check-catalog", 64, "", "argument");
 }
