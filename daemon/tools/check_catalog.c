@@ -59,11 +59,10 @@ static void print_shared(struct output *out, const struct catalog *c, uint32_t i
 	char from[MONTH_TEXT], *names = NULL;
 	size_t n = 0;
 	bool any = catalog_shared_quota(c, index, month, &q);
-	FILE *f = open_memstream(&names, &n);
-	check(f != NULL);
+	FILE *f = xmemstream(&names, &n);
 	for (uint32_t i = 0; i < q.n_services; i++)
 		fprintf(f, "%s%s", i > 0 ? " " : "", catalog_service_id(c, q.services[i]));
-	fclose(f);
+	xmemstream_close(f);
 	output_cell(out, catalog_shared_quota_id(c, index));
 	output_cell(out, NULL);
 	output_cell(out, month_text(month, from));
