@@ -221,12 +221,35 @@ static void expect_contract(int services, int tiers, const char *code, const cha
 	free(text);
 }
 
+static void expect_pack(int services, const char *detail)
+{
+	struct arena arena = { 0 };
+	struct account_fact fact;
+	struct account_fault fault = { .detail = "" };
+	struct span account;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	fputs("{\"type\":\"pack\",\"account\":\"A\",\"id\":\"p\",\"version\":1,\"calls\":5,\"price\":\"1\",\"start\":\"2020-01-01T00:00:00Z\","
+	      "\"expiry\":\"2021-01-01T00:00:00Z\",\"services\":[", f);
+	for (int i = 0; i < services; i++)
+		fprintf(f, "%s\"s%d\"", i > 0 ? "," : "", i);
+	fputs("]}", f);
+	fclose(f);
+	cr_expect_eq(account_read(span_of(text), &arena, &account, &fact, &fault), detail == NULL);
+	cr_expect_str_eq(fault.detail, detail != NULL ? detail : "");
+	arena_free(&arena);
+	free(text);
+}
+
 Test(account, limits_are_exact)
 {
 	expect_contract(1, 1024, NULL, NULL);
 	expect_contract(1, 1025, "price_invalid", "services[0].prices.tiers: 1025 tiers: there must be 1 to 1024; the first begins at 0");
 	expect_contract(1000, 1, NULL, NULL);
 	expect_contract(1001, 1, "services_count", "services: 1001 services");
+	expect_pack(64, NULL);
+	expect_pack(65, "services: 65 services");
 	struct account_fault fault;
 	struct account_book *b = account_book_new();
 	char *text = malloc(ACCOUNT_RECORD_MOST + 2);

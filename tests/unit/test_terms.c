@@ -198,8 +198,10 @@ static void bill_row(struct scene *s, const struct table_row *row)
 		*equal = '\0';
 		uint32_t service = service_of(s, w);
 		cr_assert(span_int64(span_of(equal + 1), &m.services[service].calls));
-		if (m.terms->services[service].plan == NULL)
+		if (m.terms->services[service].plan == NULL) {
 			m.services[service].calls = 0; // metered, and nothing else
+			cr_expect_eq(m.terms->services[service].n_packs, 0, "line %d: at price 0 a pack covers nothing", row->line);
+		}
 	}
 	deduct_month(m.services, m.terms->n_services, m.shared_left, m.pack_left);
 	FILE *f = fmemopen(got, sizeof(got), "w");
@@ -290,6 +292,26 @@ Test(terms, as_of)
 	cr_assert_eq(terms_make(c, a, &below, 2020 * 12, &arena)->services[0].quota, 100);
 	cut.offset = 6;
 	cr_assert_eq(terms_make(c, a, &below, 2020 * 12, &arena)->services[0].quota, 7);
+	arena_free(&arena);
+	account_book_freep(&b);
+	catalog_freep(&c);
+}
+
+// A pack stands under the version that was heard last, also where that cancelled it.
+Test(terms, a_cancelled_pack_has_the_version_of_its_cancellation)
+{
+	struct catalog *c = book_of("terms.yaml");
+	struct account_book *b = account_book_new();
+	struct arena arena = { 0 };
+	struct account_fault fault;
+	static const char *const said[] = { "{\"type\":\"pack\",\"account\":\"A\",\"id\":\"p\",\"version\":1,\"services\":[\"tag\"],\"calls\":5,\"price\":\"1\","
+		"\"start\":\"2020-01-01T00:00:00Z\",\"expiry\":\"2021-01-01T00:00:00Z\"}",
+		"{\"type\":\"pack.cancelled\",\"account\":\"A\",\"id\":\"p\",\"version\":4,\"from\":\"2020-06\"}" };
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(account_book_apply(b, 0, i, i, span_of(said[i]), &fault), ACCOUNT_TAKEN);
+	const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	const struct terms *t = terms_make(c, account_book_find(b, SPAN_LIT("A")), &all, 2020 * 12, &arena);
+	cr_assert(t->n_packs == 1 && t->packs[0].version == 4 && t->packs[0].last_month == 2020 * 12 + 4 && t->packs[0].calls == 5);
 	arena_free(&arena);
 	account_book_freep(&b);
 	catalog_freep(&c);
