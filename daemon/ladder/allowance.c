@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/check.h"
 
@@ -27,21 +28,40 @@ struct making {
 	struct allowance_pack *packs;
 	struct allowance_rung *rungs;
 	const struct terms_pack **terms_packs; // beside packs
+	uint32_t *slots;        // a table of indexes + 1 by id, at most half full: 2 * size_packs, a power of two
 };
+
+static uint32_t *pack_slot(const struct making *k, struct span id)
+{
+	uint32_t mask = 2 * k->size_packs - 1;
+	uint32_t at = (uint32_t)XXH3_64bits(id.p, id.n) & mask;
+	while (k->slots[at] != 0 && !span_eq(k->packs[k->slots[at] - 1].id, id))
+		at = (at + 1) & mask;
+	return &k->slots[at];
+}
+
+static void packs_grow(struct making *k)
+{
+	k->size_packs = k->size_packs > 0 ? k->size_packs * 2 : 8;
+	k->packs = xrealloc(k->packs, k->size_packs, sizeof(*k->packs));
+	k->terms_packs = xrealloc(k->terms_packs, k->size_packs, sizeof(*k->terms_packs));
+	free(k->slots);
+	k->slots = xcalloc(2 * (size_t)k->size_packs, sizeof(*k->slots));
+	for (uint32_t i = 0; i < k->n_packs; i++)
+		*pack_slot(k, k->packs[i].id) = i + 1;
+}
 
 static uint32_t pack_index(struct making *k, const struct terms_pack *p)
 {
-	for (uint32_t i = 0; i < k->n_packs; i++)
-		if (span_eq(k->packs[i].id, p->id))
-			return i;
-	if (k->n_packs == k->size_packs) {
-		k->size_packs = k->size_packs * 2 + 8;
-		k->packs = xrealloc(k->packs, k->size_packs, sizeof(*k->packs));
-		k->terms_packs = xrealloc(k->terms_packs, k->size_packs, sizeof(*k->terms_packs));
+	if (k->n_packs == k->size_packs)
+		packs_grow(k);
+	uint32_t *slot = pack_slot(k, p->id);
+	if (*slot == 0) {
+		k->packs[k->n_packs] = (struct allowance_pack){ p->id, p->calls };
+		k->terms_packs[k->n_packs] = p;
+		*slot = ++k->n_packs;
 	}
-	k->packs[k->n_packs] = (struct allowance_pack){ p->id, p->calls };
-	k->terms_packs[k->n_packs] = p;
-	return k->n_packs++;
+	return *slot - 1;
 }
 
 static void add_rung(struct making *k, struct allowance_rung r)
@@ -188,6 +208,7 @@ struct allowance *allowance_make(const struct catalog *c, const struct terms *co
 	free(k.packs);
 	free(k.terms_packs);
 	free(k.rungs);
+	free(k.slots);
 	return a;
 }
 
