@@ -90,6 +90,11 @@ static inline void test_topic(struct test_broker *b, const char *topic, int part
 	rd_kafka_event_destroy(ev);
 	rd_kafka_queue_destroy(q);
 	rd_kafka_NewTopic_destroy(t);
+	// A topic that is made has no leaders yet: whoever asks for offsets at once is told to come again.
+	int64_t low, high, until_us = clock_mono_us() + 20000000;
+	for (int p = 0; p < partitions; p++)
+		while (rd_kafka_query_watermark_offsets(b->rk, topic, p, &low, &high, 2000) != 0)
+			cr_assert(clock_mono_us() < until_us, "%s/%d has no leader", topic, p);
 }
 
 // n records "<first>", "<first + 1>", … in one partition, time stamps 1,000 ms apart from first * 1000.
