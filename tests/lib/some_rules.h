@@ -19,15 +19,15 @@ static inline struct rules_settings some_settings(enum clock_mode clock)
 		.close_grace_ms = 86400000, .clock = clock, .lead_ms = 600000 };
 }
 
-// With `from` replaced by `to` in the price book, everywhere; NULL: as it is.
-static inline struct rules *some_rules(enum clock_mode clock, const char *from, const char *to)
+// A price book with `from` replaced by `to`, everywhere; NULL: as it is. `path` from the source directory.
+static inline struct rules *rules_of_book(const char *path, enum clock_mode clock, const char *from, const char *to)
 {
-	CLEANUP(freep) char *text = NULL;
+	CLEANUP(freep) char *text = NULL, *whole = xasprintf(SOURCE_DIR "/%s", path);
 	size_t n = 0;
 	struct error e = { 0 };
 	struct faults f = { 0 };
 	struct rules_settings s = some_settings(clock);
-	cr_assert(file_read(SOURCE_DIR "/config/catalog.yaml", 1 << 22, &text, &n, &e) == ERROR_NONE, "%s", e.text);
+	cr_assert(file_read(whole, 1 << 22, &text, &n, &e) == ERROR_NONE, "%s", e.text);
 	CLEANUP(freep) char *edited = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&edited, &size);
@@ -39,6 +39,12 @@ static inline struct rules *some_rules(enum clock_mode clock, const char *from, 
 	struct rules *r = rules_new(&s, "catalog.yaml", span_of(edited), &f);
 	cr_assert(r != NULL, "%s:%d: %s", f.n > 0 ? f.list[0].file : "", f.n > 0 ? f.list[0].line : 0, f.n > 0 ? f.list[0].text : "");
 	return r;
+}
+
+// The price book of config/.
+static inline struct rules *some_rules(enum clock_mode clock, const char *from, const char *to)
+{
+	return rules_of_book("config/catalog.yaml", clock, from, to);
 }
 
 #endif

@@ -7,7 +7,9 @@
 #include "closing/closing.h"
 #include "fake_kafka.h"
 #include "fake_store.h"
+#include "journal/json.h"
 #include "some_rules.h"
+#include "table.h"
 
 enum { SHARDS = 3, JAN = 2020 * 12, FEB, MAR, APR, MAY };
 static const int64_t hour = 3600000, day = 24 * 3600000;
@@ -56,12 +58,12 @@ static void office_close(struct world *w)
 	journal_freep(&w->j);
 }
 
-static void world_open(struct world *w, enum clock_mode clock, uint32_t parts, const char *from, const char *to)
+static void world_begin(struct world *w, struct rules *own_rules, uint32_t parts)
 {
 	*w = (struct world){ .outbox_most = 1000, .parts = parts };
 	fake_kafka_init(&w->k, (int32_t)parts, &w->fault);
 	fake_store_init(&w->s, SHARDS, &w->fault);
-	w->rules = some_rules(clock, from, to);
+	w->rules = own_rules;
 	struct journal_part list[FAKE_PARTITIONS];
 	for (uint32_t i = 0; i < parts; i++)
 		list[i] = (struct journal_part){ .topic = (char *)"usage.calls", .partition = (int32_t)i, .clock_ms = TIME_NONE };
@@ -70,6 +72,11 @@ static void world_open(struct world *w, enum clock_mode clock, uint32_t parts, c
 	fake_event(&w->k, "meterd.control", 0, 1, rules);
 	w->now_ms = month_ms(w, JAN);
 	office_open(w);
+}
+
+static void world_open(struct world *w, enum clock_mode clock, uint32_t parts, const char *from, const char *to)
+{
+	world_begin(w, some_rules(clock, from, to), parts);
 }
 
 static void world_close(struct world *w)
@@ -333,12 +340,155 @@ Test(closing, freeze_and_unfreeze_over_months)
 	world_close(&w);
 }
 
+// The quarter, and an account with a contract, packs, and late calls in every month, some of them of a month before.
+static void said(struct world *w, const char *record)
+{
+	fake_event(&w->k, "meterd.accounts", 0, w->now_ms, record);
+}
+
+static void full_quarter(struct world *w)
+{
+	int64_t jan = close_ms(w, JAN), feb = close_ms(w, FEB);
+	said(w, "{\"type\":\"pack\",\"account\":\"p\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\",\"image-crop\"],\"calls\":9000,"
+		"\"price\":\"10.00\",\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2020-06-01T00:00:00+08:00\"}");
+	said(w, "{\"type\":\"pack\",\"account\":\"p\",\"id\":\"p-2\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":3000,"
+		"\"price\":\"10.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2020-07-01T00:00:00+08:00\"}");
+	said(w, "{\"type\":\"contract\",\"account\":\"p\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-02\",\"services\":[{\"service\":\"image-crop\","
+		"\"prices\":{\"model\":\"volume\",\"per\":1000,\"tiers\":[{\"from\":0,\"price\":\"1\"}]},\"free\":{\"calls\":1000}}]}");
+	january(w);
+	event(w, 0, month_ms(w, JAN) + 4 * day, "p", "image-tag", JAN, 13000);
+	event(w, 0, month_ms(w, JAN) + 4 * day, "p", "image-crop", JAN, 12000);
+	pass_month(w, JAN);
+	event(w, 1, jan + 1, "a", "image-tag", JAN, 77);
+	event(w, 0, jan + 5, "b", "image-crop", FEB, 20000);
+	event(w, 0, jan + 6, "p", "image-tag", JAN, 2000);
+	event(w, 0, jan + 7, "p", "image-crop", FEB, 2500);
+	event(w, 0, jan + 8, "q", "image-tag", JAN, 10500); // nothing but late calls
+	pass_month(w, FEB);
+	event(w, 1, feb + 1, "p", "image-crop", FEB, 4000);
+	event(w, 1, feb + 2, "p", "image-tag", JAN, 1000);
+	event(w, 1, feb + 3, "p", "image-tag", MAR, 11000);
+	pass_month(w, MAR);
+}
+
+Test(closing, packs_and_adjustments_over_months)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	full_quarter(&w);
+	run_until_closed(&w, MAR);
+	// January: tag takes 3,000 of p-1, crop 2,000. With February: 2,000 late tag calls take p-1, then crop's own 1,500 do. With March: January's
+	// late tag call 1,000 takes the last 500 of p-1 and 500 of p-2, before February's late crop calls, which nothing covers; then March 1,000 of p-2.
+	const struct fake_shard *h = &w.s.shard[store_shard(SPAN_LIT("p"), SHARDS)];
+	cr_expect_str_eq(fake_get(h, "pk", "p"), "2020-03 p-1=9000 p-2=1500");
+	cr_expect_str_eq(fake_get(h, fake_key("set", JAN), "p/image-tag"), "{\"revision\":0,\"calls\":13000,\"free\":10000,\"packs\":{\"p-1\":3000},"
+			 "\"billable\":0,\"charge_fen\":0,\"unfreeze_fen\":0,\"freeze_fen\":3250}", "what was settled stays");
+	cr_expect(strstr(fake_get(h, fake_key("set", JAN), "#rev/p"), "{\"revision\":2,\"lines\":[{\"service\":\"image-tag\",\"revision\":2,\"calls\":16000,"
+			 "\"free\":10000,\"packs\":{\"p-1\":5500,\"p-2\":500},\"billable\":0,") != NULL);
+	cr_expect(strstr(fake_get(h, fake_key("set", FEB), "#rev/p"), "\"calls\":6500,\"free\":1000,\"packs\":{\"p-1\":1500},\"billable\":4000,"
+			 "\"charge_fen\":400,") != NULL, "%s", fake_get(h, fake_key("set", FEB), "#rev/p"));
+	cr_expect(w.j->manifests[0].n_accounts == 1 && w.j->manifests[0].accounts[0].offset == 3);
+	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":3,\"difference\":\"1.42\"");
+	expect_has(document(&w, "period.closed", "2020-03"), "\"adjustments\":2,\"difference\":\"4.00\"");
+	world_close(&w);
+}
+
+// Facts that come in behind a manifest, and a process that ends right there: the month's bills take exactly what its manifest names.
+Test(closing, a_restart_takes_the_manifest_s_contracts_and_no_later_ones)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 12000);
+	said(&w, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":500,"
+		"\"price\":\"1.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}");
+	pass_month(&w, JAN);
+	for (int i = 0; i < 100 && (w.j == NULL || w.j->n_manifests == 0); i++)
+		office_round(&w);
+	cr_assert(w.j->n_manifests == 1 && w.s.settles == 0);
+	said(&w, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":2,\"services\":[\"image-tag\"],\"calls\":5000,"
+		"\"price\":\"1.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}");
+	office_close(&w);
+	office_open(&w);
+	run_until_closed(&w, JAN);
+	expect_has(document(&w, "settlement", "a/image-tag/2020-01"), "\"packs\":[{\"id\":\"p-1\",\"calls\":500}],\"billable\":1500,");
+	event(&w, 0, close_ms(&w, JAN) + 1, "a", "image-tag", FEB, 12000); // version 2 holds for February, less what was taken
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	expect_has(document(&w, "settlement", "a/image-tag/2020-02"), "\"packs\":[{\"id\":\"p-1\",\"calls\":2000}],\"billable\":0,");
+	world_close(&w);
+}
+
+// The accounts topic lost what a month was closed with: closing stops and says so, and goes on once the records are back.
+Test(closing, contracts_that_are_gone_stop_closing)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 12000);
+	said(&w, "{\"type\":\"activation\",\"account\":\"a\",\"id\":\"1\",\"version\":1,\"time\":\"2020-01-01T00:00:00Z\"}");
+	pass_month(&w, JAN);
+	for (int i = 0; i < 100 && (w.j == NULL || w.j->n_manifests == 0); i++)
+		office_round(&w);
+	struct fake_log *l = fake_log(&w.k, "meterd.accounts", 0), empty = { 0 }, full = *l;
+	*l = empty;
+	office_close(&w);
+	office_open(&w);
+	run(&w, 50);
+	cr_expect(w.last == RELAY_HALT && strstr(w.e.text, "below offset 1 of meterd.accounts/0, which ends at 0 now") != NULL, "%s", w.e.text);
+	cr_expect(w.s.settles == 0);
+	*l = full;
+	run_until_closed(&w, JAN);
+	world_close(&w);
+}
+
+// A look at the counters after a change, which finds no alert.
+static void look_send(struct store *s, struct commit *c)
+{
+	(void)s, (void)c;
+}
+
+static bool look_receive(struct store *s, int timeout_ms, struct commit_result *ret)
+{
+	(void)s, (void)timeout_ms;
+	*ret = (struct commit_result){ .status = COMMIT_DONE };
+	return true;
+}
+
+// A price is corrected once January is closed: its late calls are still rated by what January's manifest names, its own month by the new one.
+Test(closing, a_price_correction_does_not_reach_a_settled_month)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 12000);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	struct store_ops with_looks = fake_store_ops;
+	with_looks.commit_send = look_send;
+	with_looks.commit_receive = look_receive;
+	w.s.s.ops = &with_looks;
+	CLEANUP(rules_freep) struct rules *dear = some_rules(CLOCK_RECORDS, "{from: 0, price: 2.5}", "{from: 0, price: 5}");
+	CLEANUP(freep) char *record = journal_rules_record(2, close_ms(&w, JAN), dear);
+	fake_event(&w.k, "meterd.control", 0, 1, record);
+	office_close(&w);
+	office_open(&w);
+	event(&w, 0, close_ms(&w, JAN) + 1, "a", "image-tag", JAN, 1000);
+	event(&w, 0, close_ms(&w, JAN) + 2, "a", "image-tag", FEB, 11000);
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	CLEANUP(freep) char *all = fake_values(&w.k, "meterd.settlements");
+	CLEANUP(freep) char *old_hash = xasprintf("\"period\":\"2020-01\",\"revision\":1,\"catalog\":\"tiia-2020-01\",\"catalog_sha256\":\"%s\",\"calls\":13000,",
+						  catalog_sha256(w.rules->catalog));
+	expect_has(all, old_hash);
+	expect_has(all, "\"exact\":\"7.5\",\"charge\":\"7.50\"");
+	expect_has(document(&w, "settlement", "a/image-tag/2020-02"), "\"exact\":\"5\",\"charge\":\"5.00\"");
+	world_close(&w);
+}
+
 // Every call to store or Kafka fails once, lost or with its reply lost, every second time the process ends too: the same bytes, each once.
 Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
 {
 	struct world w;
 	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-	quarter(&w);
+	full_quarter(&w);
 	run_until_closed(&w, MAR);
 	long calls = w.fault.calls;
 	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
@@ -346,7 +496,7 @@ Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
 	cr_assert(calls > 300);
 	for (long k = 0; k < calls * 2; k++) {
 		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-		quarter(&w);
+		full_quarter(&w);
 		w.fault = (struct fake_fault){ .at = 1 + k / 2, .how = k % 2 == 0 ? FAKE_LOST : FAKE_REPLY_LOST };
 		w.dies = (k / 2 + k) % 2 == 0;
 		run_until_closed(&w, MAR);
@@ -414,7 +564,7 @@ Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 {
 	struct world w;
 	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-	quarter(&w);
+	full_quarter(&w);
 	run_until_closed(&w, MAR);
 	long calls = w.fault.calls;
 	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
@@ -422,7 +572,7 @@ Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 	for (long i = 0; i < calls * SHARDS; i++) {
 		long k = 1 + i / SHARDS;
 		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-		quarter(&w);
+		full_quarter(&w);
 		struct rollback r = { .w = &w, .shard = (uint32_t)(i % SHARDS) };
 		w.fault = (struct fake_fault){ .at = k, .how = i % 5 == 0 ? FAKE_LOST : FAKE_OK, .also = roll_back, .ctx = &r };
 		w.dies = i % 5 == 0;
@@ -761,4 +911,159 @@ Test(closing, a_version_that_nobody_wrote_is_written)
 	run(&w, 30);
 	expect_version(&w, 3, w.rules->sha256);
 	world_close(&w);
+}
+
+// ---- the rules as a table: tests/table/settlement.table
+struct case_of {
+	struct world w;
+	bool open;
+	char name[300];
+	char *from, *to; // of the price book
+	int64_t stamp_ms;
+	int cases, checks;
+};
+
+static void case_open(struct case_of *c)
+{
+	if (c->open)
+		return;
+	world_begin(&c->w, rules_of_book("tests/table/settlement.yaml", CLOCK_RECORDS, c->from, c->to), 1);
+	c->stamp_ms = month_ms(&c->w, JAN) + day;
+	c->open = true;
+}
+
+static void case_close(struct case_of *c)
+{
+	if (c->open)
+		world_close(&c->w);
+	free(c->from);
+	free(c->to);
+	c->from = c->to = NULL;
+	c->open = false;
+}
+
+static int month_of(const struct table_row *row, const char *text)
+{
+	int month = MONTH_NONE;
+	cr_assert(month_parse(span_of(text), &month), "%s:%d: %s is no month", row->file, row->line, text);
+	return month;
+}
+
+static void case_calls(struct case_of *c, const struct table_row *row)
+{
+	int month = month_of(row, row->field[3]);
+	c->stamp_ms = month_ms(&c->w, month) + day > c->stamp_ms + 1 ? month_ms(&c->w, month) + day : c->stamp_ms + 1;
+	event(&c->w, 0, c->stamp_ms, row->field[1], row->field[2], month, (int)strtol(row->field[4], NULL, 10));
+}
+
+static void case_pass(struct case_of *c, int month)
+{
+	c->stamp_ms = close_ms(&c->w, month);
+	event(&c->w, 0, c->stamp_ms, "later", "crop", month + 1, 1);
+}
+
+// The data of the only document of that type, subject and revision (-1: has none); NULL when there is none.
+static json_t *data_of(struct world *w, const char *type, const char *subject, long revision)
+{
+	json_t *found = NULL;
+	for (int p = 0; p < 3; p++) {
+		const struct fake_log *l = fake_log(&w->k, "meterd.settlements", p);
+		for (size_t i = 0; i < l->n; i++) {
+			CLEANUP(json_freep) json_t *e = json_loadb(l->list[i].value, l->list[i].value_n, 0, NULL);
+			json_t *data = json_object_get(e, "data"), *r = json_object_get(data, "revision");
+			if (strcmp(json_string_value(json_object_get(e, "type")), type) != 0 ||
+			    strcmp(json_string_value(json_object_get(e, "subject")), subject) != 0 || (r != NULL && json_integer_value(r) != revision))
+				continue;
+			cr_assert(found == NULL, "%s %s comes twice", type, subject);
+			found = json_incref(data);
+		}
+	}
+	return found;
+}
+
+// A field as the table writes it; free it.
+static char *field_text(const json_t *data, const char *name)
+{
+	json_t *v = json_object_get(data, name), *item;
+	size_t i, size = 0;
+	char *text = NULL;
+	if (json_is_string(v))
+		return xstrdup(json_string_value(v));
+	if (json_is_integer(v))
+		return xasprintf("%lld", (long long)json_integer_value(v));
+	if (json_is_object(v))
+		return xasprintf("%lld/%lld/%s", (long long)json_integer_value(json_object_get(v, "revision")),
+				 (long long)json_integer_value(json_object_get(v, "calls")), json_string_value(json_object_get(v, "charge")));
+	if (!json_is_array(v))
+		return xstrdup("nothing");
+	if (strcmp(name, "lines") == 0)
+		return xasprintf("%zu", json_array_size(v));
+	FILE *f = open_memstream(&text, &size);
+	json_array_foreach(v, i, item)
+		fprintf(f, "%s%s:%lld", i > 0 ? "," : "", json_string_value(json_object_get(item, "id")),
+			(long long)json_integer_value(json_object_get(item, "calls")));
+	fclose(f);
+	return text;
+}
+
+static void expect_fields(struct case_of *c, const struct table_row *row, const char *type, long revision, char *wanted)
+{
+	CLEANUP(json_freep) json_t *data = data_of(&c->w, type, row->field[1], revision);
+	cr_assert(data != NULL, "%s:%d: %s: no %s %s", row->file, row->line, c->name, type, row->field[1]);
+	char *rest = NULL;
+	for (char *word = strtok_r(wanted, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+		char *equals = strchr(word, '=');
+		cr_assert(equals != NULL);
+		*equals = '\0';
+		CLEANUP(freep) char *is = field_text(data, word);
+		cr_expect(strcmp(is, equals + 1) == 0, "%s:%d: %s: %s is %s, not %s", row->file, row->line, c->name, word, is, equals + 1);
+		c->checks++;
+	}
+}
+
+static void case_row(void *ctx, const struct table_row *row)
+{
+	struct case_of *c = ctx;
+	const char *word = row->field[0];
+	if (strcmp(word, "case") == 0) {
+		case_close(c);
+		snprintf(c->name, sizeof(c->name), "%s", row->field[1]);
+		c->cases++;
+		return;
+	}
+	if (strcmp(word, "book") == 0) {
+		cr_assert(!c->open && c->from == NULL);
+		c->from = xstrdup(row->field[1]);
+		c->to = xstrdup(row->field[2]);
+		return;
+	}
+	case_open(c);
+	if (strcmp(word, "said") == 0) {
+		fake_event(&c->w.k, "meterd.accounts", 0, c->stamp_ms, row->field[1]);
+	} else if (strcmp(word, "calls") == 0) {
+		case_calls(c, row);
+	} else if (strcmp(word, "pass") == 0) {
+		case_pass(c, month_of(row, row->field[1]));
+	} else if (strcmp(word, "close") == 0) {
+		run_until_closed(&c->w, month_of(row, row->field[1]));
+	} else if (strcmp(word, "line") == 0) {
+		expect_fields(c, row, "meterd.settlement.v1", strtol(row->field[2], NULL, 10), row->field[3]);
+	} else if (strcmp(word, "bill") == 0) {
+		expect_fields(c, row, "meterd.statement.v1", strtol(row->field[2], NULL, 10), row->field[3]);
+	} else if (strcmp(word, "end") == 0) {
+		expect_fields(c, row, "meterd.period.closed.v1", -1, row->field[2]);
+	} else {
+		cr_assert(strcmp(word, "none") == 0, "%s:%d: what is %s?", row->file, row->line, word);
+		CLEANUP(json_freep) json_t *data = data_of(&c->w, "meterd.settlement.v1", row->field[1], strtol(row->field[2], NULL, 10));
+		cr_expect(data == NULL, "%s:%d: %s: there is one", row->file, row->line, c->name);
+		c->checks++;
+	}
+}
+
+Test(closing, rules_of_settlement, .timeout = 120)
+{
+	struct case_of c = { 0 };
+	table_each("settlement.table", case_row, &c);
+	case_close(&c);
+	cr_expect(c.cases >= 20 && c.checks > 200, "%d cases, %d checks", c.cases, c.checks);
 }
