@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Three months of one account with a contract, two packs, free calls that two services share, and late calls; the daemon is killed in
+# between. Every figure is worked out by hand, with the price book of tests/table/settlement.yaml.
+. "$(dirname "$0")/../lib/scenario.sh"
+start_redis
+topics --stamps any --partitions 2
+config m "catalog=$ROOT/tests/table/settlement.yaml"
+expect_code 0 ctl init
+said() { jq -c '{timestamp: 1577700000000, key: .account, value: .}' | "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "${PREFIX}meterd.accounts"; }
+said <<-J || fail accounts
+{"type":"pack","account":"acme","id":"p-2","version":1,"services":["tag","crop"],"calls":4000,"price":"9.00","start":"2020-01-01T00:00:00+08:00","expiry":"2021-01-01T00:00:00+08:00"}
+{"type":"pack","account":"acme","id":"p-1","version":1,"services":["tag"],"calls":5000,"price":"9.00","start":"2020-01-15T00:00:00+08:00","expiry":"2020-04-01T00:00:00+08:00"}
+{"type":"contract","account":"acme","id":"c-1","version":1,"from":"2020-02","services":[{"service":"crop","prices":{"model":"volume","per":1000,"tiers":[{"from":0,"price":"1"}]},"free":{"calls":5000}}]}
+J
+n=0
+call() { # account service calls stamp [time]: the event's own time, where it is late
+	n=$((n + 1))
+	event id=$n account="$1" service="$2" time="${5:-$4}" calls="$3" | jq -c --argjson t "$4" --arg a "$1" '{partition: 0, timestamp: $t, key: $a, value: .}' | produce
+}
+jan=1579046400000 feb_close=1580572800000 mar_close=1583078400000 apr_close=1585756800000 # closes of January, February, March
+call acme tag 17000 $jan
+call acme crop 11500 $((jan + 1))
+call acme pool-a 6000 $((jan + 2))
+call acme pool-b 7000 $((jan + 3))
+call later crop 1 $feb_close
+start m
+wait_for 60 'settled 2020-01' 'the end of January'
+kill9 m
+call acme tag 1000 $((feb_close + 1)) $jan
+call acme pool-a 500 $((feb_close + 2)) $jan
+call acme crop 8000 $((feb_close + 3))
+call later crop 1 $mar_close
+start m
+wait_for 60 'settled 2020-02' 'the end of February'
+call acme crop 1000 $((mar_close + 1)) $((feb_close + 3))
+call later crop 1 $apr_close
+wait_for 60 'settled 2020-03' 'the end of March'
+stop m
+
+lines=$(ctl_q settlements --format ndjson | jq -c 'select(.type == "meterd.settlement.v1" and .data.account == "acme") | .data |
+	[.period, .service, .revision, .calls, .free, (.packs | map("\(.id):\(.calls)") | join(",")), .billable, .charge, .unfreeze, .freeze, .difference]' | sort)
+expect_equal "lines" "$lines" '["2020-01","crop",0,11500,10000,"p-2:1500",0,"0.00","0.00","23.00",null]
+["2020-01","pool-a",0,6000,6000,"",0,"0.00","0.00","15.00",null]
+["2020-01","pool-a",1,6500,6000,"",500,"1.25","0.00","0.00","1.25"]
+["2020-01","pool-b",0,7000,4000,"",3000,"7.50","0.00","17.50",null]
+["2020-01","tag",0,17000,10000,"p-1:5000,p-2:2000",0,"0.00","0.00","42.50",null]
+["2020-01","tag",1,18000,10000,"p-1:5000,p-2:2500",500,"1.25","0.00","0.00","1.25"]
+["2020-02","crop",0,8000,5000,"",3000,"3.00","23.00","16.00",null]
+["2020-02","crop",1,9000,5000,"",4000,"4.00","0.00","0.00","1.00"]
+["2020-02","pool-a",0,0,0,"",0,"0.00","15.00","0.00",null]
+["2020-02","pool-b",0,0,0,"",0,"0.00","17.50","0.00",null]
+["2020-02","tag",0,0,0,"",0,"0.00","42.50","0.00",null]
+["2020-03","crop",0,0,0,"",0,"0.00","16.00","0.00",null]'
+bills=$(ctl_q settlements --format ndjson | jq -c 'select(.type == "meterd.statement.v1" and .data.account == "acme") | .data |
+	[.period, .revision, (.lines | length), .charge, .unfreeze, .freeze]' | sort)
+expect_equal "statements" "$bills" '["2020-01",0,4,"7.50","0.00","98.00"]
+["2020-01",1,4,"10.00","0.00","40.50"]
+["2020-02",0,4,"3.00","98.00","16.00"]
+["2020-02",1,4,"4.00","75.00","0.00"]
+["2020-03",0,1,"0.00","16.00","0.00"]'
+ends=$(ctl_q settlements --format ndjson | jq -c 'select(.type == "meterd.period.closed.v1") | .data | [.period, .charge, .adjustments, .difference]' | sort)
+expect_equal "ends of run" "$ends" '["2020-01","7.50",0,"0.00"]
+["2020-02","3.00",2,"2.50"]
+["2020-03","0.00",1,"1.00"]'
