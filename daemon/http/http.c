@@ -242,7 +242,7 @@ enum error_class http_open(const struct http_options *o, struct http **ret, stru
 	struct http *h = xcalloc(1, sizeof(*h));
 	h->o = *o;
 	h->port = port_of(fd);
-	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, h,
+	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, h,
 				     MHD_OPTION_EXTERNAL_LOGGER, log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
 				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
@@ -264,7 +264,11 @@ void http_freep(struct http **h)
 {
 	if (*h == NULL)
 		return;
-	MHD_stop_daemon((*h)->daemon); // closes the socket
+	// Left to the library, the socket would be shut down, for everybody who holds it: the service manager's would refuse from then on.
+	int fd = MHD_quiesce_daemon((*h)->daemon);
+	check(fd >= 0);
+	MHD_stop_daemon((*h)->daemon);
+	close(fd);
 	free(*h);
 	*h = NULL;
 }

@@ -13,7 +13,7 @@ static char *text_of(const struct settings *s, const struct row *row)
 	size_t n = 0;
 	FILE *to = xmemstream(&text, &n);
 	value_print(s, row, to);
-	check(fclose(to) == 0);
+	xmemstream_close(to);
 	return text;
 }
 

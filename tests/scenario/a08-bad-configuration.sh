@@ -34,6 +34,13 @@ mv out twice
 expect_equal "settings printed and read again" "$(sed 's/ *#.*//' twice)" "$(sed 's/ *#.*//' elsewhere/again.yaml)"
 expect_code 0 quiet "$METERD" --config elsewhere/again.yaml --check-config
 
+printf 'redis: {password_file: nowhere}\n' >password.yaml
+expect_code 78 quiet "$METERD" --config password.yaml --check-config
+expect_match "a password that is not there" "$(cat words)" 'redis.password_file nowhere: cannot be read|password_file .*/nowhere: cannot be read'
+printf 'redis: {password_file: /run/credentials/meterd.service/redis-password}\n' >password.yaml
+expect_code 0 quiet "$METERD" --config password.yaml --check-config
+expect_match "a credential, which only the service can read" "$(cat out)" 'is a credential of the service'
+
 printf 'catalog: other.yaml\n' >book.yaml
 expect_code 78 quiet "$METERD" --config book.yaml --check-config
 expect_match "a price book that is missing" "$(cat words)" "other.yaml: error: the price book cannot be read"

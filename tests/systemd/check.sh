@@ -29,13 +29,13 @@ line=$(systemd-analyze security --offline=true "$work/meterd.service" 2>&1 | gre
 figure=$(printf '%s\n' "$line" | sed 's/.*: \([0-9]*\)\.\([0-9]*\).*/\1\2/')
 [ "$figure" -le "$most" ] || fault "exposure $line, at most 1.0 is wanted"
 
-for want in Type=notify 'WatchdogSec=[1-9]' 'ExecReload=kill -HUP' 'RestartPreventExitStatus=64 78' StateDirectory=meterd 'Restart=always'; do
+for want in Type=notify 'WatchdogSec=[1-9]' 'ExecReload=/bin/sh -c "kill -HUP $MAINPID"' 'RestartPreventExitStatus=64 78' StateDirectory=meterd 'Restart=always'; do
 	grep -q "^$want" "$unit" || fault "the unit has no $want"
 done
 
 # A page that is named must be there: `systemctl status` shows it to the operator.
 for page in $(sed -n 's/^Documentation=//p' "$unit" | tr ' ' '\n' | sed -n 's/^man:\([^(]*\)(\([0-9]\))$/\1.\2/p'); do
-	[ -f "$here/systemd/$page" ] || fault "Documentation= names man page $page, which is not in systemd/"
+	[ -f "$here/systemd/man/$page.scd" ] || fault "Documentation= names man page $page, which is not in systemd/man"
 done
 
 [ "$failed" = 0 ] && echo "ok systemd unit: verify silent, ${line#*→ }"

@@ -2,6 +2,7 @@
 // The HTTP interface over real sockets: codes, bodies, limits, a port in use; and the metrics as promtool wants them.
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
@@ -308,4 +309,55 @@ Test(status, one_line)
 	status_line(&s, line, sizeof(line));
 	cr_assert_str_eq(line, "running: kafka: away");
 	status_free(&s);
+}
+
+// ---- a socket of the service manager's
+
+static int listening(bool listens, uint16_t *ret_port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && (!listens || listen(fd, 4) == 0));
+	cr_assert(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	*ret_port = ntohs(a.sin_port);
+	return fd;
+}
+
+static bool connects(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+	close(fd);
+	return good;
+}
+
+// It is served, and still listens for the next process when this one lets go of it.
+Test(http, socket_from_outside)
+{
+	uint16_t port;
+	int theirs = listening(true, &port);
+	struct http_options o = { .listen = "127.0.0.1:1", .activated = true, .fd = dup(theirs), .read = fill, .ctx = (void *)(uintptr_t)"" };
+	struct http *h = NULL;
+	struct error e = { 0 };
+	cr_assert_eq(http_open(&o, &h, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(http_port(h), port);
+	CLEANUP(freep) char *healthy = ask(h, "GET /-/healthy");
+	EXPECT(healthy, "HTTP/1.1 200");
+	http_freep(&h);
+	cr_expect(connects(port), "the socket no longer listens");
+	close(theirs);
+	cr_expect(!connects(port));
+}
+
+Test(http, socket_from_outside_that_does_not_listen)
+{
+	uint16_t port;
+	struct http_options o = { .listen = "127.0.0.1:0", .activated = true, .fd = listening(false, &port), .read = fill, .ctx = (void *)(uintptr_t)"" };
+	struct http *h = NULL;
+	struct error e = { 0 };
+	cr_expect_eq(http_open(&o, &h, &e), ERROR_ABORT);
+	cr_expect_eq(e.exit_code, EXIT_CONFIG_ERR);
+	cr_expect(fcntl(o.fd, F_GETFD) < 0, "the socket is left open");
 }
