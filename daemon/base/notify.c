@@ -14,7 +14,7 @@ static void send_status(const char *first, const char *status)
 {
 	char line[STATUS_MAX];
 	int n = 0;
-	for (; status[n] != '\0' && n < STATUS_MAX - 1; n++)
+	for (; n < STATUS_MAX - 1 && status[n] != '\0'; n++)
 		line[n] = (unsigned char)status[n] < ' ' ? ' ' : status[n];
 	line[n] = '\0';
 	sd_notifyf(0, "%sSTATUS=%s", first, line);

@@ -66,8 +66,8 @@ void relay_leave(struct relay *r);
 // Renders the CloudEvent of an alert's facts with the rules they were found under, and the contract or pack that they name. Pure. Free
 // the result. NULL and ERROR_HALT when the facts do not fit (an unknown service, a rung that the ladder does not have). `book` may be
 // NULL where nothing was said of any account.
-char *alert_render(const struct outbox_entry *facts, const struct rules *rules, const struct account_book *book, const char *source,
-		   char ret_id[33], struct error *e);
+char *alert_render(const struct outbox_entry *e, const struct rules *rules, const struct account_book *book, const char *source,
+		   char ret_id[33], struct error *err);
 // The first 32 hex digits of SHA-256.
 void identity_id(struct span identity, char ret_id[33]);
 

@@ -337,7 +337,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 	w->source->ops->release(w->source);
 	if (n == 0 && w->n_flights == 0)
 		w->progress_us = clock_mono_us(); // nothing to do is progress
-	if (worker_flush_due(w, n == 0 || n < 200))
+	if (worker_flush_due(w, n < 200))
 		worker_flush(w, false, INT64_MAX);
 }
 
