@@ -58,9 +58,14 @@ static void part_add_print(struct part *p, const struct position *at)
 {
 	if (at->last < 0)
 		return;
-	for (uint32_t i = 0; i < p->n_prints; i++)
-		if (p->prints[i].offset == at->last)
-			return;
+	for (uint32_t i = 0; i < p->n_prints; i++) {
+		if (p->prints[i].offset != at->last)
+			continue;
+		if (p->prints[i].print != at->print)
+			part_halt(p, "the shards disagree about the record at offset %lld: some counted another log, or were changed by hand. Nothing was "
+				  "counted from it; restore Redis from its backup", (long long)at->last);
+		return;
+	}
 	p->prints = xrealloc(p->prints, p->n_prints + 1, sizeof(*p->prints));
 	p->prints[p->n_prints++] = (struct part_print){ at->last, at->print };
 }

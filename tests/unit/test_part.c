@@ -97,3 +97,25 @@ Test(part, a_mark_outlives_the_window_of_the_slowest_shard)
 	}
 	bench_close(&b);
 }
+
+// Each shard keeps the fingerprint of the record before its offset: of the same record they are one, or some shard tells of another log.
+Test(part, shards_that_disagree_about_a_record_halt_it)
+{
+	struct part p;
+	struct position at[SHARDS] = { { 7, jan_ms, 6, 77 }, { 7, jan_ms, 6, 77 } };
+	part_init(&p, "usage.calls", 0, "usage.calls/0", SHARDS);
+	part_place(&p, at);
+	cr_expect(p.state == PART_RUNNING && p.n_prints == 1);
+	part_clear(&p);
+	at[1].print = 78;
+	part_init(&p, "usage.calls", 0, "usage.calls/0", SHARDS);
+	part_place(&p, at);
+	cr_expect_eq(p.state, PART_HALTED);
+	cr_expect(strstr(p.halted, "the shards disagree about the record at offset 6") != NULL, "%s", p.halted);
+	part_clear(&p);
+	at[1] = (struct position){ 9, jan_ms, 8, 78 }; // of another record
+	part_init(&p, "usage.calls", 0, "usage.calls/0", SHARDS);
+	part_place(&p, at);
+	cr_expect(p.state == PART_RUNNING && p.n_prints == 2);
+	part_clear(&p);
+}
