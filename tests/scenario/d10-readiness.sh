@@ -103,7 +103,7 @@ changes "$at" "Kafka gone"
 wait_for 60 drained
 stop m
 
-# One partition halts: the log is not the one that was counted, as shard 0 remembers it. The other one goes on.
+# One partition halts: shard 0 remembers another log than the other shards. The other partition goes on.
 off='meterd:{s00}:g1:off'
 kept=$(redis_do "$DIR" hget "$off" "$INPUT/1")
 redis_do "$DIR" eval "
@@ -111,7 +111,7 @@ redis_do "$DIR" eval "
 	local next, clock, last, print, token = string.match(at, '^(%S+) (%S+) (%S+) (%S+) (%S+)\$')
 	return redis.call('HSET', KEYS[1], ARGV[1], table.concat({ next, clock, last, '0000000000000001', token }, ' '))" 1 "$off" "$INPUT/1" >/dev/null
 start m
-halt='is not the one that was counted'
+halt='the shards disagree about the record at offset'
 wait_for 60 "not_ready '$INPUT/1 halted: .*$halt'" '503 of /-/ready: a halted partition'
 wait_for 30 "told '1 of 2 partitions halted, see meterctl status'" 'STATUS: a halted partition'
 wait_for 30 "status_says '$INPUT/1 halted: .*$halt'" 'meterctl status: a halted partition'
