@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/digest.h"
+#include "base/fault.h"
 #include "journal/json.h"
 
 struct journal *journal_new(void)
@@ -257,8 +258,8 @@ enum error_class journal_apply(struct journal *j, int64_t offset, struct span va
 	const char *type = take_text(&r, "type", 64);
 	struct error inner = { 0 };
 	if (!apply(j, &r, type, value, &inner))
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "control topic, offset %lld, record of type \"%.64s\": %s%s%s; run the newest meterd that wrote here",
-				 (long long)offset, type, r.why, inner.cls != ERROR_NONE ? ": " : "", inner.text);
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "control topic, offset %lld, record of type \"%s\": %s%s%s; run the newest meterd that wrote here",
+				 (long long)offset, text_shown(span_of(type), (char[80]){ 0 }, 80), r.why, inner.cls != ERROR_NONE ? ": " : "", inner.text);
 	j->next_offset = offset + 1;
 	return ERROR_NONE;
 }

@@ -83,7 +83,8 @@ static enum error_class call_active(struct store *s, struct error *e)
 static enum error_class call_settle(struct store *s, struct error *e)
 {
 	struct store_line line = { SPAN_LIT("image-tag"), 5, 0, 1, SPAN_LIT("f"), SPAN_LIT("i"), SPAN_LIT("{}") };
-	struct store_statement t = { accounts[0], 1, &line, SPAN_LIT("f"), SPAN_LIT("i"), SPAN_LIT("{}"), TIME_NONE };
+	struct store_statement t = { .account = accounts[0], .n_lines = 1, .lines = &line, .packs = SPAN_LIT("2020-01"), .facts = SPAN_LIT("f"),
+				     .identity = SPAN_LIT("i"), .document = SPAN_LIT("{}"), .not_before_ms = TIME_NONE };
 	return s->ops->settle(s, 1, MONTH, &t, 1, e);
 }
 
@@ -120,7 +121,7 @@ static enum error_class call_other(struct store *s, uint8_t which, struct error 
 	case 4: return s->ops->close_month(s, 1, MONTH, 5, sha, true, &part, 1, e);
 	case 5: return s->ops->scan_counters(s, 1, MONTH, MONTH_NONE, see_field, NULL, e);
 	case 6: return s->ops->scan_ledger(s, 1, see_field, NULL, e);
-	case 7: return s->ops->finish(s, 1, MONTH, 1, 2, 3, e);
+	case 7: return s->ops->finish(s, 1, MONTH, &(struct store_held){ .counters = 1, .freezes = 2, .statements = 3 }, e);
 	case 8: return s->ops->end_run(s, MONTH, id, id, 7, e);
 	case 9: return s->ops->request_put(s, id, e);
 	case 10: return s->ops->request_drop(s, id, e);
