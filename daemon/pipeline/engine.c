@@ -120,7 +120,7 @@ static void engine_propose(struct engine *g)
 	struct error e = { 0 };
 	char quoted[700];
 	if (g->rules != NULL && rules_propose(&g->kafka, &g->store, g->rules, &e) != ERROR_NONE)
-		log_line(LVL_WARN, "rules_not_proposed", "why=%s do=\"meterctl rules apply\"", log_quote(e.text, quoted, sizeof(quoted)));
+		log_line(LVL_WARN, "rules_not_proposed", "why=%s do=restart", log_quote(e.text, quoted, sizeof(quoted)));
 }
 
 static enum error_class engine_start(struct engine *g, struct error *e)
