@@ -60,6 +60,7 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 	journal_freep(&w->journal);
 	w->journal = j;
 	w->newest = &j->rules[j->n_rules - 1];
+	w->decider.newest = w->newest->rules->catalog;
 	worker_know(w);
 	uint32_t services = catalog_services(w->newest->rules->catalog); // a later version never has fewer
 	w->calls = xrealloc(w->calls, services, sizeof(*w->calls));
@@ -127,13 +128,13 @@ static enum error_class window_begin(struct worker *w, struct part *p, int64_t l
 				  (long long)begin);
 		return cls;
 	}
-	if (p->clock_ms == TIME_NONE || low > p->start) {
+	if (p->course.clock_ms == TIME_NONE || low > p->start) {
 		part_halt(p, "the log begins at offset %lld, counting stands at %lld: %lld offsets are gone. Set a longer retention; to go on "
 			  "without them a person must decide", (long long)low, (long long)p->start, (long long)(low - p->start));
 		return ERROR_NONE;
 	}
 	int64_t at = -1;
-	enum error_class cls = topic_offset_at(w->o.kafka, p->topic, p->partition, p->clock_ms - p->dedupe_options.max_age_ms,
+	enum error_class cls = topic_offset_at(w->o.kafka, p->topic, p->partition, p->course.clock_ms - p->dedupe_options.max_age_ms,
 					       TOPIC_TIMEOUT_MS, &at, e);
 	p->read_from = at < 0 || at > p->start ? p->start : at;
 	return cls;
@@ -157,9 +158,7 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 	free(of_shards);
 	const struct rules_settings *rs = &w->newest->rules->settings;
 	const struct journal_part *jp = journal_part(w->journal, span_of(p->name));
-	p->dedupe_options = (struct dedupe_options){ .generation_bits = rs->generation_bits, .generations = rs->generations,
-						     .max_age_ms = rs->dedupe_max_age_ms, .first_offset = jp->offset, .max_list = 1u << 20,
-						     .seed = dedupe_key((struct span){ 0 }, span_of(w->journal->init_id)).lo };
+	p->dedupe_options = decide_dedupe_options(w->journal, rs, jp->offset);
 	part_begin(p, w->journal);
 	int64_t low = 0, high = 0, clock = TIME_NONE;
 	enum error_class cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &high, e);
@@ -187,7 +186,7 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 			p->clock_whole = false;
 		}
 	if (p->read_from < p->start)
-		p->clock_ms = clock;
+		p->course.clock_ms = clock;
 	p->next = p->read_from;
 	return cls;
 }

@@ -81,7 +81,7 @@ static void commit_part_fill(struct worker *w, struct arena *a, struct commit_pa
 				     .name = span_of(p->name),
 				     .token = span_of(w->token),
 				     .from = s->from,
-				     .to = { .next = p->next, .clock_ms = p->clock_ms, .last = p->last, .print = p->print },
+				     .to = { .next = p->next, .clock_ms = p->course.clock_ms, .last = p->last, .print = p->print },
 				     .consumed = p->consumed - s->consumed_sent };
 	memcpy(out->outcomes, s->outcomes, sizeof(out->outcomes));
 	out->cuts = copy_cuts(a, p, s->from, &out->n_cuts);

@@ -14,11 +14,10 @@ void part_init(struct part *p, const char *topic, int32_t partition, const char 
 	*p = (struct part){ .topic = xstrdup(topic),
 			    .name = xstrdup(name),
 			    .partition = partition,
-			    .clock_ms = TIME_NONE,
+			    .course = { .clock_ms = TIME_NONE, .open_month = MONTH_NONE },
 			    .next_turn_ms = INT64_MIN, // to be found
 			    .last = -1,
 			    .end = -1,
-			    .open_month = MONTH_NONE,
 			    .n_shards = n_shards };
 	p->shards = xcalloc(n_shards, sizeof(*p->shards));
 }
@@ -82,41 +81,16 @@ void part_place(struct part *p, const struct position *of_shards)
 		part_add_print(p, &of_shards[s]);
 	}
 	p->start = p->next = p->read_from = least->next;
-	p->stored_clock_ms = p->clock_ms = least->clock_ms;
+	p->stored_clock_ms = p->course.clock_ms = least->clock_ms;
 	p->last = least->last;
 	p->print = least->print;
-}
-
-static void part_rules_at(struct part *p, const struct journal *j)
-{
-	p->rules = journal_rules_at(j, p->clock_ms);
-	check(p->rules != NULL);
-	p->next_rules_ms = INT64_MAX;
-	for (uint32_t i = 0; i < j->n_rules; i++)
-		if (j->rules[i].version > p->rules->version && j->rules[i].effective_ms != TIME_NONE &&
-		    j->rules[i].effective_ms < p->next_rules_ms)
-			p->next_rules_ms = j->rules[i].effective_ms;
-}
-
-// First month whose close lies after the clock.
-static void part_find_month(struct part *p)
-{
-	const struct rules *r = p->rules->rules;
-	const struct zone *z = catalog_zone(r->catalog);
-	int month = period_month(z, p->clock_ms - r->settings.close_grace_ms);
-	// Before 2000 nothing is counted, so nothing closes there.
-	p->open_month = month != MONTH_NONE ? month : p->clock_ms < rules_close_ms(r, MONTH_FIRST) ? MONTH_FIRST : MONTH_LAST;
-	p->next_close_ms = rules_close_ms(r, p->open_month);
-	check(p->next_close_ms > p->clock_ms || p->open_month == MONTH_LAST);
 }
 
 void part_begin(struct part *p, const struct journal *j)
 {
 	int64_t step = (int64_t)1 << p->dedupe_options.generation_bits;
-	part_rules_at(p, j);
+	course_begin(&p->course, j, p->stored_clock_ms);
 	p->next_mark = (p->start + step - 1) / step * step;
-	if (p->clock_ms != TIME_NONE)
-		part_find_month(p);
 }
 
 static void part_add_cut(struct part *p, int month, int64_t offset)
@@ -137,33 +111,22 @@ static void part_add_mark(struct part *p, int64_t offset)
 	}
 	// Other shards may stand behind this one by half a window and a flush (shard_advance_due): they need theirs after a crash.
 	int64_t window = (int64_t)(2 * o->generations + 16) << o->generation_bits;
-	p->marks[p->n_marks++] = (struct commit_mark){ offset, p->clock_ms, offset - window };
-}
-
-static void part_close_months(struct part *p, int64_t offset)
-{
-	while (p->clock_ms >= p->next_close_ms && p->open_month < MONTH_LAST) {
-		part_add_cut(p, p->open_month++, offset);
-		p->next_close_ms = rules_close_ms(p->rules->rules, p->open_month);
-	}
+	p->marks[p->n_marks++] = (struct commit_mark){ offset, p->course.clock_ms, offset - window };
 }
 
 void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms)
 {
 	for (; p->next_mark <= offset; p->next_mark += (int64_t)1 << p->dedupe_options.generation_bits)
 		part_add_mark(p, p->next_mark);
-	if (timestamp_ms < 0 || (p->clock_ms != TIME_NONE && timestamp_ms <= p->clock_ms))
+	bool first = p->course.clock_ms == TIME_NONE;
+	int month = p->course.open_month;
+	if (!course_move(&p->course, j, timestamp_ms))
 		return;
-	bool first = p->clock_ms == TIME_NONE;
-	p->clock_ms = timestamp_ms;
-	if (p->clock_ms >= p->next_rules_ms)
-		part_rules_at(p, j);
-	if (first) {
+	if (first)
 		part_add_cut(p, MONTH_NONE, offset);
-		part_find_month(p);
-	} else if (p->clock_ms >= p->next_close_ms) {
-		part_close_months(p, offset);
-	}
+	else
+		for (; month < p->course.open_month; month++)
+			part_add_cut(p, month, offset);
 }
 
 void part_prune(struct part *p)

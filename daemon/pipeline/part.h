@@ -10,8 +10,7 @@
 #ifndef PIPELINE_PART_H
 #define PIPELINE_PART_H
 
-#include "dedupe/dedupe.h"
-#include "journal/journal.h"
+#include "decide/decide.h"
 #include "model/commit.h"
 
 enum part_state {
@@ -32,7 +31,7 @@ struct part {
 	char halted[300];
 
 	int64_t read_from, start, next;
-	int64_t clock_ms;        // record clock just before `next`
+	struct course course;    // just before `next`; the open month only from `start` on
 	int64_t stored_clock_ms; // at `start`, as the shards have it
 	bool clock_whole;        // the clock at read_from was known, so the one at `start` can be compared
 	int64_t last;            // offset of the last record below `next`, -1: none
@@ -40,11 +39,7 @@ struct part {
 	int64_t end;             // high watermark last heard of, -1
 	int64_t hinted;          // offset last told to Kafka
 
-	int open_month;          // first month whose close lies after the clock; MONTH_NONE while there is no clock
-	int64_t next_close_ms;   // close(open_month)
 	int64_t next_mark;       // next multiple of a dedupe generation whose clock is to be kept
-	const struct journal_rules *rules;
-	int64_t next_rules_ms;   // clock at which another version takes effect; INT64_MAX
 	int64_t next_turn_ms;    // clock at which ladders may change (plans.h): the open batch may have to end before that record
 
 	struct dedupe *dedupe;

@@ -76,8 +76,7 @@ struct worker {
 	int64_t assigned_us, asked_us; // last seen with partitions; last asked whether Kafka is back
 	struct error halted;
 
-	struct decode_scratch scratch;
-	struct event event;
+	struct decider decider;
 	uint32_t *last_record;     // by part: index in the poll's records, or UINT32_MAX
 
 	pthread_mutex_t lock;      // of `status`

@@ -1,78 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One record: which outcome it has, and what it adds. The order of the steps is that of events.md, section 1.
+// One record: what its outcome (decide/decide.h) adds to the open batch, shard by shard.
 #include <stdio.h>
 
 #include "base/check.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "pipeline/state.h"
 #include "store/store.h"
-
-// The event with its names resolved: one entry a service, calls summed, in order of first mention.
-struct resolved {
-	struct span account;
-	int month;
-	uint32_t n;
-	struct {
-		uint32_t service; // in the newest catalog
-		int64_t calls;
-	} items[EVENT_MAX_ITEMS];
-};
-
-static enum reject resolve_item(struct worker *w, const struct catalog *c, const struct event *ev, const struct event_item *item,
-				struct resolved *out, char detail[160])
-{
-	uint32_t service = 0;
-	switch (catalog_find(c, item->service, ev->time_ms, &service)) {
-	case SERVICE_UNKNOWN:
-		snprintf(detail, 160, "`%s`", text_shown(item->service, (char[120]){ 0 }, 120));
-		return REJECT_SERVICE_UNKNOWN;
-	case SERVICE_NOT_BEGUN:
-		snprintf(detail, 160, "%s", catalog_service_id(c, service));
-		return REJECT_SERVICE_NOT_BEGUN;
-	case SERVICE_ENDED: {
-		const char *successor = catalog_service_successor(c, service);
-		snprintf(detail, 160, "%s%s%s", catalog_service_id(c, service), successor != NULL ? ", successor " : "",
-			 successor != NULL ? successor : "");
-		return REJECT_SERVICE_ENDED;
-	}
-	case SERVICE_OK:
-		break;
-	}
-	if (c != w->newest->rules->catalog)
-		check(catalog_find_id(w->newest->rules->catalog, span_of(catalog_service_id(c, service)), &service));
-	for (uint32_t i = 0; i < out->n; i++) {
-		if (out->items[i].service == service) {
-			out->items[i].calls += item->calls; // at most 64 * 10^9
-			return REJECT_NONE;
-		}
-	}
-	out->items[out->n].service = service;
-	out->items[out->n++].calls = item->calls;
-	return REJECT_NONE;
-}
-
-static enum reject resolve_event(struct worker *w, const struct rules *rules, const struct record *r, const struct event *ev,
-				 int64_t clock_ms, struct resolved *out, char detail[160])
-{
-	out->n = 0;
-	out->month = period_month(catalog_zone(rules->catalog), ev->time_ms);
-	if (out->month == MONTH_NONE) // the first hours of 2000 in a zone west of Greenwich
-		return REJECT_TIME_RANGE;
-	out->account = catalog_owner(rules->catalog, ev->account, ev->time_ms);
-	for (uint32_t i = 0; i < ev->n_items; i++) {
-		enum reject why = resolve_item(w, rules->catalog, ev, &ev->items[i], out, detail);
-		if (why != REJECT_NONE)
-			return why;
-	}
-	int64_t stamp = r->timestamp_ms >= 0 ? r->timestamp_ms : clock_ms;
-	if (ev->time_ms > stamp + rules->settings.max_future_ms) {
-		char a[TIME_TEXT], b[TIME_TEXT];
-		snprintf(detail, 160, "event %s, record %s", time_text(ev->time_ms, a), time_text(stamp, b));
-		return REJECT_TIME_FUTURE;
-	}
-	return REJECT_NONE;
-}
 
 static void part_outcome(struct part *p, uint32_t shard, enum outcome o)
 {
@@ -106,7 +39,7 @@ static void worker_reject(struct worker *w, struct part *p, const struct record 
 
 static struct call_ref *worker_call(struct worker *w, struct batch *b, const struct record *r, int64_t calls)
 {
-	const struct event *ev = &w->event;
+	const struct event *ev = &w->decider.event;
 	struct call_ref *ref = arena_alloc(&b->arena, sizeof(*ref));
 	*ref = (struct call_ref){ .offset = r->offset,
 				  .time_ms = ev->time_ms,
@@ -121,7 +54,7 @@ static struct call_ref *worker_call(struct worker *w, struct batch *b, const str
 // Which alerts the counter's calls of this batch may raise: as of the partition's clock.
 static void counter_plan(struct worker *w, const struct part *p, struct counter *c)
 {
-	struct plan_row row = plans_row(w->plans, p->rules, p->clock_ms, c->account, c->service, c->month);
+	struct plan_row row = plans_row(w->plans, p->course.rules, p->course.clock_ms, c->account, c->service, c->month);
 	if (c->ladder != row.plain || c->ladder_first != row.first)
 		c->known = -1; // how far its next rung is has to be learned anew
 	c->ladder = row.plain;
@@ -158,75 +91,62 @@ static bool account_is_open(void *ctx, struct span account)
 bool worker_split_due(struct worker *w, const struct record *r)
 {
 	struct part *p = &w->parts[r->part];
-	if (r->timestamp_ms < p->next_turn_ms || r->timestamp_ms <= p->clock_ms || p->state != PART_RUNNING || r->offset < p->next ||
+	if (r->timestamp_ms < p->next_turn_ms || r->timestamp_ms <= p->course.clock_ms || p->state != PART_RUNNING || r->offset < p->next ||
 	    r->offset < p->start)
 		return false;
 	if (p->next_turn_ms == INT64_MIN) { // not known yet
-		p->next_turn_ms = plans_next_turn(w->plans, p->rules, p->clock_ms);
+		p->next_turn_ms = plans_next_turn(w->plans, p->course.rules, p->course.clock_ms);
 		if (r->timestamp_ms < p->next_turn_ms)
 			return false;
 	}
 	p->next_turn_ms = INT64_MIN; // behind this record it is another
 	if (worker_open(w)->batch->calls == 0)
 		return false;
-	return r->timestamp_ms >= p->next_rules_ms || worker_open(w)->batch->entries > 0 ||
-	       plans_turning(w->plans, p->rules, p->clock_ms, r->timestamp_ms, account_is_open, w);
+	return r->timestamp_ms >= p->course.next_rules_ms || worker_open(w)->batch->entries > 0 ||
+	       plans_turning(w->plans, p->course.rules, p->course.clock_ms, r->timestamp_ms, account_is_open, w);
 }
 
-static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct resolved *ev, uint32_t shard)
+static void worker_count(struct worker *w, struct part *p, const struct record *r, const struct decision *d, uint32_t shard)
 {
-	bool late = ev->month < p->open_month;
+	bool late = d->outcome == OUTCOME_LATE;
 	struct batch *b = worker_open(w)->batch;
-	for (uint32_t i = 0; i < ev->n; i++) {
-		struct counter *c = aggregate_counter(w->aggregate, ev->account, ev->items[i].service, ev->month,
-						      late ? p->open_month : MONTH_NONE, shard);
+	for (uint32_t i = 0; i < d->n; i++) {
+		struct counter *c = aggregate_counter(w->aggregate, d->account, d->items[i].service, d->month,
+						      late ? p->course.open_month : MONTH_NONE, shard);
 		if (c->batch != b->serial && !late)
 			counter_plan(w, p, c);
-		struct call_ref *ref = worker_call(w, b, r, ev->items[i].calls);
+		struct call_ref *ref = worker_call(w, b, r, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
 		if (c->allowance != NULL)
 			counter_take(w, b, c, ref);
 		if (c->watched)
 			aggregate_holder(w->aggregate, c->account, MONTH_NONE, shard)->touched = b->serial;
 	}
-	part_outcome(p, shard, late ? OUTCOME_LATE : OUTCOME_COUNTED);
 }
 
-static bool part_duplicate(struct part *p, const struct record *r, const struct event *ev)
+// The set that may be asked about this record.
+static struct dedupe *part_dedupe(const struct part *p, const struct record *r)
 {
 	// The record of a fingerprint may lie before everything that the set knows; it is not counted either.
-	if (p->dedupe == NULL || (r->offset < p->start && !dedupe_knows(p->dedupe, r->offset)))
-		return false;
-	return dedupe_seen(p->dedupe, r->offset, dedupe_key(ev->source, ev->id));
+	return p->dedupe == NULL || (r->offset < p->start && !dedupe_knows(p->dedupe, r->offset)) ? NULL : p->dedupe;
 }
 
-static void worker_event(struct worker *w, struct part *p, const struct record *r)
+static void worker_take(struct worker *w, struct part *p, const struct record *r)
 {
-	const struct rules *rules = p->rules->rules;
-	struct decode_result d;
-	struct resolved ev;
-	decode_record(&rules->settings.fields, r, &w->scratch, &w->event, &d);
-	enum reject why = d.reject;
-	if (why == REJECT_NONE)
-		why = resolve_event(w, rules, r, &w->event, p->clock_ms, &ev, d.detail);
-	bool counting = r->offset >= p->start;
-	if (why != REJECT_NONE) {
-		if (counting)
-			worker_reject(w, p, r, why, &d);
+	struct decision d;
+	decide_record(&w->decider, &p->course, part_dedupe(p, r), r, &d);
+	if (r->offset < p->start)
+		return;
+	if (d.outcome == OUTCOME_REJECTED) {
+		worker_reject(w, p, r, d.why.reject, &d.why);
 		return;
 	}
-	bool duplicate = part_duplicate(p, r, &w->event);
-	if (!counting)
-		return;
-	uint32_t shard = store_shard(ev.account, w->o.store->shards);
+	uint32_t shard = d.outcome == OUTCOME_CONTROL ? 0 : store_shard(d.account, w->o.store->shards);
 	if (r->offset < p->shards[shard].start)
 		return;
-	if (duplicate)
-		part_outcome(p, shard, OUTCOME_DUPLICATE);
-	else if (!catalog_billable(rules->catalog, w->event.status, w->event.time_ms))
-		part_outcome(p, shard, OUTCOME_NOT_BILLABLE);
-	else
-		worker_count(w, p, r, &ev, shard);
+	if (d.outcome == OUTCOME_COUNTED || d.outcome == OUTCOME_LATE)
+		worker_count(w, p, r, &d, shard);
+	part_outcome(p, shard, d.outcome);
 }
 
 // Shards that were ahead join in at their own offset: what lies below it they have had.
@@ -257,11 +177,11 @@ static void part_check_print(struct part *p, const struct record *r)
 // At the first record to be counted, the clock that was read back must be the one that the shards have.
 static void part_check_clock(struct part *p, const struct journal *j)
 {
-	if (p->clock_whole && p->clock_ms != p->stored_clock_ms)
+	if (p->clock_whole && p->course.clock_ms != p->stored_clock_ms)
 		part_halt(p, "the record clock at offset %lld is not the stored one: the log before it has changed", (long long)p->start);
-	p->clock_ms = p->stored_clock_ms;
+	p->course.clock_ms = p->stored_clock_ms;
 	p->clock_whole = false;
-	p->rules = journal_rules_at(j, p->clock_ms);
+	p->course.rules = journal_rules_at(j, p->course.clock_ms);
 }
 
 void worker_record(struct worker *w, const struct record *r)
@@ -282,21 +202,16 @@ void worker_record(struct worker *w, const struct record *r)
 			part_shards_join(p, r->offset);
 		p->consumed++;
 		p->gaps += r->offset - (p->next > p->start ? p->next : p->start);
-	} else if (r->timestamp_ms > p->clock_ms) {
-		p->clock_ms = r->timestamp_ms;
+	} else if (r->timestamp_ms > p->course.clock_ms) {
+		p->course.clock_ms = r->timestamp_ms;
 		if (w->journal->n_rules > 1)
-			p->rules = journal_rules_at(w->journal, p->clock_ms);
+			p->course.rules = journal_rules_at(w->journal, p->course.clock_ms);
 	}
 	if (p->dedupe != NULL)
-		dedupe_advance(p->dedupe, r->offset, p->clock_ms);
+		dedupe_advance(p->dedupe, r->offset, p->course.clock_ms);
 	p->next = r->offset + 1;
 	w->last_record[r->part] = 0; // set to its index by the loop
-	if (r->n_headers > 0 && record_is_tick(r)) {
-		if (counting && r->offset >= p->shards[0].start)
-			part_outcome(p, 0, OUTCOME_CONTROL);
-	} else {
-		worker_event(w, p, r);
-	}
+	worker_take(w, p, r);
 	if (counting)
 		w->open_records++;
 }

@@ -68,7 +68,7 @@ void worker_trouble(struct worker *w, enum trouble t, const char *text)
 
 static void status_part(const struct worker *w, const struct part *p, uint32_t index, struct worker_part_status *out)
 {
-	*out = (struct worker_part_status){ .partition = p->partition, .next = p->next, .clock_ms = p->clock_ms,
+	*out = (struct worker_part_status){ .partition = p->partition, .next = p->next, .clock_ms = p->course.clock_ms,
 					    .window_clock_ms = TIME_NONE, .gaps = p->gaps, .reading_back = p->next < p->start };
 	memcpy(out->outcomes, p->totals, sizeof(out->outcomes));
 	snprintf(out->topic, sizeof(out->topic), "%s", p->topic);
@@ -408,7 +408,7 @@ static void worker_free(struct worker *w)
 		w->dlq->ops->close(w->dlq);
 	aggregate_freep(&w->aggregate);
 	journal_freep(&w->journal);
-	decode_scratch_free(&w->scratch);
+	decider_free(&w->decider);
 	free(w->kept);
 	free(w->parts);
 	free(w->last_record);

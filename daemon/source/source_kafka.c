@@ -370,6 +370,9 @@ static void take_error(struct kafka_source *s, const rd_kafka_message_t *m)
 	} else if (m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE || m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
 		if (part != NO_PART)
 			hold(s, part, ERROR_HALT, 0, "the log does not hold the offset to go on from; nothing is reset by itself", m);
+	} else if (m->err == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) {
+		// What out_of_memory() does for an allocation of our own: the records are sound, a start with more memory reads them.
+		hold(s, part, ERROR_ABORT, EXIT_LATER, "Kafka's client lacks memory; give the service more, it goes on where it stopped", m);
 	} else if (part == NO_PART || means_away(m->err)) {
 		hold(s, part, ERROR_RETRY, 0, "reading goes on by itself once this passes", m);
 	} else {

@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "decode/decode.h"
+#include "decide/decide.h"
 #include "tools/frontend.h"
 #include "tools/lines.h"
 #include "tools/options.h"
@@ -67,19 +67,11 @@ static enum reject check_services(const struct checker *c, struct span value, st
 	for (uint32_t i = 0; i < c->event.n_items; i++) {
 		const struct span name = c->event.items[i].service;
 		uint32_t service = 0;
-		enum service_match match = catalog_find(c->catalog, name, c->event.time_ms, &service);
-		if (match == SERVICE_OK)
+		enum reject why = decide_service(c->catalog, name, c->event.time_ms, &service, ret->detail);
+		if (why == REJECT_NONE)
 			continue;
-		const char *successor = match == SERVICE_ENDED ? catalog_service_successor(c->catalog, service) : NULL;
-		char buf[120];
-		if (match == SERVICE_UNKNOWN) // as step.c has it for the dead-letter topic
-			snprintf(ret->detail, sizeof(ret->detail), "`%s`", text_shown(name, buf, sizeof(buf)));
-		else
-			snprintf(ret->detail, sizeof(ret->detail), "%s%s%s", catalog_service_id(c->catalog, service),
-				 successor != NULL ? ", successor " : "", successor != NULL ? successor : "");
 		ret->position = place_of(value, name);
-		return match == SERVICE_UNKNOWN ? REJECT_SERVICE_UNKNOWN :
-		       match == SERVICE_ENDED   ? REJECT_SERVICE_ENDED : REJECT_SERVICE_NOT_BEGUN;
+		return why;
 	}
 	return REJECT_NONE;
 }

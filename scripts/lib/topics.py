@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 QUIET = {"log_level": 0, "socket.timeout.ms": 10000}
@@ -48,12 +48,13 @@ def wait(bootstrap, nodes, pidfiles):
     return "no answer within 60 s"
 
 
-def finish(futures):
+def finish(futures, passes=()):
     for name, future in futures.items():
         try:
             future.result()
         except KafkaException as e:
-            sys.exit(f"topics.py: {name}: {e.args[0].str()}")
+            if e.args[0].code() not in passes:
+                sys.exit(f"topics.py: {name}: {e.args[0].str()}")
 
 
 def create(args):
@@ -74,7 +75,13 @@ def create(args):
     without = {args.prefix + n for n in args.without}
     only = {args.prefix + n for n in args.only}
     wanted = [t for t in topics if t.topic not in without and (not only or t.topic in only)]
-    finish(admin.create_topics(wanted, operation_timeout=30))
+    there = admin.list_topics(timeout=10).topics
+    for t in wanted:
+        if t.topic in there:
+            sys.exit(f"topics.py: {t.topic} exists already: delete it, or give another --prefix")
+    # A request whose answer came too late is sent again, by the client or by the broker to its controller, and then
+    # finds the topics of its first try.
+    finish(admin.create_topics(wanted, operation_timeout=30, request_timeout=60), {KafkaError.TOPIC_ALREADY_EXISTS})
     # Known to the cluster is not yet led: a leader answers for its offsets.
     c = Consumer({"bootstrap.servers": args.bootstrap, "group.id": "topics", **QUIET})
     left = {(t.topic, p) for t in wanted for p in range(t.num_partitions)}

@@ -43,9 +43,9 @@ Test(part, a_first_stamp_beyond_the_calendar_is_behind_every_close)
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
 	part_tick_clock(&b.p, b.j, 0, year_9999_ms);
-	cr_assert(b.p.clock_ms == year_9999_ms && b.p.open_month == MONTH_LAST);
+	cr_assert(b.p.course.clock_ms == year_9999_ms && b.p.course.open_month == MONTH_LAST);
 	part_tick_clock(&b.p, b.j, 1, INT64_MAX);
-	cr_assert(b.p.clock_ms == INT64_MAX && b.p.open_month == MONTH_LAST);
+	cr_assert(b.p.course.clock_ms == INT64_MAX && b.p.course.open_month == MONTH_LAST);
 	bench_close(&b);
 }
 
@@ -54,9 +54,9 @@ Test(part, a_later_stamp_beyond_the_calendar_closes_every_month)
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
 	part_tick_clock(&b.p, b.j, 0, jan_ms + 86400000);
-	int month = b.p.open_month;
+	int month = b.p.course.open_month;
 	part_tick_clock(&b.p, b.j, 1, year_9999_ms);
-	cr_assert(b.p.open_month == MONTH_LAST);
+	cr_assert(b.p.course.open_month == MONTH_LAST);
 	cr_assert(b.p.cuts[b.p.n_cuts - 1].offset == 1 && b.p.cuts[b.p.n_cuts - (uint32_t)(MONTH_LAST - month)].month == month);
 	bench_close(&b);
 }
@@ -65,7 +65,7 @@ Test(part, a_stored_clock_beyond_the_calendar_is_taken_up)
 {
 	struct bench b;
 	bench_open(&b, &(struct position){ .next = 7, .clock_ms = year_9999_ms, .last = 6 });
-	cr_assert(b.p.open_month == MONTH_LAST);
+	cr_assert(b.p.course.open_month == MONTH_LAST);
 	bench_close(&b);
 }
 
@@ -74,7 +74,7 @@ Test(part, stamps_before_2000_close_nothing)
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
 	part_tick_clock(&b.p, b.j, 0, 0);
-	cr_assert(b.p.open_month == MONTH_FIRST);
+	cr_assert(b.p.course.open_month == MONTH_FIRST);
 	bench_close(&b);
 }
 
