@@ -8,7 +8,8 @@
 void digest_sha256(struct span s, unsigned char ret[DIGEST_SHA256])
 {
 	unsigned n = 0;
-	check(EVP_Digest(s.n > 0 ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL) == 1);
+	if (EVP_Digest(s.n > 0 ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL) != 1) // for nothing else than a lack of memory
+		out_of_memory(1, 1);
 	check(n == DIGEST_SHA256);
 }
 

@@ -50,4 +50,17 @@ enum error_class closing_waits(struct store *s, uint32_t shards, const struct jo
 // the month whose close must have passed before that is certain: the same, or where it holds late calls only, a later one. Only looks.
 enum error_class closing_first_month(struct store *s, uint32_t shards, int *ret_first, int *ret_certain, struct error *e);
 
+// ---- a closed month again, for proofs and rebuilds
+struct closing_books {
+	struct store *store;                // holds the counters; settle and end_run take the documents
+	uint32_t shards;
+	const char *source;                 // of the documents
+	const struct journal *journal;
+	const struct accounts_feed *feed;
+	const char *accounts_topic;
+};
+// Settles the manifest's month; the months before it must have been, in order. ERROR_HALT: it cannot be settled, or the accounts topic
+// does not hold what the manifest names.
+enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e);
+
 #endif

@@ -83,7 +83,7 @@ enum error_class accounts_feed_refresh(struct accounts_feed *f, const struct sin
 	CLEANUP(freep) int64_t *starts = xcalloc((size_t)f->n + 1, sizeof(*starts));
 	if (f->n > 0)
 		memcpy(starts, f->next, (size_t)f->n * sizeof(*starts));
-	enum error_class c = port->read_from(kafka, f->topic, starts, f->n, timeout_ms, take, f, &why);
+	enum error_class c = port->read_from(kafka, f->topic, starts, NULL, f->n, timeout_ms, take, f, &why);
 	if (c == ERROR_ABORT && why.exit_code == EXIT_LATER)
 		return error_set(e, c, EXIT_LATER, "topic %s is missing, which says what accounts have contracts and packs: create it (retention.ms=-1, "
 				 "cleanup.policy=delete; one partition does), then start again", f->topic);

@@ -74,8 +74,9 @@ enum error_class topic_read_back(const struct kafka_options *o, const char *topi
 // For a reader that comes again: partition p from offset starts[p] (p >= n: from 0) up to what is stable at the time of the call; an
 // open transaction of somebody else holds nothing up. Nothing is passed over in silence: ERROR_ABORT 78 where a partition no longer
 // reaches back to its start, or ends before it. Otherwise as above.
-enum error_class topic_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
-				 topic_reader_fn *fn, void *ctx, struct error *e);
+// With `ends`: only partitions p < n, each below ends[p], which must be there.
+enum error_class topic_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends, int32_t n,
+				 int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e);
 // As topic_read_back, then goes on with what comes, until fn returns false or *stop becomes true (checked at least every 100 ms; fn is
 // called with NULL at each check).
 enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
@@ -110,8 +111,8 @@ struct sink_port {
 				     struct error *e);
 	enum error_class (*read_back)(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms, topic_reader_fn *fn,
 				      void *ctx, struct error *e);
-	enum error_class (*read_from)(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
-				      topic_reader_fn *fn, void *ctx, struct error *e);
+	enum error_class (*read_from)(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends,
+				      int32_t n, int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e);
 	enum error_class (*describe)(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret, struct error *e);
 	enum error_class (*offsets)(const struct kafka_options *o, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
 				    int64_t *ret_high, struct error *e);

@@ -62,20 +62,28 @@ static enum error_class find_range(struct reader *r, const struct kafka_options 
 	return c;
 }
 
-// The end is what is stable now: no waiting for the high watermark.
-static enum error_class find_rest(struct reader *r, const int64_t *starts, int32_t n, int32_t p, int timeout_ms, struct error *e)
+// The end is the one asked for, or what is stable now: no waiting for the high watermark.
+static enum error_class find_rest(struct reader *r, const int64_t *starts, const int64_t *ends, int32_t n, int32_t p, int timeout_ms,
+				  struct error *e)
 {
 	int64_t low = 0, high = 0, start = p < n ? starts[p] : 0;
+	if (ends != NULL && (p >= n || ends[p] <= start)) { // nothing of it is wanted
+		r->fixed[p] = true;
+		return ERROR_NONE;
+	}
 	enum error_class c = topic_client_offsets(r->rk, r->topic, p, timeout_ms, &low, &high, e);
 	if (c != ERROR_NONE)
 		return c;
-	if (low > start || high < start)
+	char to[40] = " on";
+	if (ends != NULL)
+		snprintf(to, sizeof(to), " to %" PRId64, ends[p]);
+	if (low > start || high < start || (ends != NULL && high < ends[p]))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "%s/%" PRId32 " holds offsets %" PRId64 " to %" PRId64 ", and what comes from %" PRId64 " on was to be read: records are "
+				 "%s/%" PRId32 " holds offsets %" PRId64 " to %" PRId64 ", and what comes from %" PRId64 "%s was to be read: records are "
 				 "gone, or the topic was made again. Restore it, and keep it for ever (retention.ms=-1, cleanup.policy=delete)",
-				 r->topic, p, low, high, start);
+				 r->topic, p, low, high, start, to);
 	r->start[p] = start;
-	r->end[p] = high;
+	r->end[p] = ends != NULL ? ends[p] : high;
 	r->fixed[p] = true;
 	return ERROR_NONE;
 }
@@ -257,15 +265,15 @@ enum error_class topic_read_back(const struct kafka_options *o, const char *topi
 	return c != ERROR_NONE ? c : read_to_end(&r, timeout_ms, e);
 }
 
-enum error_class topic_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
-				 topic_reader_fn *fn, void *ctx, struct error *e)
+enum error_class topic_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends, int32_t n,
+				 int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e)
 {
 	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
 	enum error_class c = reader_open(&r, o, timeout_ms, e);
 	if (c == ERROR_NONE && r.n < n)
 		c = topic_client_error(topic, "reading", RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, e);
 	for (int32_t p = 0; p < r.n && c == ERROR_NONE; p++)
-		c = find_rest(&r, starts, n, p, timeout_ms, e);
+		c = find_rest(&r, starts, ends, n, p, timeout_ms, e);
 	if (c == ERROR_NONE)
 		c = start_reading(&r, false, e);
 	return c != ERROR_NONE ? c : read_to_end(&r, timeout_ms, e);

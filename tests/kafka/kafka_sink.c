@@ -151,7 +151,7 @@ static enum error_class read_from(struct test_broker *b, int64_t first, int64_t 
 	int64_t starts[] = { first, second };
 	*s = (struct seen){ 0 };
 	*e = (struct error){ 0 };
-	return topic_read_from(&b->o, b->name, starts, n, 10000, collect, s, e);
+	return topic_read_from(&b->o, b->name, starts, NULL, n, 10000, collect, s, e);
 }
 
 Test(kafka_sink, read_from_offsets_to_the_last_stable_end)

@@ -233,8 +233,8 @@ static inline enum error_class fake_read_back(const struct kafka_options *o, con
 }
 
 // Everything in the twin is stable: transactions appear with their markers.
-static inline enum error_class fake_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
-					      topic_reader_fn *fn, void *ctx, struct error *e)
+static inline enum error_class fake_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends,
+					      int32_t n, int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e)
 {
 	struct fake_kafka *k = (struct fake_kafka *)(uintptr_t)o;
 	(void)timeout_ms;
@@ -244,7 +244,7 @@ static inline enum error_class fake_read_from(const struct kafka_options *o, con
 	if (t < 0 || k->topics[t].partitions < n)
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "topic %s does not exist", topic);
 	for (int32_t p = 0; p < n; p++)
-		if (k->topics[t].parts[p].high < starts[p])
+		if (k->topics[t].parts[p].high < starts[p] || (ends != NULL && k->topics[t].parts[p].high < ends[p]))
 			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%d was made again", topic, (int)p);
 	for (int32_t p = 0; p < k->topics[t].partitions; p++) {
 		const struct fake_log *l = &k->topics[t].parts[p];
@@ -252,7 +252,9 @@ static inline enum error_class fake_read_from(const struct kafka_options *o, con
 			const struct fake_message *m = &l->list[i];
 			struct topic_record r = { p, { .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = span_of(m->key),
 						       .value = { m->value, m->value_n } } };
-			if (m->offset >= (p < n ? starts[p] : 0) && !fn(ctx, &r))
+			if (m->offset < (p < n ? starts[p] : 0) || (ends != NULL && (p >= n || m->offset >= ends[p])))
+				continue;
+			if (!fn(ctx, &r))
 				return ERROR_NONE;
 		}
 	}

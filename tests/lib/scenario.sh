@@ -16,7 +16,8 @@
 #   past N MOST                 waits until more than N records are taken in; MOST of them would be too late
 #   drained                     true when meterd has taken in every record of the input topic
 #   settled MONTH               true when the end of the run of MONTH is published
-#   auditor_agrees […]          the independent computation over the log equals counters, ledger, alerts, settlements
+#   auditor_agrees […]          the independent computation over the log equals counters, ledger, alerts, settlements; whole: and proved
+#   proved […]                  meterctl prove derives the same bytes from Kafka alone; options and id are its own
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
 . "$LIB/kafka.sh"
@@ -197,6 +198,11 @@ outbox_empty() {
 		((n == 0)) || return 1
 	done
 }
+proved() {
+	local out
+	out=$(ctl prove --format ndjson "$@" 2>&1) || fail "prove ends with $?: $out"
+}
 auditor_agrees() {
 	"$PYTHON" "$ROOT/tests/lib/auditor.py" --config "$DIR/$MAIN.yaml" --meterctl "$METERCTL" "$@" || fail "the auditor disagrees"
+	(($# > 0)) || ! ctl_q settlements --kind period.closed --format ndjson | grep -q . || proved
 }

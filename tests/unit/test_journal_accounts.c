@@ -103,11 +103,12 @@ Test(accounts_feed, a_topic_that_is_missing_or_was_made_again)
 }
 
 // Brokers that go away in the middle: what came was taken, and the next refresh goes on behind it.
-static enum error_class read_one_then_fail(const struct kafka_options *o, const char *topic, const int64_t *starts, int32_t n, int timeout_ms,
-					   topic_reader_fn *fn, void *ctx, struct error *e)
+static enum error_class read_one_then_fail(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends, int32_t n,
+					   int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e)
 {
 	struct topic_record t = { 0, { .offset = 0, .timestamp_ms = 1, .value = SPAN_LIT(ACTIVATION("a", "act-1", "1")) } };
 	(void)o, (void)topic, (void)starts, (void)timeout_ms;
+	cr_assert(ends == NULL);
 	cr_assert(n == 0);
 	fn(ctx, &t);
 	return error_set(e, ERROR_RETRY, 0, "away");

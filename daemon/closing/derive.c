@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A closed month settled again, over any store that holds what was counted: no relay, no topics. By the closer's own code, so that
+// the same counters give the same bytes.
+#include "base/check.h"
+#include "closing/inner.h"
+
+static enum error_class class_of(enum relay_status r)
+{
+	return r == RELAY_DONE ? ERROR_NONE : r == RELAY_RETRY ? ERROR_RETRY : r == RELAY_ABORT ? ERROR_ABORT : ERROR_HALT;
+}
+
+static enum error_class derive_shard(const struct settle_scope *s, uint32_t shard, struct error *e)
+{
+	CLEANUP(settling_freep) struct settling *w = NULL;
+	bool done = false, full = false;
+	enum relay_status r = settling_begin(s, s->m != &s->j->manifests[0], shard, &w, e);
+	while (r == RELAY_DONE && !done) {
+		r = settling_step(s, w, &done, &full, e);
+		check(!full);
+	}
+	return class_of(r);
+}
+
+static enum error_class derive_end(const struct settle_scope *s, struct error *e)
+{
+	struct settled_sums sums = { 0 };
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	enum error_class c = ERROR_NONE;
+	for (uint32_t shard = 0; shard < s->o->shards && c == ERROR_NONE; shard++)
+		c = gather_settled(s->o->store, shard, s->m->month, &sums, e);
+	if (c != ERROR_NONE)
+		return c;
+	struct statement_frame f = { .source = s->o->source, .manifest = s->m, .own = { .month = s->m->month, .rules = s->rules } };
+	struct span identity, document;
+	statement_end_of_run(&f, &sums, &arena, &identity, &document);
+	return s->o->store->ops->end_run(s->o->store, s->m->month, identity, document, statement_not_before_ms(s->rules, s->m->month), e);
+}
+
+enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e)
+{
+	struct closer_options o = { .store = b->store, .shards = b->shards, .source = b->source, .outbox_most = INT64_MAX };
+	struct settle_scope s = { &o, b->journal, m, journal_rules_version(b->journal, m->rules_version)->rules, accounts_feed_book(b->feed) };
+	enum error_class c = accounts_reach(b->feed, b->accounts_topic, m, e);
+	for (uint32_t shard = 0; shard < b->shards && c == ERROR_NONE; shard++)
+		c = derive_shard(&s, shard, e);
+	return c == ERROR_NONE ? derive_end(&s, e) : c;
+}
