@@ -16,7 +16,7 @@ struct document {                   // one id
 };
 
 struct proof {
-	const struct proof_options *o;
+	struct proof_options o;
 	const struct sink_port *port;
 	struct arena arena;
 	struct journal *journal;

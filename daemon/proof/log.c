@@ -144,8 +144,8 @@ static bool take_record(void *ctx, const struct topic_record *t)
 		dedupe_advance(r->dedupe, t->r.offset, r->course.clock_ms);
 	decide_record(&l->decider, &r->course, r->dedupe, &t->r, &d);
 	p->numbers.records++;
-	if (p->o->progress != NULL && p->numbers.records % 65536 == 0)
-		p->o->progress(p->o->ctx, p->numbers.records, p->all_records);
+	if (p->o.progress != NULL && p->numbers.records % 65536 == 0)
+		p->o.progress(p->o.ctx, p->numbers.records, p->all_records);
 	if ((d.outcome == OUTCOME_COUNTED || d.outcome == OUTCOME_LATE) && !count(l, r, &d)) {
 		error_set(&p->held, ERROR_HALT, 0, "%s: a counter overflows at offset %lld", r->part->name, (long long)t->r.offset);
 		return false;
@@ -169,7 +169,7 @@ static void reading_begin(struct log *l, struct reading *r)
 // The record at the cut is read too: its stamp is why the cut is there.
 static enum error_class find_end(struct log *l, struct reading *r, struct error *e)
 {
-	const struct proof_options *o = l->p->o;
+	const struct proof_options *o = &l->p->o;
 	int64_t low = 0, high = 0;
 	enum error_class c = l->p->port->offsets(o->kafka, r->part->topic, r->part->partition, o->timeout_ms, &low, &high, e);
 	r->end = high > r->cut ? r->cut + 1 : r->cut;
@@ -202,7 +202,7 @@ static enum error_class log_open(struct log *l, struct error *e)
 
 static enum error_class read_topic(struct log *l, const char *topic, struct error *e)
 {
-	const struct proof_options *o = l->p->o;
+	const struct proof_options *o = &l->p->o;
 	int32_t n = 0;
 	for (uint32_t i = 0; i < l->n; i++)
 		if (strcmp(l->list[i].part->topic, topic) == 0 && l->list[i].part->partition >= n)

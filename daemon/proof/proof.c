@@ -45,7 +45,7 @@ const char *proof_text(struct proof *p, const char *fmt, ...)
 
 bool proof_covers(const struct proof *p, int month)
 {
-	return p->o->month == MONTH_NONE ? p->o->id == NULL || month == p->last->month : month == p->o->month;
+	return p->o.month == MONTH_NONE ? p->o.id == NULL || month == p->last->month : month == p->o.month;
 }
 
 // ---- up to which month
@@ -71,7 +71,7 @@ static enum error_class choose_month(struct proof *p, int month, struct error *e
 				 month_text(newest->month, (char[MONTH_TEXT]){ 0 }));
 	if (!proof_settled(p, p->last->month))
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "%s is closed, and its end of run is not in %s: it is being settled, or the topic does not hold "
-				 "all that was published", text, p->o->kafka->settlements_topic);
+				 "all that was published", text, p->o.kafka->settlements_topic);
 	p->all_months = p->last == newest;
 	return ERROR_NONE;
 }
@@ -79,10 +79,10 @@ static enum error_class choose_month(struct proof *p, int month, struct error *e
 // A document by its id: the account it is about, and the month to which the log must be read.
 static enum error_class choose_document(struct proof *p, int *ret_month, struct error *e)
 {
-	const struct document *d = proof_find(p, p->o->id);
+	const struct document *d = proof_find(p, p->o.id);
 	if (d == NULL)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s holds no document %s: `meterctl settlements` lists them",
-				 p->o->kafka->settlements_topic, p->o->id);
+				 p->o.kafka->settlements_topic, p->o.id);
 	CLEANUP(json_freep) json_t *j = json_loadb(d->published.p, d->published.n, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *data = json_object_get(j, "data");
 	const char *account = json_string_value(json_object_get(data, "account")), *period = json_string_value(json_object_get(data, "period"));
@@ -96,13 +96,13 @@ static enum error_class choose_document(struct proof *p, int *ret_month, struct 
 
 static enum error_class choose(struct proof *p, struct error *e)
 {
-	int month = p->o->month;
+	int month = p->o.month;
 	enum error_class c = ERROR_NONE;
 	if (p->journal->init_id[0] == '\0' || p->journal->n_rules == 0)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: there is nothing to prove", p->o->kafka->control_topic);
-	if (p->o->account != NULL)
-		p->account = span_of(p->o->account);
-	if (p->o->id != NULL && month == MONTH_NONE)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: there is nothing to prove", p->o.kafka->control_topic);
+	if (p->o.account != NULL)
+		p->account = span_of(p->o.account);
+	if (p->o.id != NULL && month == MONTH_NONE)
 		c = choose_document(p, &month, e);
 	return c == ERROR_NONE ? choose_month(p, month, e) : c;
 }
@@ -110,9 +110,9 @@ static enum error_class choose(struct proof *p, struct error *e)
 // ---- deriving
 static enum error_class derive(struct proof *p, struct error *e)
 {
-	CLEANUP(freep) char *source = xasprintf("/meterd/%s", p->o->kafka->group);
+	CLEANUP(freep) char *source = xasprintf("/meterd/%s", p->o.kafka->group);
 	struct closing_books b = { .store = books_store(p->books), .shards = 1, .source = source, .journal = p->journal, .feed = p->feed,
-				   .accounts_topic = p->o->kafka->accounts_topic };
+				   .accounts_topic = p->o.kafka->accounts_topic };
 	enum error_class c = ERROR_NONE;
 	for (const struct journal_manifest *m = p->journal->manifests; m <= p->last && c == ERROR_NONE; m++)
 		c = closing_derive(&b, m, e);
@@ -139,7 +139,7 @@ static void drop_gaps(struct proof *p)
 
 static enum error_class run(struct proof *p, struct error *e)
 {
-	const struct proof_options *o = p->o;
+	const struct proof_options *o = &p->o;
 	// What is published was decided before: read in this order, every document has its manifest.
 	enum error_class c = proof_read_published(p, e);
 	if (c == ERROR_NONE)
@@ -162,7 +162,7 @@ static enum error_class run(struct proof *p, struct error *e)
 enum error_class proof_run(const struct proof_options *o, struct proof **ret, struct error *e)
 {
 	struct proof *p = xcalloc(1, sizeof(*p));
-	p->o = o;
+	p->o = *o;
 	p->port = o->port != NULL ? o->port : &sink_port_kafka;
 	p->feed = accounts_feed_new();
 	p->books = books_new(proof_derived, p);
@@ -202,6 +202,6 @@ void proof_numbers(const struct proof *p, struct proof_numbers *ret)
 
 struct span proof_document(const struct proof *p)
 {
-	const struct document *d = p->o->id != NULL ? proof_find((struct proof *)p, p->o->id) : NULL;
+	const struct document *d = p->o.id != NULL ? proof_find((struct proof *)p, p->o.id) : NULL;
 	return d != NULL ? d->derived : (struct span){ 0 };
 }

@@ -101,7 +101,7 @@ static bool take_published(void *ctx, const struct topic_record *t)
 
 enum error_class proof_read_published(struct proof *p, struct error *e)
 {
-	return p->port->read_back(p->o->kafka, p->o->kafka->settlements_topic, TIME_NONE, p->o->timeout_ms, take_published, p, e);
+	return p->port->read_back(p->o.kafka, p->o.kafka->settlements_topic, TIME_NONE, p->o.timeout_ms, take_published, p, e);
 }
 
 void proof_derived(void *ctx, int month_closed, struct span account, struct span document)
@@ -182,13 +182,13 @@ static bool had_to_be(const struct proof *p, const struct about *a)
 		return false;
 	if (a->revision > 0 && !p->all_months)
 		return false; // a later close may have made it
-	return proof_covers(p, month) || (a->revision > 0 && p->o->month == MONTH_NONE);
+	return proof_covers(p, month) || (a->revision > 0 && p->o.month == MONTH_NONE);
 }
 
 static bool asked_for(const struct proof *p, const struct document *d, const struct about *a)
 {
-	if (p->o->id != NULL)
-		return strcmp(p->o->id, d->id) == 0;
+	if (p->o.id != NULL)
+		return strcmp(p->o.id, d->id) == 0;
 	if (d->derived.p == NULL)
 		return had_to_be(p, a);
 	return proof_covers(p, d->closed_with) && (p->account.p == NULL || d->account.p != NULL); // the end of a run is about all accounts
