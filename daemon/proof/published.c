@@ -126,7 +126,7 @@ bool proof_settled(struct proof *p, int month)
 }
 
 // ---- comparing
-enum { FIELDS_MOST = 20 };
+enum { FIELDS_MOST = 50 };
 struct comparison {
 	struct proof *p;
 	const struct about *about;
