@@ -37,7 +37,6 @@ static const char usage_text[] =
 struct run {
 	struct engine *engine;
 	struct settings *settings;
-	const struct rules *rules; // as the files said at the start
 	struct error error;
 	enum error_class cls;
 	pthread_mutex_t lock;      // of what follows
@@ -86,7 +85,7 @@ static void reload(struct run *r)
 {
 	struct reload now = { 0 };
 	notify_reloading();
-	reload_run(r->settings, r->rules, &now);
+	reload_run(r->settings, r->engine, &now);
 	pthread_mutex_lock(&r->lock);
 	struct reload before = r->reload;
 	r->reload = now;
@@ -124,7 +123,7 @@ static enum error_class open_http(struct run *r, struct http **ret)
 
 static int serve(struct settings *settings, const struct rules *rules, const sigset_t *signals)
 {
-	struct run run = { .settings = settings, .rules = rules, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct run run = { .settings = settings, .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct http *http = NULL;
 	pthread_t thread;
 	if (engine_new(settings, rules, &run.engine, &run.error) != ERROR_NONE)

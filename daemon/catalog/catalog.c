@@ -160,6 +160,23 @@ struct span catalog_owner(const struct catalog *c, struct span account, int64_t 
 	return use != NULL ? c->owners[use->target] : account;
 }
 
+bool catalog_codes(const struct catalog *c, uint32_t i, struct catalog_codes *ret)
+{
+	if (i >= c->n_billable)
+		return false;
+	*ret = (struct catalog_codes){ c->billable[i].from_ms, c->billable[i].n, c->billable[i].codes };
+	return true;
+}
+
+bool catalog_owned(const struct catalog *c, uint32_t i, struct catalog_owned *ret)
+{
+	if (i >= c->n_accounts)
+		return false;
+	const struct name_use *use = &c->accounts.uses[i];
+	*ret = (struct catalog_owned){ use->name, c->owners[use->target], use->from_ms, use->until_ms };
+	return true;
+}
+
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month)
 {
 	const struct service *s = service_at(c, service);

@@ -106,6 +106,18 @@ bool catalog_find_id(const struct catalog *c, struct span id, uint32_t *ret);
 bool catalog_billable(const struct catalog *c, struct span status, int64_t event_time_ms);
 // The owner of an account at that time: the account itself where the catalog says nothing.
 struct span catalog_owner(const struct catalog *c, struct span account, int64_t event_time_ms);
+// What catalog_billable and catalog_owner answer from, to look through: i = 0, 1, …; false behind the last.
+struct catalog_codes {
+	int64_t from_ms;     // INT64_MIN: the first
+	uint32_t n;
+	const struct span *codes;
+};
+bool catalog_codes(const struct catalog *c, uint32_t i, struct catalog_codes *ret); // by time
+struct catalog_owned {
+	struct span account, owner;
+	int64_t from_ms, until_ms; // as in an alias
+};
+bool catalog_owned(const struct catalog *c, uint32_t i, struct catalog_owned *ret); // by name, then time
 
 // NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);

@@ -97,6 +97,7 @@ static void office_metrics(struct metrics *m, const struct status *s)
 		one(m, METRIC_DUE, s->closer.due_ms);
 	if (s->rules_version >= 0)
 		one(m, METRIC_RULES, s->rules_version);
+	one(m, METRIC_ACCOUNTS_RECORDS, (int64_t)s->accounts_records);
 }
 
 void render_metrics(const struct status *s, FILE *to)

@@ -43,6 +43,7 @@ struct status {
 	bool reload_refused;     // the file on disk was refused at the last reload: a restart would fail
 	char *reload;            // owned; NULL, or what the last reload left open, in words
 	int64_t rules_version;   // -1: not known yet
+	uint64_t accounts_records; // of the accounts topic, known to every worker
 	// Why it is not ready: one line each, saying what to do. None, running, and no partition halted: ready.
 	uint32_t n_reasons;
 	char **reasons;

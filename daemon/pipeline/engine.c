@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "pipeline/checks.h"
 #include "pipeline/facts.h"
+#include "rules/change.h"
 
 enum { PROPOSE_MS = 10000, STUCK_US = 60 * 1000000 }; // no progress for this long although there is work
 
@@ -95,46 +96,75 @@ static enum error_class engine_check(struct engine *g, struct error *e)
 	return ERROR_NONE;
 }
 
-enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct error *e)
+static enum error_class put_proposal(const struct store_options *o, const struct rules *rules, struct error *e)
 {
-	CLEANUP(journal_freep) struct journal *j = NULL;
 	struct store *store = NULL;
-	enum error_class cls = journal_load(k, PROPOSE_MS, &j, e);
-	if (cls != ERROR_NONE || (j->n_rules > 0 && strcmp(j->rules[j->n_rules - 1].rules->sha256, rules->sha256) == 0))
-		return cls;
-	cls = store_redis_open(o, &store, e);
+	enum error_class cls = store_redis_open(o, &store, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	CLEANUP(freep) char *text = rules_to_json(rules);
 	CLEANUP(freep) char *request = xasprintf("{\"kind\":\"rules\",\"rules\":%s}", text);
 	cls = store->ops->request_put(store, span_of(request), e);
 	store->ops->close(store);
-	if (cls == ERROR_NONE)
-		log_line(LVL_INFO, "rules_proposed", "catalog=%s sha256=%s", catalog_version(rules->catalog), rules->sha256);
 	return cls;
 }
 
-// A proposal that cannot be left now is left at the next start; the rules in force hold meanwhile.
-static void engine_propose(struct engine *g)
+enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct faults *faults,
+			       enum rules_answer *ret, struct error *e)
+{
+	CLEANUP(journal_freep) struct journal *j = NULL;
+	enum error_class cls = journal_load(k, PROPOSE_MS, &j, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	if (j->n_rules == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", k->control_topic);
+	const struct rules *newest = j->rules[j->n_rules - 1].rules;
+	int settled = j->n_manifests > 0 ? j->manifests[j->n_manifests - 1].month : MONTH_NONE;
+	*ret = strcmp(newest->sha256, rules->sha256) == 0 ? RULES_NEWEST :
+	       rules_may_follow(newest, rules, settled, faults) ? RULES_PROPOSED : RULES_REFUSED;
+	return *ret == RULES_PROPOSED ? put_proposal(o, rules, e) : ERROR_NONE;
+}
+
+// A proposal that cannot be left now is left at the next start or reload; the rules in force hold meanwhile.
+enum error_class engine_propose(struct engine *g, const struct rules *rules, const char *again, struct faults *faults, enum rules_answer *ret,
+				struct error *e)
+{
+	char quoted[700];
+	size_t before = faults->n;
+	enum error_class cls = rules_propose(&g->kafka, &g->store, rules, faults, ret, e);
+	if (cls != ERROR_NONE)
+		log_line(LVL_WARN, "rules_not_proposed", "why=%s do=%s", log_quote(e->text, quoted, sizeof(quoted)), again);
+	else if (*ret == RULES_PROPOSED)
+		log_line(LVL_INFO, "rules_proposed", "catalog=%s sha256=%s", catalog_version(rules->catalog), rules->sha256);
+	for (size_t i = before; i < faults->n; i++)
+		log_line(LVL_ERROR, "rules_refused", "why=%s", log_quote(faults->list[i].text, quoted, sizeof(quoted)));
+	return cls;
+}
+
+static void propose_at_start(struct engine *g)
 {
 	struct error e = { 0 };
-	char quoted[700];
-	if (g->rules != NULL && rules_propose(&g->kafka, &g->store, g->rules, &e) != ERROR_NONE)
-		log_line(LVL_WARN, "rules_not_proposed", "why=%s do=restart", log_quote(e.text, quoted, sizeof(quoted)));
+	struct faults faults = { 0 };
+	enum rules_answer answer;
+	if (g->rules != NULL)
+		engine_propose(g, g->rules, "restart", &faults, &answer, &e);
+	faults_free(&faults);
 }
 
 static enum error_class engine_start(struct engine *g, struct error *e)
 {
 	struct office *office = NULL;
-	enum error_class cls = facts_start(&g->kafka, &g->shared, &g->facts, e);
-	struct office_options oo = { g->settings, &g->kafka, &g->store, &g->shared, g->facts };
+	struct facts *facts = NULL;
+	enum error_class cls = facts_start(&g->kafka, &g->shared, &facts, e);
+	struct office_options oo = { g->settings, &g->kafka, &g->store, &g->shared, facts };
 	if (cls == ERROR_NONE)
 		cls = office_start(&oo, &office, e);
 	pthread_mutex_lock(&g->lock);
+	g->facts = facts;
 	g->office = office;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
-		struct worker_options wo = { g->settings, &g->kafka, &g->store, &g->shared, g->facts, i };
+		struct worker_options wo = { g->settings, &g->kafka, &g->store, &g->shared, facts, i };
 		cls = worker_start(&wo, &g->workers[i], e);
 		g->n_workers += cls == ERROR_NONE;
 	}
@@ -155,16 +185,17 @@ static void engine_join(struct engine *g)
 	}
 	pthread_mutex_lock(&g->lock);
 	struct office *office = TAKE_PTR(g->office);
+	struct facts *facts = TAKE_PTR(g->facts);
 	pthread_mutex_unlock(&g->lock);
 	office_join(&office);
-	facts_join(&g->facts);
+	facts_join(&facts);
 }
 
 enum error_class engine_run(struct engine *g, struct error *e)
 {
 	enum error_class cls = engine_check(g, e);
 	if (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
-		engine_propose(g);
+		propose_at_start(g);
 		cls = engine_start(g, e);
 	}
 	if (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
@@ -270,12 +301,15 @@ void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 	pthread_mutex_lock(&g->lock);
 	s->phase = g->phase == ENGINE_RUNNING ? STATUS_RUNNING : g->phase == ENGINE_STOPPING ? STATUS_STOPPING : STATUS_STARTING;
 	s->workers = g->n_workers;
+	s->accounts_records = g->n_workers > 0 ? UINT64_MAX : 0;
 	if (g->waiting[0] != '\0')
 		status_reason(s, "%s", g->waiting);
 	for (uint32_t i = 0; i < g->n_workers; i++) {
 		struct worker_status w;
 		worker_status(g->workers[i], &w);
 		*ret_progressing = read_worker(s, &w, i, now_us) && *ret_progressing;
+		if (w.facts_taken < s->accounts_records)
+			s->accounts_records = w.facts_taken;
 		worker_status_free(&w);
 	}
 	bool office_there = g->office != NULL;

@@ -15,9 +15,16 @@ enum error_class engine_new(struct settings *s, const struct rules *rules, struc
 // Runs until engine_stop, or until something ends the process: then *e says what (its exit_code is the process's). Blocks; call it
 // on a thread of its own. Servers that are away are waited for, said once in the log.
 enum error_class engine_run(struct engine *g, struct error *e);
-// Asks the closer, whoever that is, to put these rules in force; nothing happens where they are already. It decides by itself and says
-// so in its log.
-enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct error *e);
+enum rules_answer {
+	RULES_NEWEST,   // they are the newest version already
+	RULES_PROPOSED, // the closer, whoever that is, will put them in force, unless others came in between: it says so in its log
+	RULES_REFUSED,  // they may not follow the newest version: *faults says why, all of it; nothing was done
+};
+enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct faults *faults,
+			       enum rules_answer *ret, struct error *e);
+// The same with the process's own servers, from any thread; bounded by their time-outs. It is said in the log.
+enum error_class engine_propose(struct engine *g, const struct rules *rules, const char *again, struct faults *faults, enum rules_answer *ret,
+				struct error *e); // again: what proposes them again, "restart" or "reload"
 void engine_stop(struct engine *g);   // from any thread; engine_run returns after the open batch is committed
 void engine_freep(struct engine **g);
 

@@ -224,7 +224,8 @@ bool worker_facts_due(const struct worker *w)
 {
 	if (w->parts == NULL || w->adrift || w->trouble != TROUBLE_NONE || w->journal == NULL)
 		return false;
-	int64_t every_us = w->newest->rules->settings.lead_ms * 1000 / 10;
+	bool idle = w->n_flights == 0 && w->open_records == 0; // then there is nothing to end for it, only hints to learn anew
+	int64_t every_us = w->newest->rules->settings.lead_ms * 1000 / (idle ? 60 : 10);
 	return clock_mono_us() - w->facts_us >= every_us && facts_count(w->o.facts) > w->facts_taken;
 }
 

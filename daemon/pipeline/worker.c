@@ -95,7 +95,7 @@ static struct worker_status make_status(const struct worker *w)
 {
 	struct worker_status s = { .n_parts = w->n_parts, .parts = xcalloc(w->n_parts, sizeof(*s.parts)), .commit_time = w->commit_time,
 				   .deltas = w->deltas, .rules_version = w->newest != NULL ? w->newest->version : -1,
-				   .alive_us = w->status_us, .progress_us = w->progress_us, .known_wait = w->known_wait };
+				   .alive_us = w->status_us, .progress_us = w->progress_us, .known_wait = w->known_wait, .facts_taken = w->facts_taken };
 	for (uint32_t i = 0; i < w->n_parts; i++) {
 		status_part(w, &w->parts[i], i, &s.parts[i]);
 		s.dedupe_bytes += w->parts[i].dedupe != NULL ? dedupe_bytes(w->parts[i].dedupe) : 0;

@@ -43,6 +43,7 @@ struct worker_status {
 	struct histogram commit_time;
 	uint64_t deltas, dedupe_bytes;
 	int64_t rules_version;       // -1: none yet
+	uint64_t facts_taken;        // records of the accounts topic that it knows
 	int64_t alive_us, progress_us; // clock_mono_us of the last round of the loop; of the last commit, or of having nothing to do
 	bool known_wait;             // Redis or Kafka away, halted: waiting is right
 };

@@ -24,56 +24,64 @@ static void refuse(const struct settings *now, const struct fault *first, size_t
 	ret->note = xasprintf("reload refused: %s", why);
 }
 
-static struct settings *load(const struct settings *now, const struct rules *started_with, bool *ret_other_rules, struct reload *ret)
+static struct settings *load(const struct settings *now, struct rules **ret_rules, struct reload *ret)
 {
 	struct faults f = { 0 };
 	struct error e = { 0 };
 	struct store_options store;
-	CLEANUP(rules_freep) struct rules *rules = NULL;
 	CLEANUP(settings_freep) struct settings *next = frontend_load(now->file, &f);
 	if (next != NULL && settings_store(next, &store, &e) != ERROR_NONE) {
 		fprintf(stderr, "%s: error: %s\n", now->file, e.text);
 		fault_add(&f, now->file, 0, 0, "%s", e.text);
 	}
 	if (next != NULL && f.n == 0)
-		rules = frontend_load_rules(next, &f);
+		*ret_rules = frontend_load_rules(next, &f);
 	if (f.n > 0)
 		refuse(now, &f.list[0], f.n, ret);
-	else
-		*ret_other_rules = strcmp(rules->sha256, started_with->sha256) != 0;
 	bool good = f.n == 0;
 	faults_free(&f);
 	return good ? TAKE_PTR(next) : NULL;
 }
 
-static char *left_open(const struct settings_changes *c)
+static char *propose(struct engine *g, const struct rules *rules)
 {
-	CLEANUP(freep) char *restart = c->restart[0] != '\0' ? xasprintf("waits for a restart: %s", c->restart) : xstrdup("");
-	CLEANUP(freep) char *rules = c->rules[0] != '\0' ? xasprintf("part of the rules, proposed at the next start: %s", c->rules) : xstrdup("");
-	if (restart[0] == '\0' && rules[0] == '\0')
-		return NULL;
-	return xasprintf("%s%s%s", restart, restart[0] != '\0' && rules[0] != '\0' ? "; " : "", rules);
+	struct error e = { 0 };
+	struct faults faults = { 0 };
+	enum rules_answer answer = RULES_NEWEST;
+	char *note = NULL;
+	if (engine_propose(g, rules, "reload", &faults, &answer, &e) != ERROR_NONE)
+		note = xasprintf("other rules could not be proposed, reload again: %s", e.text);
+	else if (answer == RULES_REFUSED)
+		note = xasprintf("other rules refused: %s", faults.list[0].text);
+	else if (answer == RULES_PROPOSED)
+		note = xstrdup("other rules proposed: `meterctl rules list` shows when they take effect");
+	faults_free(&faults);
+	return note;
 }
 
-void reload_run(struct settings *now, const struct rules *started_with, struct reload *ret)
+static char *left_open(const struct settings_changes *c, const char *rules)
+{
+	bool restart = c->restart[0] != '\0';
+	if (!restart)
+		return rules != NULL ? xstrdup(rules) : NULL;
+	return xasprintf("waits for a restart: %s%s%s", c->restart, rules != NULL ? "; " : "", rules != NULL ? rules : "");
+}
+
+void reload_run(struct settings *now, struct engine *g, struct reload *ret)
 {
 	static const enum log_level levels[] = { LVL_DEBUG, LVL_INFO, LVL_WARN, LVL_ERROR };
 	struct settings_changes c;
-	char taken[1200], restart[1200], rules[1200];
-	bool other_rules = false;
+	char taken[1200], restart[1200];
+	CLEANUP(rules_freep) struct rules *rules = NULL;
 	reload_free(ret);
-	CLEANUP(settings_freep) struct settings *next = load(now, started_with, &other_rules, ret);
+	CLEANUP(settings_freep) struct settings *next = load(now, &rules, ret);
 	if (next == NULL)
 		return;
 	settings_compare(now, next, &c);
-	if (other_rules && c.rules[0] == '\0') { // the name of the price book is the same, what stands in it is not
-		free(c.rules);
-		c.rules = xstrdup("catalog");
-	}
 	settings_adopt(now, next);
 	log_set_level(levels[now->log_level]);
-	log_line(LVL_INFO, "reloaded", "taken=%s restart=%s rules=%s", log_quote(c.taken, taken, sizeof(taken)),
-		 log_quote(c.restart, restart, sizeof(restart)), log_quote(c.rules, rules, sizeof(rules)));
-	ret->note = left_open(&c);
+	CLEANUP(freep) char *proposed = propose(g, rules);
+	log_line(LVL_INFO, "reloaded", "taken=%s restart=%s", log_quote(c.taken, taken, sizeof(taken)), log_quote(c.restart, restart, sizeof(restart)));
+	ret->note = left_open(&c, proposed);
 	settings_changes_free(&c);
 }

@@ -25,7 +25,7 @@ expect_equal "after the start" "$(good) $(open_ends)" "1 "
 # Taken over: debug lines appear; what needs a restart is named.
 config m "${settings[@]}" log.level=debug flush.max_interval=20ms workers=2
 hup
-expect_match "the log" "$(grep event=reloaded "$DIR/m.log" | tail -n 1)" 'taken="flush.max_interval, log.level" restart="workers" rules=""'
+expect_match "the log" "$(grep event=reloaded "$DIR/m.log" | tail -n 1)" 'taken="flush.max_interval, log.level" restart="workers"'
 expect_equal "left open" "$(good) $(open_ends)" "1 waits for a restart: workers"
 
 # Refused whole: the level of the faulty file is not taken over either.
@@ -44,13 +44,27 @@ rm "$DIR/book.yaml"
 hup
 expect_match "left open" "$(good) $(open_ends)" '^0 reload refused: .*book.yaml.* cannot be read'
 
-# The price book is part of the rules: another one is named, and prices stay what the control topic says.
+# The price book is part of the rules: another one is proposed, and so is the way back. One that may not follow is refused with all its
+# reasons, and nothing changes.
+version() { ctl_q rules list --format ndjson | jq -s 'map(.version) | max'; }
 sed 's/^version: .*/version: another/' "$ROOT/config/catalog.yaml" >"$DIR/book.yaml"
 hup
-expect_equal "left open" "$(good) $(open_ends)" "1 part of the rules, proposed at the next start: catalog"
+expect_equal "left open" "$(good) $(open_ends)" "1 other rules proposed: \`meterctl rules list\` shows when they take effect"
+wait_for 30 '(( $(version) == 2 ))' 'version 2'
+hup
+expect_equal "the newest already" "$(good) $(open_ends)" "1 "
 cp "$ROOT/config/catalog.yaml" "$DIR/book.yaml"
 hup
-expect_equal "as at the start" "$(good) $(open_ends)" "1 "
+wait_for 30 '(( $(version) == 3 ))' 'version 3'
+sed 's/^currency: .*/currency: EUR/' "$ROOT/config/catalog.yaml" >"$DIR/book.yaml"
+config m "${settings[@]}" close.grace=2d
+hup
+expect_match "left open" "$(good) $(open_ends)" '^1 other rules refused: `close.grace` cannot change'
+expect_match "all reasons are told" "$(grep -c event=rules_refused "$DIR/m.log")" '^2$'
+cp "$ROOT/config/catalog.yaml" "$DIR/book.yaml"
+config m "${settings[@]}"
+hup
+expect_equal "as before" "$(good) $(open_ends) $(version)" "1  3"
 
 # It has counted all the while, and does.
 event id=1 account=a service=image-tag time=2020-01-15T08:00:00+08:00 calls=5 |

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "rules/differ.h"
 #include "rules/rules.h"
 
 static struct rules_settings some_settings(void)
@@ -158,4 +159,77 @@ Test(rules, months_close_after_the_grace)
 	int64_t end = 0;
 	cr_assert(time_parse_rfc3339(SPAN_LIT("2020-02-02T00:00:00+08:00"), &end));
 	cr_expect(rules_close_ms(r, 2020 * 12) == end);
+}
+
+// ---- what another version would change
+static const char book[] =
+	"version: a\ncurrency: CNY\ntime_zone: Asia/Shanghai\nrounding: half-up\nfreeze_basis: list\nfreeze_ratio: 1\n"
+	"pack_order: earliest-expiry\nstatements:\n  zero_price: false\n"
+	"services:\n"
+	"  - id: tag\n    name: tag\n    aliases:\n      - {name: old-tag, until: 2020-04-01T00:00:00+08:00}\n"
+	"    prices:\n"
+	"      - {from: 2020-01, model: volume, per: 1000, bounds: lower-inclusive, tier_basis: total, tiers: [{from: 0, price: 2.5}, {from: 1000, price: 2}]}\n"
+	"      - {from: 2020-06, model: graduated, per: 1000, bounds: upper-inclusive, tier_basis: total, tiers: [{from: 0, price: 3, fee: 5}, {from: 10, price: 1}]}\n"
+	"    free: [{from: 2020-01, calls: 10, warn: 0.8, first_month: immediate}]\n"
+	"  - id: crop\n    name: crop\n    prices:\n      - {from: 2020-01, model: package, package: 50, bounds: lower-inclusive, tier_basis: total, tiers: [{from: 0, price: 7}]}\n"
+	"  - id: cut\n    name: cut\n    prices:\n      - {from: 2020-01, model: flat, per: 1, price: 7}\n"
+	"shared_free:\n  - id: pool\n    services: [crop, cut]\n    free: [{from: 2020-01, calls: 5, warn: none, first_month: next}]\n";
+
+static struct rules *edited(const char *from, const char *to, int64_t lead_ms)
+{
+	struct rules_settings s = some_settings();
+	struct faults f = { 0 };
+	s.lead_ms = lead_ms;
+	const char *at = strstr(book, from);
+	cr_assert(at != NULL, "%s", from);
+	CLEANUP(freep) char *text = xasprintf("%.*s%s%s", (int)(at - book), book, to, at + strlen(from));
+	struct rules *r = rules_new(&s, "book.yaml", span_of(text), &f);
+	cr_assert(r != NULL, "%s:%d: %s", f.list[0].file, f.list[0].line, f.list[0].text);
+	return r;
+}
+
+static void expect_differences(const char *from, const char *to, int64_t lead_ms, int first, const char *wanted)
+{
+	CLEANUP(rules_freep) struct rules *a = edited("version: a", "version: a", 600000), *b = edited(from, to, lead_ms);
+	struct rules_differences d;
+	char *text = NULL, x[MONTH_TEXT], y[MONTH_TEXT];
+	size_t size = 0;
+	rules_differ(a, b, first, &d);
+	FILE *f = open_memstream(&text, &size);
+	for (uint32_t i = 0; i < d.n; i++) {
+		const struct rules_difference *r = &d.list[i];
+		fprintf(f, "%s|%s|%s|%s|%s|%s\n", r->what, r->service != NULL ? r->service : "", r->month != MONTH_NONE ? month_text(r->month, x) : "",
+			r->until != MONTH_NONE ? month_text(r->until, y) : "", r->before != NULL ? r->before : "", r->after != NULL ? r->after : "");
+	}
+	fclose(f);
+	cr_expect_str_eq(text, wanted, "%s -> %s:\n%s", from, to, text);
+	free(text);
+	rules_differences_free(&d);
+}
+
+Test(rules, differences_say_what_and_from_when)
+{
+	const int jan = 2020 * 12;
+	expect_differences("version: a", "version: a", 600000, jan, "");
+	expect_differences("version: a", "version: b", 60000, jan, "version||||a|b\nrules.lead||||600 s|60 s\n");
+	expect_differences("price: 2}", "price: 1.5}", 600000, jan,
+			   "price|tag|2020-01|2020-06|volume per 1000: 2.5, 2 from 1000|volume per 1000: 2.5, 1.5 from 1000\n");
+	expect_differences("price: 2}", "price: 1.5}", 600000, jan + 3,
+			   "price|tag|2020-04|2020-06|volume per 1000: 2.5, 2 from 1000|volume per 1000: 2.5, 1.5 from 1000\n");
+	expect_differences("price: 2}", "price: 1.5}", 600000, jan + 5, ""); // settled, or over
+	expect_differences("{from: 10, price: 1}", "{from: 20, price: 1}", 600000, jan,
+			   "price|tag|2020-06||graduated per 1000: 3 and a fee of 5, 1 above 10|graduated per 1000: 3 and a fee of 5, 1 above 20\n");
+	expect_differences("package: 50", "package: 60", 600000, jan,
+			   "price|crop|2020-01||packages of 50: 7|packages of 60: 7\n");
+	expect_differences("calls: 10,", "calls: 20,", 600000, jan,
+			   "free calls|tag|2020-01||10, warning at 0.8 of it, first month: immediate|20, warning at 0.8 of it, first month: immediate\n");
+	expect_differences("calls: 5,", "calls: 6,", 600000, jan,
+			   "shared free calls|crop|2020-01||5, no warning, first month: next of pool|6, no warning, first month: next of pool\n"
+			   "shared free calls|cut|2020-01||5, no warning, first month: next of pool|6, no warning, first month: next of pool\n");
+	expect_differences("name: old-tag", "name: older-tag", 600000, jan,
+			   "alias|tag|||old-tag, from no limit until 2020-03-31T16:00:00.000Z|\n"
+			   "alias|tag||||older-tag, from no limit until 2020-03-31T16:00:00.000Z\n");
+	expect_differences("  - id: crop\n    name: crop\n", "  - id: new\n    name: N\n    prices:\n      - {from: 2020-01, model: free}\n  - id: crop\n    name: crop\n",
+			   600000, jan, "service|new||||N\n");
+	expect_differences("rounding: half-up", "rounding: half-even", 600000, jan, "rounding||||half-up|half-even\n");
 }
