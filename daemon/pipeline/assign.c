@@ -43,7 +43,7 @@ void worker_know(struct worker *w)
 static enum error_class load_journal(struct worker *w, struct error *e)
 {
 	struct journal *j = NULL;
-	enum error_class cls = journal_load(w->o.kafka, TOPIC_TIMEOUT_MS, &j, e);
+	enum error_class cls = journal_load_from(w->o.ports->sink, w->o.kafka, TOPIC_TIMEOUT_MS, &j, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	if (j->init_id[0] == '\0' || j->n_rules == 0) {
@@ -134,7 +134,7 @@ static enum error_class window_begin(struct worker *w, struct part *p, int64_t l
 		return ERROR_NONE;
 	}
 	int64_t at = -1;
-	enum error_class cls = topic_offset_at(w->o.kafka, p->topic, p->partition, p->course.clock_ms - p->dedupe_options.max_age_ms,
+	enum error_class cls = w->o.ports->sink->offset_at(w->o.kafka, p->topic, p->partition, p->course.clock_ms - p->dedupe_options.max_age_ms,
 					       TOPIC_TIMEOUT_MS, &at, e);
 	p->read_from = at < 0 || at > p->start ? p->start : at;
 	return cls;
@@ -161,7 +161,7 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 	p->dedupe_options = decide_dedupe_options(w->journal, rs, jp->offset);
 	part_begin(p, w->journal);
 	int64_t low = 0, high = 0, clock = TIME_NONE;
-	enum error_class cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &high, e);
+	enum error_class cls = w->o.ports->sink->offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &high, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	p->end = high;
@@ -227,7 +227,7 @@ static enum error_class place_all(struct worker *w, struct source_part *parts, s
 			int64_t low = 0;
 			p->state = PART_UNADMITTED;
 			w->unadmitted = true;
-			cls = topic_offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &p->read_from, e);
+			cls = w->o.ports->sink->offsets(w->o.kafka, p->topic, p->partition, TOPIC_TIMEOUT_MS, &low, &p->read_from, e);
 		} else {
 			cls = place_part(w, p, i, positions, e);
 		}

@@ -156,7 +156,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	struct office *office = NULL;
 	struct facts *facts = NULL;
 	enum error_class cls = facts_start(&g->kafka, &g->shared, &facts, e);
-	struct office_options oo = { g->settings, &g->kafka, &g->store, &g->shared, facts };
+	struct office_options oo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts };
 	if (cls == ERROR_NONE)
 		cls = office_start(&oo, &office, e);
 	pthread_mutex_lock(&g->lock);
@@ -164,7 +164,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	g->office = office;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
-		struct worker_options wo = { g->settings, &g->kafka, &g->store, &g->shared, facts, i };
+		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, i };
 		cls = worker_start(&wo, &g->workers[i], e);
 		g->n_workers += cls == ERROR_NONE;
 	}

@@ -25,7 +25,7 @@ struct facts {
 	int64_t *next;             // by partition: first offset not taken yet
 };
 
-static void take(struct facts *f, const struct topic_record *t)
+void facts_take(struct facts *f, const struct topic_record *t)
 {
 	pthread_mutex_lock(&f->lock);
 	while (f->n_next <= (uint32_t)t->partition) {
@@ -47,7 +47,7 @@ static bool on_record(void *ctx, const struct topic_record *t)
 {
 	struct facts *f = ctx;
 	if (t != NULL)
-		take(f, t);
+		facts_take(f, t);
 	f->stop = atomic_load(&f->shared->stop);
 	return !f->stop;
 }
@@ -58,9 +58,8 @@ static void read_round(struct facts *f, struct error *e)
 	enum error_class cls = ERROR_NONE;
 	if (!facts_ready(f)) {
 		cls = topic_read_back(f->kafka, f->kafka->accounts_topic, TIME_NONE, READ_MS, on_record, f, e);
-		pthread_mutex_lock(&f->lock);
-		f->ready = cls == ERROR_NONE && !f->stop;
-		pthread_mutex_unlock(&f->lock);
+		if (cls == ERROR_NONE && !f->stop)
+			facts_whole(f);
 	}
 	if (cls == ERROR_NONE && !f->stop)
 		cls = topic_follow(f->kafka, f->kafka->accounts_topic, TIME_NONE, &f->stop, on_record, f, e);
@@ -85,14 +84,35 @@ static void *facts_main(void *arg)
 	return NULL;
 }
 
-enum error_class facts_start(const struct kafka_options *kafka, struct shared *shared, struct facts **ret, struct error *e)
+struct facts *facts_new(void)
 {
 	struct facts *f = xcalloc(1, sizeof(*f));
+	pthread_mutex_init(&f->lock, NULL);
+	return f;
+}
+
+void facts_free(struct facts *f)
+{
+	arena_free(&f->arena);
+	free(f->list);
+	free(f->next);
+	free(f);
+}
+
+void facts_whole(struct facts *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->ready = true;
+	pthread_mutex_unlock(&f->lock);
+}
+
+enum error_class facts_start(const struct kafka_options *kafka, struct shared *shared, struct facts **ret, struct error *e)
+{
+	struct facts *f = facts_new();
 	f->kafka = kafka;
 	f->shared = shared;
-	pthread_mutex_init(&f->lock, NULL);
 	if (pthread_create(&f->thread, NULL, facts_main, f) != 0) {
-		free(f);
+		facts_free(f);
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for the accounts topic could be started");
 	}
 	*ret = f;
@@ -105,10 +125,7 @@ void facts_join(struct facts **at)
 	if (f == NULL)
 		return;
 	pthread_join(f->thread, NULL);
-	arena_free(&f->arena);
-	free(f->list);
-	free(f->next);
-	free(f);
+	facts_free(f);
 	*at = NULL;
 }
 

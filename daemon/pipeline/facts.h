@@ -8,6 +8,11 @@
 #include "pipeline/worker.h"
 
 struct facts;
+// What that thread fills; without it whoever makes them hands the records over.
+struct facts *facts_new(void);
+void facts_free(struct facts *f);
+void facts_take(struct facts *f, const struct topic_record *t); // what was taken before is passed over
+void facts_whole(struct facts *f);                              // all that stood in the topic at the start was taken
 enum error_class facts_start(const struct kafka_options *kafka, struct shared *shared, struct facts **ret, struct error *e);
 void facts_join(struct facts **f);    // after shared.stop was set
 

@@ -151,7 +151,7 @@ static bool office_due(const struct office *f)
 static enum error_class office_load(struct office *f, struct error *e)
 {
 	struct journal *j = NULL;
-	enum error_class cls = journal_load(f->o.kafka, KAFKA_TIMEOUT_MS, &j, e);
+	enum error_class cls = journal_load_from(f->o.ports->sink, f->o.kafka, KAFKA_TIMEOUT_MS, &j, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	check(j->init_id[0] != '\0' && j->n_rules > 0); // the worker that owns partition 0 has seen them
@@ -252,38 +252,50 @@ static void office_handle(struct office *f, enum relay_status st, const struct e
 	}
 }
 
+int office_turn(struct office *f)
+{
+	struct error e = { 0 };
+	bool more = false;
+	office_publish_status(f);
+	if (!office_due(f)) {
+		if (relay_in_charge(f->relay))
+			relay_leave(f->relay);
+		f->n_balance = 0; // somebody else's from here on
+		f->ledger_us = 0;
+		office_say(f, "idle", "");
+		return LOOK_IDLE_MS;
+	}
+	enum relay_status st = RELAY_DONE;
+	if (!relay_in_charge(f->relay))
+		st = office_take(f, &e);
+	if (st == RELAY_DONE)
+		st = office_round(f, &more, &e);
+	office_handle(f, st, &e);
+	if (st == RELAY_DONE)
+		office_look_at_ledger(f);
+	if (st != RELAY_DONE || more)
+		return 0;
+	return clock_mono_us() - f->busy_us < QUIET_US ? LOOK_MS : LOOK_IDLE_MS;
+}
+
+void office_leave(struct office *f)
+{
+	relay_leave(f->relay);
+}
+
 static void *office_main(void *arg)
 {
 	struct office *f = arg;
 	while (!atomic_load(&f->o.shared->stop)) {
-		struct error e = { 0 };
-		bool more = false;
-		office_publish_status(f);
-		if (!office_due(f)) {
-			if (relay_in_charge(f->relay))
-				relay_leave(f->relay);
-			f->n_balance = 0; // somebody else's from here on
-			f->ledger_us = 0;
-			office_say(f, "idle", "");
-			office_wait(f, 100);
-			continue;
-		}
-		enum relay_status st = RELAY_DONE;
-		if (!relay_in_charge(f->relay))
-			st = office_take(f, &e);
-		if (st == RELAY_DONE)
-			st = office_round(f, &more, &e);
-		office_handle(f, st, &e);
-		if (st == RELAY_DONE)
-			office_look_at_ledger(f);
-		if (st == RELAY_DONE && !more)
-			office_wait(f, clock_mono_us() - f->busy_us < QUIET_US ? LOOK_MS : LOOK_IDLE_MS);
+		int wait_ms = office_turn(f);
+		if (wait_ms > 0)
+			office_wait(f, wait_ms);
 	}
-	relay_leave(f->relay);
+	office_leave(f);
 	return NULL;
 }
 
-static void office_free(struct office *f)
+void office_free(struct office *f)
 {
 	closer_freep(&f->closer);
 	relay_freep(&f->relay);
@@ -295,27 +307,37 @@ static void office_free(struct office *f)
 	free(f);
 }
 
-enum error_class office_start(const struct office_options *o, struct office **ret, struct error *e)
+enum error_class office_new(const struct office_options *o, struct office **ret, struct error *e)
 {
 	struct office *f = xcalloc(1, sizeof(*f));
 	f->o = *o;
 	pthread_mutex_init(&f->lock, NULL);
 	snprintf(f->transactional_id, sizeof(f->transactional_id), "%s-office", o->kafka->group);
 	snprintf(f->source, sizeof(f->source), "/meterd/%s", o->kafka->group);
-	enum error_class cls = store_redis_open(o->store, &f->store, e);
+	enum error_class cls = o->ports->store_open(o->store, &f->store, e);
 	if (cls != ERROR_NONE) {
 		free(f);
 		return cls;
 	}
-	f->relay = relay_new(&(struct relay_options){ .kafka = o->kafka, .store = f->store, .shards = o->store->shards,
+	f->relay = relay_new(&(struct relay_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .shards = o->store->shards,
 						      .transactional_id = f->transactional_id, .source = f->source, .batch = BATCH,
 						      .timeout_ms = KAFKA_TIMEOUT_MS });
-	f->closer = closer_new(&(struct closer_options){ .kafka = o->kafka, .store = f->store, .relay = f->relay,
+	f->closer = closer_new(&(struct closer_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .relay = f->relay,
 							 .shards = o->store->shards, .source = f->source, .timeout_ms = KAFKA_TIMEOUT_MS,
 							 .outbox_most = OUTBOX_MOST });
 	f->book = account_book_new();
 	office_say(f, "idle", "");
 	office_publish_status(f);
+	*ret = f;
+	return ERROR_NONE;
+}
+
+enum error_class office_start(const struct office_options *o, struct office **ret, struct error *e)
+{
+	struct office *f = NULL;
+	enum error_class cls = office_new(o, &f, e);
+	if (cls != ERROR_NONE)
+		return cls;
 	if (pthread_create(&f->thread, NULL, office_main, f) != 0) {
 		office_free(f);
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for the office could be started");

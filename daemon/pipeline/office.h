@@ -21,6 +21,7 @@ struct office_status {
 };
 
 struct office_options {
+	const struct ports *ports;
 	const struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
@@ -29,8 +30,13 @@ struct office_options {
 };
 
 struct office;
-enum error_class office_start(const struct office_options *o, struct office **ret, struct error *e);
+enum error_class office_start(const struct office_options *o, struct office **ret, struct error *e); // on a thread of its own
 void office_join(struct office **f);
+// What that thread does: makes it, takes turns (each says how long nothing is to be done, in ms, unless it is woken), leaves, frees it.
+enum error_class office_new(const struct office_options *o, struct office **ret, struct error *e);
+int office_turn(struct office *f);
+void office_leave(struct office *f);
+void office_free(struct office *f);
 void office_status(struct office *f, struct office_status *ret);
 
 #endif

@@ -38,7 +38,6 @@ enum trouble {
 struct worker {
 	struct worker_options o;
 	pthread_t thread;
-	bool running;
 	char instance_id[128];
 	struct source *source;
 	struct store *store;

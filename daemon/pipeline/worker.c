@@ -270,7 +270,7 @@ static void look_for_admission(struct worker *w)
 		return;
 	w->journal_at_us = now + ADMISSION_EVERY_US;
 	struct journal *j = NULL;
-	if (journal_load(w->o.kafka, 5000, &j, NULL) != ERROR_NONE)
+	if (journal_load_from(w->o.ports->sink, w->o.kafka, 5000, &j, NULL) != ERROR_NONE)
 		return;
 	if (j->next_offset > w->journal->next_offset)
 		worker_trouble(w, TROUBLE_REJOIN, "the control topic has news");
@@ -289,7 +289,7 @@ static void look_for_kafka(struct worker *w)
 	if (!w->source_away || now - w->asked_us < ASK_EVERY_US)
 		return;
 	worker_alive(w);
-	if (topic_offsets(w->o.kafka, w->o.kafka->input_topics[0], 0, ASK_MS, &low, &high, NULL) == ERROR_NONE)
+	if (w->o.ports->sink->offsets(w->o.kafka, w->o.kafka->input_topics[0], 0, ASK_MS, &low, &high, NULL) == ERROR_NONE)
 		w->source_away = false;
 	w->asked_us = clock_mono_us();
 }
@@ -341,7 +341,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 		worker_flush(w, false, INT64_MAX);
 }
 
-static void worker_round(struct worker *w)
+void worker_round(struct worker *w)
 {
 	worker_alive(w);
 	rejoin_when_due(w);
@@ -376,21 +376,29 @@ static void worker_round(struct worker *w)
 	}
 }
 
-static void *worker_main(void *arg)
+void worker_leave(struct worker *w)
 {
-	struct worker *w = arg;
-	while (!worker_stopping(w))
-		worker_round(w);
 	// source close ends in worker_revoked, which finishes the open batch.
 	if (w->trouble == TROUBLE_NONE && w->parts != NULL && !worker_finish(w, FINISH_MS))
 		log_line(LVL_WARN, "stop_unfinished", "worker=%s do=\"nothing: what was not committed is read again\"", w->instance_id);
 	w->source->ops->close(w->source, CLOSE_MS);
 	w->source = NULL;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	while (!worker_stopping(w))
+		worker_round(w);
+	worker_leave(w);
 	return NULL;
 }
 
-static void worker_free(struct worker *w)
+void worker_free(struct worker *w)
 {
+	if (w->source != NULL)
+		w->source->ops->close(w->source, CLOSE_MS);
+	w->source = NULL;
 	for (uint32_t i = 0; i < w->n_kept; i++)
 		part_clear(&w->kept[i]);
 	for (uint32_t i = 0; i < w->n_parts; i++)
@@ -430,7 +438,7 @@ static void worker_make_flights(struct worker *w)
 	aggregate_begin(w->aggregate, worker_open(w)->batch);
 }
 
-enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e)
+enum error_class worker_new(const struct worker_options *o, struct worker **ret, struct error *e)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
 	w->o = *o;
@@ -445,20 +453,28 @@ enum error_class worker_start(const struct worker_options *o, struct worker **re
 	w->status = (struct worker_status){ .alive_us = w->progress_us, .progress_us = w->progress_us, .rules_version = -1 };
 	snprintf(w->status.state, sizeof(w->status.state), "starting");
 	struct source_callbacks cb = { .ctx = w, .assigned = worker_assigned, .revoked = worker_revoked };
-	enum error_class cls = store_redis_open(o->store, &w->store, e);
+	enum error_class cls = o->ports->store_open(o->store, &w->store, e);
 	if (cls == ERROR_NONE)
-		cls = sink_kafka_dlq_open(o->kafka, &w->dlq, e);
+		cls = o->ports->dlq_open(o->kafka, &w->dlq, e);
 	if (cls == ERROR_NONE)
-		cls = source_kafka_open(o->kafka, w->instance_id, &cb, &w->source, e);
-	if (cls == ERROR_NONE && pthread_create(&w->thread, NULL, worker_main, w) != 0)
-		cls = error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for worker %u could be started", o->index);
-	if (cls != ERROR_NONE) {
-		if (w->source != NULL)
-			w->source->ops->close(w->source, CLOSE_MS);
+		cls = o->ports->source_open(o->kafka, w->instance_id, &cb, &w->source, e);
+	if (cls != ERROR_NONE)
 		worker_free(w);
+	else
+		*ret = w;
+	return cls;
+}
+
+enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e)
+{
+	struct worker *w = NULL;
+	enum error_class cls = worker_new(o, &w, e);
+	if (cls != ERROR_NONE)
 		return cls;
+	if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+		worker_free(w);
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "no thread for worker %u could be started", o->index);
 	}
-	w->running = true;
 	*ret = w;
 	return ERROR_NONE;
 }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "model/status.h"
+#include "pipeline/ports.h"
 #include "settings/settings.h"
 
 // What the threads of a process share. Owned by the engine.
@@ -50,6 +51,7 @@ struct worker_status {
 
 struct facts;
 struct worker_options {
+	const struct ports *ports;
 	const struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
@@ -59,8 +61,13 @@ struct worker_options {
 };
 
 struct worker;
-enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e);
+enum error_class worker_start(const struct worker_options *o, struct worker **ret, struct error *e); // on a thread of its own
 void worker_join(struct worker **w);                             // after shared.stop was set
+// What that thread does: makes it, goes round, leaves the group in order, frees it.
+enum error_class worker_new(const struct worker_options *o, struct worker **ret, struct error *e);
+void worker_round(struct worker *w);
+void worker_leave(struct worker *w);
+void worker_free(struct worker *w);
 void worker_status(struct worker *w, struct worker_status *ret); // a copy
 void worker_status_free(struct worker_status *s);
 

@@ -116,6 +116,8 @@ struct sink_port {
 	enum error_class (*describe)(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret, struct error *e);
 	enum error_class (*offsets)(const struct kafka_options *o, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
 				    int64_t *ret_high, struct error *e);
+	enum error_class (*offset_at)(const struct kafka_options *o, const char *topic, int32_t partition, int64_t time_ms, int timeout_ms,
+				      int64_t *ret, struct error *e);
 };
 extern const struct sink_port sink_port_kafka;
 

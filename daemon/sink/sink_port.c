@@ -8,4 +8,5 @@ const struct sink_port sink_port_kafka = {
 	.read_from = topic_read_from,
 	.describe = topic_describe,
 	.offsets = topic_offsets,
+	.offset_at = topic_offset_at,
 };

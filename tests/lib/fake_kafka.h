@@ -285,7 +285,22 @@ static inline enum error_class fake_offsets(const struct kafka_options *o, const
 	return ERROR_NONE;
 }
 
-static const struct sink_port fake_port = { fake_txn_open, fake_read_back, fake_read_from, fake_describe, fake_offsets };
+static inline enum error_class fake_offset_at(const struct kafka_options *o, const char *topic, int32_t partition, int64_t time_ms, int timeout_ms,
+					      int64_t *ret, struct error *e)
+{
+	struct fake_kafka *k = (struct fake_kafka *)(uintptr_t)o;
+	(void)timeout_ms;
+	if (fake_fail(k->fault, e) != ERROR_NONE)
+		return ERROR_RETRY;
+	const struct fake_log *l = fake_log(k, topic, partition);
+	*ret = -1;
+	for (size_t i = 0; i < l->n && *ret < 0; i++)
+		if (l->list[i].timestamp_ms >= time_ms)
+			*ret = l->list[i].offset;
+	return ERROR_NONE;
+}
+
+static const struct sink_port fake_port = { fake_txn_open, fake_read_back, fake_read_from, fake_describe, fake_offsets, fake_offset_at };
 static const char *const fake_inputs[] = { "usage.calls", NULL };
 
 static inline void fake_kafka_init(struct fake_kafka *k, int32_t input_partitions, struct fake_fault *fault)
