@@ -6,29 +6,13 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "tools/figure.h"
 
 struct writer {
 	FILE *to;
 	const struct paper *p;
 	int step, wrong;
 };
-
-enum { GROUPED = 40 };
-
-// 1010000 -> "1,010,000"
-static const char *grouped(int64_t v, char buf[GROUPED])
-{
-	char digits[24];
-	int n = snprintf(digits, sizeof(digits), "%" PRId64, v), out = 0;
-	for (int i = 0; i < n; i++) {
-		buf[out++] = digits[i];
-		int left = n - 1 - i;
-		if (left > 0 && left % 3 == 0 && digits[i] != '-')
-			buf[out++] = ',';
-	}
-	buf[out] = '\0';
-	return buf;
-}
 
 static void __attribute__((format(printf, 2, 3))) step(struct writer *w, const char *fmt, ...)
 {
@@ -80,14 +64,14 @@ static void write_head(struct writer *w)
 static int64_t write_packs(struct writer *w, int64_t left)
 {
 	const struct paper *p = w->p;
-	char a[GROUPED], b[GROUPED], c[GROUPED];
+	char a[FIGURE_TEXT], b[FIGURE_TEXT], c[FIGURE_TEXT];
 	if (p->n_packs > 0)
 		step(w, "Prepaid packs cover calls next, in this order:");
 	for (uint32_t i = 0; i < p->n_packs; i++) {
 		int64_t rest;
 		if (__builtin_sub_overflow(left, p->packs[i].calls, &rest))
 			rest = INT64_MIN; // absurd figures: the sum below does not agree
-		line(w, "pack %s: %s - %s = %s", p->packs[i].id, grouped(left, a), grouped(p->packs[i].calls, b), grouped(rest, c));
+		line(w, "pack %s: %s - %s = %s", p->packs[i].id, figure_grouped(left, a), figure_grouped(p->packs[i].calls, b), figure_grouped(rest, c));
 		left = rest;
 	}
 	return left;
@@ -96,35 +80,35 @@ static int64_t write_packs(struct writer *w, int64_t left)
 static void write_calls(struct writer *w)
 {
 	const struct paper *p = w->p;
-	char a[GROUPED], b[GROUPED], c[GROUPED];
-	step(w, "%s calls were counted in %s.", grouped(p->calls, a), p->period);
+	char a[FIGURE_TEXT], b[FIGURE_TEXT], c[FIGURE_TEXT];
+	step(w, "%s calls were counted in %s.", figure_grouped(p->calls, a), p->period);
 	int64_t left;
 	if (__builtin_sub_overflow(p->calls, p->free, &left))
 		left = INT64_MIN;
 	if (p->free > 0 && p->quota >= 0)
-		step(w, "%s calls a month are free: %s - %s = %s.", grouped(p->quota, (char[GROUPED]){ 0 }), grouped(p->calls, a),
-		     grouped(p->free, b), grouped(left, c));
+		step(w, "%s calls a month are free: %s - %s = %s.", figure_grouped(p->quota, (char[FIGURE_TEXT]){ 0 }), figure_grouped(p->calls, a),
+		     figure_grouped(p->free, b), figure_grouped(left, c));
 	else if (p->free > 0)
-		step(w, "%s of them are free: %s - %s = %s.", grouped(p->free, b), grouped(p->calls, a), b, grouped(left, c));
+		step(w, "%s of them are free: %s - %s = %s.", figure_grouped(p->free, b), figure_grouped(p->calls, a), b, figure_grouped(left, c));
 	else
 		step(w, "No free calls hold for this month.");
 	if (p->quota >= 0 && p->free >= 0)
 		must_be(w, p->free == (p->calls < p->quota ? p->calls : p->quota), "free calls",
-			grouped(p->calls < p->quota ? p->calls : p->quota, a), grouped(p->free, b));
+			figure_grouped(p->calls < p->quota ? p->calls : p->quota, a), figure_grouped(p->free, b));
 	left = write_packs(w, left);
-	step(w, "%s calls are billable.", grouped(left, a));
-	must_be(w, left == p->billable, "the number of billable calls", a, grouped(p->billable, b));
+	step(w, "%s calls are billable.", figure_grouped(left, a));
+	must_be(w, left == p->billable, "the number of billable calls", a, figure_grouped(p->billable, b));
 }
 
 // --- the tier and its price ---------------------------------------------------------------------------------------------
 
 static void range_text(const struct plan *plan, uint32_t tier, char *buf, size_t size)
 {
-	char lo[GROUPED], hi[GROUPED] = "no end";
+	char lo[FIGURE_TEXT], hi[FIGURE_TEXT] = "no end";
 	bool upper = plan->bounds == BOUNDS_UPPER_INCLUSIVE, last = tier + 1 == plan->n_tiers;
-	grouped(plan->tiers[tier].bound, lo);
+	figure_grouped(plan->tiers[tier].bound, lo);
 	if (!last)
-		grouped(plan->tiers[tier + 1].bound, hi);
+		figure_grouped(plan->tiers[tier + 1].bound, hi);
 	snprintf(buf, size, "%s%s, %s%s", upper ? "(" : "[", lo, hi, upper && !last ? "]" : ")");
 }
 
@@ -132,13 +116,13 @@ static void write_tier(struct writer *w)
 {
 	const struct paper *p = w->p;
 	int64_t count = p->tier_basis == TIER_BY_TOTAL ? p->calls : p->billable;
-	char a[GROUPED], per[GROUPED], price[MONEY_TEXT], range[120] = "";
+	char a[FIGURE_TEXT], per[FIGURE_TEXT], price[MONEY_TEXT], range[120] = "";
 	if (p->plan != NULL && p->tier < p->plan->n_tiers)
 		range_text(p->plan, p->tier, range, sizeof(range));
-	step(w, "The tier is picked by %s: %s.", p->tier_basis == TIER_BY_TOTAL ? "all calls, free ones too" : "the billable calls", grouped(count, a));
+	step(w, "The tier is picked by %s: %s.", p->tier_basis == TIER_BY_TOTAL ? "all calls, free ones too" : "the billable calls", figure_grouped(count, a));
 	line(w, "That is tier %u%s%s: %s %s %s%s%s. Volume price: the tier reached prices all billable calls.", p->tier + 1,
 	     range[0] != '\0' ? ", " : "", range, money_price_text(p->price_micro, price), p->currency,
-	     p->per == 1 ? "" : "per ", p->per == 1 ? "a call" : grouped(p->per, per), p->per == 1 ? "" : " calls");
+	     p->per == 1 ? "" : "per ", p->per == 1 ? "a call" : figure_grouped(p->per, per), p->per == 1 ? "" : " calls");
 	if (p->plan == NULL)
 		return;
 	uint32_t tier = rating_tier(p->plan, count);
@@ -160,19 +144,19 @@ static void write_product(struct writer *w, uint32_t tier, int64_t units, int64_
 {
 	const struct paper *p = w->p;
 	bool blocks = p->plan != NULL && p->plan->model == MODEL_PACKAGE;
-	char a[GROUPED], per[GROUPED], price[MONEY_TEXT], amount[MONEY_TEXT], fee[MONEY_TEXT];
+	char a[FIGURE_TEXT], per[FIGURE_TEXT], price[MONEY_TEXT], amount[MONEY_TEXT], fee[MONEY_TEXT];
 	amount_pico product, due = fee_of(p->plan, tier);
 	if (!money_of_calls(price_micro, p->per, units, &product)) {
 		must_be(w, false, "the product", "beyond all amounts", money_amount_text(total, amount));
 		return;
 	}
-	grouped(units, a);
+	figure_grouped(units, a);
 	money_price_text(price_micro, price);
 	money_amount_text(product, amount);
 	if (p->per == 1)
 		line(w, "%s %s × %s = %s %s", a, blocks ? "blocks" : "calls", price, amount, p->currency);
 	else
-		line(w, "%s calls × %s / %s = %s %s", a, price, grouped(p->per, per), amount, p->currency);
+		line(w, "%s calls × %s / %s = %s %s", a, price, figure_grouped(p->per, per), amount, p->currency);
 	if (product != total && due != 0 && product + due == total) {
 		line(w, "and the fee of tier %u: %s + %s = %s %s", tier + 1, amount, money_amount_text(due, fee), money_amount_text(total, price),
 		     p->currency);
@@ -194,8 +178,8 @@ static void write_slices(struct writer *w)
 		p->plan->model == MODEL_PACKAGE ? "Price per block: every block begun counts whole." : "One price for every call.";
 	step(w, "%s", how);
 	if (p->plan != NULL && p->plan->model == MODEL_PACKAGE) {
-		char calls[GROUPED], block[GROUPED];
-		line(w, "A block is %s calls; %s calls are billable.", grouped(p->plan->package, block), grouped(p->billable, calls));
+		char calls[FIGURE_TEXT], block[FIGURE_TEXT];
+		line(w, "A block is %s calls; %s calls are billable.", figure_grouped(p->plan->package, block), figure_grouped(p->billable, calls));
 	}
 	for (uint32_t i = 0; i < p->n_slices; i++) {
 		const struct rating_slice *s = &p->slices[i];
@@ -237,7 +221,7 @@ static void check_against_book(struct writer *w)
 	char a[MONEY_TEXT], c[MONEY_TEXT];
 	int64_t quota = p->calls < p->plan->quota ? p->calls : p->plan->quota;
 	bool activation = p->free == 0 && p->plan->first_month == FIRST_MONTH_NEXT;
-	must_be(w, p->free == quota || activation, "the number of free calls by the price book", grouped(quota, a), grouped(p->free, c));
+	must_be(w, p->free == quota || activation, "the number of free calls by the price book", figure_grouped(quota, a), figure_grouped(p->free, c));
 	for (uint32_t i = 0; i < p->n_packs; i++)
 		packs[i] = (struct rating_pack){ span_of(p->packs[i].id), p->packs[i].calls };
 	if (!rating_bill(p->plan, p->free, p->calls, packs, p->n_packs, p->rounding, slices, &b))
@@ -249,12 +233,12 @@ static void check_against_book(struct writer *w)
 static void write_adjustment(struct writer *w)
 {
 	const struct paper *p = w->p;
-	char a[MONEY_TEXT], b[MONEY_TEXT], c[MONEY_TEXT], calls[GROUPED];
+	char a[MONEY_TEXT], b[MONEY_TEXT], c[MONEY_TEXT], calls[FIGURE_TEXT];
 	int64_t difference;
 	if (__builtin_sub_overflow(p->charge_fen, p->adjusts_charge_fen, &difference))
 		difference = 0;
 	step(w, "Revision %" PRId64 " charged %s for %s calls: %s - %s = %s is the difference.", p->adjusts_revision,
-	     money_fen_text(p->adjusts_charge_fen, b), grouped(p->adjusts_calls, calls), money_fen_text(p->charge_fen, a), b,
+	     money_fen_text(p->adjusts_charge_fen, b), figure_grouped(p->adjusts_calls, calls), money_fen_text(p->charge_fen, a), b,
 	     money_fen_text(difference, c));
 	must_be(w, difference == p->difference_fen, "the difference", c, money_fen_text(p->difference_fen, a));
 }

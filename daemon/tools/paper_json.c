@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "tools/figure.h"
 #include "tools/paper.h"
 
 struct source {
@@ -36,48 +37,20 @@ static bool get_count(struct source *s, const json_t *from, const char *key, int
 	return true;
 }
 
-// "-12.30" with `decimals` 2 -> -1230
-static bool parse_decimal(const char *text, int decimals, amount_pico *ret)
-{
-	bool negative = *text == '-', point = false;
-	amount_pico v = 0;
-	int left = decimals, digits = 0;
-	for (text += negative; *text != '\0'; text++) {
-		if (*text == '.' && !point && digits > 0) {
-			point = true;
-			continue;
-		}
-		if (*text < '0' || *text > '9' || (point && left-- == 0))
-			return false;
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *text - '0', &v))
-			return false;
-		digits++;
-	}
-	for (; left > 0; left--)
-		if (__builtin_mul_overflow(v, 10, &v))
-			return false;
-	*ret = negative ? -v : v;
-	return digits > 0;
-}
-
 static bool get_amount(struct source *s, const json_t *from, const char *key, amount_pico *ret)
 {
 	const char *text;
 	if (!get_text(s, from, key, &text))
 		return false;
-	return parse_decimal(text, 12, ret) || refuse(s, key, "is no amount such as \"2474.9975\"");
+	return figure_parse(text, 12, ret) || refuse(s, key, "is no amount such as \"2474.9975\"");
 }
 
 static bool get_fen(struct source *s, const json_t *from, const char *key, int64_t *ret)
 {
 	const char *text;
-	amount_pico v;
 	if (!get_text(s, from, key, &text))
 		return false;
-	if (!parse_decimal(text, 2, &v) || v > INT64_MAX || v < -INT64_MAX)
-		return refuse(s, key, "is no amount with two decimals such as \"2200.00\"");
-	*ret = (int64_t)v;
-	return true;
+	return figure_fen(text, ret) || refuse(s, key, "is no amount with two decimals such as \"2200.00\"");
 }
 
 static bool get_price(struct source *s, const json_t *from, int64_t *ret)

@@ -64,6 +64,18 @@ expect_equal "ends of run" "$ends" '["2020-01","7.50",0,"0.00"]
 ["2020-02","3.00",2,"2.50"]
 ["2020-03","0.00",1,"1.00"]'
 
+# -- the account's month as one paper
+expect_equal "a statement" "$(ctl_q statement acme 2020-01 --format csv | tr -d '\r')" 'service,revision,calls,free,packs,billable,tier,unit_price,per,charge,before,difference,unfreeze,freeze
+tag,1,18000,10000,7500,500,1,2.5,1000,1.25,0.00,1.25,0.00,0.00
+crop,0,11500,10000,1500,0,1,2,1000,0.00,,,0.00,23.00
+pool-a,1,6500,6000,0,500,1,2.5,1000,1.25,0.00,1.25,0.00,0.00
+pool-b,0,7000,4000,0,3000,1,2.5,1000,7.50,,,0.00,17.50
+total,1,,,,,,,,10.00,7.50,2.50,0.00,40.50'
+expect_equal "as it was first" "$(ctl_q statement acme 2020-01 --revision 0 --json | jq -c '[.revision, .charge, .freeze, (.lines | map(.service)), (.revisions | length)]')" \
+	'[0,"7.50","98.00",["tag","crop","pool-a","pool-b"],1]'
+expect_code 75 ctl_q statement acme 2020-04
+expect_code 78 ctl_q statement nobody 2020-01
+
 # -- proved, without Redis
 kill9_redis
 words() { "$@" 2>&1 >/dev/null | head -n 1; }
