@@ -44,25 +44,27 @@ enum error_class propose_highest(struct store *s, uint32_t shards, int64_t *ret,
 	return ERROR_NONE;
 }
 
+int64_t closing_effective_ms(const struct journal *j, int64_t clock_max_ms, int64_t now_ms)
+{
+	const struct rules_settings *s = &newest(j)->rules->settings;
+	int64_t effective_ms = clock_max_ms != TIME_NONE ? clock_max_ms + s->lead_ms : 0;
+	if (s->clock == CLOCK_WALL && now_ms + s->lead_ms > effective_ms)
+		effective_ms = now_ms + s->lead_ms;
+	return newest(j)->effective_ms > effective_ms ? newest(j)->effective_ms : effective_ms;
+}
+
 enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t now_ms,
 			      char **ret_record, struct error *e)
 {
-	int64_t version = newest(j)->version + 1, effective_ms = 0;
+	int64_t version = newest(j)->version + 1;
 	struct look look = { 0 };
 	enum error_class cls = raise_everywhere(s, shards, version, e);
 	if (cls == ERROR_NONE)
 		cls = look_take(s, shards, j, &look, e); // behind the raise: no clock moves on in ignorance
 	if (cls != ERROR_NONE)
 		return cls;
-	const struct rules_settings *before = &newest(j)->rules->settings;
-	if (look.clock_max != TIME_NONE)
-		effective_ms = look.clock_max + before->lead_ms;
-	if (before->clock == CLOCK_WALL && now_ms + before->lead_ms > effective_ms)
-		effective_ms = now_ms + before->lead_ms;
-	if (newest(j)->effective_ms > effective_ms)
-		effective_ms = newest(j)->effective_ms;
+	*ret_record = journal_rules_record(version, closing_effective_ms(j, look.clock_max, now_ms), rules);
 	look_free(&look);
-	*ret_record = journal_rules_record(version, effective_ms, rules);
 	return ERROR_NONE;
 }
 

@@ -180,7 +180,7 @@ static bool apply_rules(struct journal *j, struct reading *r, struct error *e)
 		return false;
 	}
 	j->rules = xrealloc(j->rules, j->n_rules + 1, sizeof(*j->rules));
-	j->rules[j->n_rules++] = (struct journal_rules){ version, effective_ms, rules };
+	j->rules[j->n_rules++] = (struct journal_rules){ version, effective_ms, rules, TIME_NONE };
 	return true;
 }
 
@@ -277,7 +277,11 @@ static bool load_record(void *ctx, const struct topic_record *t)
 		error_set(&l->e, ERROR_ABORT, EXIT_CONFIG_ERR, "the control topic has more than one partition; make it again with one");
 		return false;
 	}
-	return journal_apply(l->j, t->r.offset, t->r.value, &l->e) == ERROR_NONE;
+	uint32_t n = l->j->n_rules;
+	bool good = journal_apply(l->j, t->r.offset, t->r.value, &l->e) == ERROR_NONE;
+	if (l->j->n_rules > n)
+		l->j->rules[n].written_ms = t->r.timestamp_ms;
+	return good;
 }
 
 enum error_class journal_load_from(const struct sink_port *port, const struct kafka_options *o, int timeout_ms, struct journal **ret,

@@ -23,6 +23,7 @@ struct journal_rules {
 	int64_t version;         // 1, 2, …
 	int64_t effective_ms;    // record clock from which it holds for what an event is; TIME_NONE for the first
 	struct rules *rules;
+	int64_t written_ms;      // the stamp of its record; TIME_NONE: it was not read from the topic
 };
 struct journal_cut {
 	char *name;

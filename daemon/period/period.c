@@ -21,6 +21,8 @@ enum {
 struct zone {
 	char name[ZONE_NAME_MOST + 1];
 	int64_t start[MONTHS + 1]; // the last one ends MONTH_LAST
+	struct tz *tz;             // NULL: a fixed offset
+	int64_t fixed_ms;
 };
 
 // --- zones ------------------------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ static bool zone_name_ok(const char *name)
 	return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == n;
 }
 
-static bool read_system_zone(const char *name, int64_t start[MONTHS + 1])
+static bool read_system_zone(const char *name, struct zone *z)
 {
 	const char *folder = getenv("TZDIR");
 	CLEANUP(freep) char *path = xasprintf("%s/%s", folder != NULL ? folder : "/usr/share/zoneinfo", name);
@@ -85,10 +87,10 @@ static bool read_system_zone(const char *name, int64_t start[MONTHS + 1])
 	size_t n = 0;
 	if (!zone_name_ok(name) || file_read(path, ZONE_FILE_MOST, &bytes, &n, NULL) != ERROR_NONE)
 		return false;
-	CLEANUP(tz_freep) struct tz *t = tz_parse((struct span){ bytes, n });
-	for (int i = 0; t != NULL && i <= MONTHS; i++)
-		start[i] = local_month_start_ms(t, MONTH_FIRST + i);
-	return t != NULL;
+	z->tz = tz_parse((struct span){ bytes, n });
+	for (int i = 0; z->tz != NULL && i <= MONTHS; i++)
+		z->start[i] = local_month_start_ms(z->tz, MONTH_FIRST + i);
+	return z->tz != NULL;
 }
 
 enum error_class zone_open(const char *name, struct zone **ret, struct error *e)
@@ -96,11 +98,12 @@ enum error_class zone_open(const char *name, struct zone **ret, struct error *e)
 	CLEANUP(zone_freep) struct zone *z = xcalloc(1, sizeof(*z));
 	int64_t offset_ms = 0;
 	bool fixed = fixed_offset(name, &offset_ms);
-	if (!fixed && !read_system_zone(name, z->start))
+	if (!fixed && !read_system_zone(name, z))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "unknown time zone `%.80s`: use a name such as Asia/Shanghai (package tzdata), UTC, or an offset such as +08:00",
 				 name);
 	snprintf(z->name, sizeof(z->name), "%s", name);
+	z->fixed_ms = offset_ms;
 	for (int i = 0; fixed && i <= MONTHS; i++)
 		z->start[i] = month_start_utc(MONTH_FIRST + i) - offset_ms;
 	for (int i = 0; i < MONTHS; i++)
@@ -111,6 +114,8 @@ enum error_class zone_open(const char *name, struct zone **ret, struct error *e)
 
 void zone_freep(struct zone **z)
 {
+	if (*z != NULL)
+		tz_freep(&(*z)->tz);
 	free(*z);
 	*z = NULL;
 }
@@ -233,5 +238,19 @@ const char *time_text(int64_t time_ms, char buf[TIME_TEXT])
 	snprintf(buf, TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, (unsigned)month % 100,
 		 (unsigned)day % 100, (unsigned)(in_day / 3600000) % 100, (unsigned)(in_day / 60000 % 60),
 		 (unsigned)(in_day / 1000 % 60), (unsigned)(in_day % 1000));
+	return buf;
+}
+
+const char *time_local_text(const struct zone *z, int64_t time_ms, char buf[TIME_TEXT])
+{
+	int64_t offset_ms = z->tz == NULL ? z->fixed_ms : time_ms >= 0 ? tz_offset_s(z->tz, time_ms / 1000) * INT64_C(1000) : 0, local_ms;
+	int64_t minutes = (offset_ms < 0 ? -offset_ms : offset_ms) / 60000;
+	if (time_ms < 0 || offset_ms % 60000 != 0 || minutes >= 24 * 60 || __builtin_add_overflow(time_ms, offset_ms, &local_ms))
+		return time_text(time_ms, buf);
+	time_text(local_ms, buf);
+	char *end = strchr(buf, 'Z');
+	if (end != NULL)
+		snprintf(end, TIME_TEXT - (size_t)(end - buf), "%c%02u:%02u", offset_ms < 0 ? '-' : '+', (unsigned)minutes / 60 % 100,
+			 (unsigned)minutes % 60);
 	return buf;
 }

@@ -3,7 +3,7 @@
 //
 // A month is an int: year * 12 + (month - 1). An instant is int64 milliseconds since 1970-01-01Z.
 // A zone is a table of month beginnings from 2000-01 to 2199-12, made once from the system's zone data; after that
-// everything is arithmetic. Events before 2000-01-01Z are rejected (events.md, section 3), so the table is whole.
+// everything is arithmetic. Only texts for people ask for the offset at some other moment. Events before 2000-01-01Z are rejected (events.md, section 3), so the table is whole.
 #ifndef PERIOD_PERIOD_H
 #define PERIOD_PERIOD_H
 
@@ -41,5 +41,7 @@ const char *month_text(int month, char buf[MONTH_TEXT]);
 // blank, second 60, a missing offset, an impossible date. Also refuses what lies before 1970.
 bool time_parse_rfc3339(struct span text, int64_t *ret_ms);
 const char *time_text(int64_t time_ms, char buf[TIME_TEXT]);  // UTC with milliseconds and Z; words beyond the years 0-9999
+// The same moment on the zone's clocks, "2020-01-15T08:30:00.123+08:00"; before 1970, or with an offset that RFC 3339 cannot say: in UTC.
+const char *time_local_text(const struct zone *z, int64_t time_ms, char buf[TIME_TEXT]);
 
 #endif

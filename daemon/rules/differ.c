@@ -37,10 +37,26 @@ static void add(struct rules_differences *d, struct rules_difference x)
 	d->list[d->n++] = x;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void compare_of(struct rules_differences *d, enum rules_aspect of, const char *what, const char *service, const char *before,
+		       const char *after)
+{
+	if (!same_text(before, after))
+		add(d, (struct rules_difference){ of, what, service, MONTH_NONE, MONTH_NONE, before, after });
+}
+
 static void compare(struct rules_differences *d, const char *what, const char *service, const char *before, const char *after)
 {
-	if ((before == NULL) != (after == NULL) || (before != NULL && strcmp(before, after) != 0))
-		add(d, (struct rules_difference){ what, service, MONTH_NONE, MONTH_NONE, before, after });
+	compare_of(d, RULES_OTHER, what, service, before, after);
+}
+
+static void compare_event(struct rules_differences *d, const char *what, const char *service, const char *before, const char *after)
+{
+	compare_of(d, RULES_EVENT, what, service, before, after);
 }
 
 // ---- prices
@@ -71,7 +87,7 @@ const char *rules_plan_text(const struct plan *p, struct arena *arena)
 	return keep(arena, text);
 }
 
-static const char *quota_text(struct arena *a, int64_t calls, int64_t warn_micro, enum first_month first)
+const char *rules_quota_text(int64_t calls, int64_t warn_micro, enum first_month first, struct arena *a)
 {
 	char warn[MONEY_TEXT];
 	if (calls == 0)
@@ -83,7 +99,7 @@ static const char *quota_text(struct arena *a, int64_t calls, int64_t warn_micro
 
 static const char *own_quota(const struct plan *p, struct arena *a)
 {
-	return p != NULL ? quota_text(a, p->quota, p->warn_micro, p->first_month) : "none";
+	return p != NULL ? rules_quota_text(p->quota, p->warn_micro, p->first_month, a) : "none";
 }
 
 static const char *shared_text(const struct catalog *c, uint32_t service, int month, struct arena *a)
@@ -92,16 +108,20 @@ static const char *shared_text(const struct catalog *c, uint32_t service, int mo
 	int i = catalog_service_quota(c, service);
 	if (i < 0 || !catalog_shared_quota(c, (uint32_t)i, month, &q))
 		return "none";
-	return say(a, "%s of %s", quota_text(a, q.calls, q.warn_micro, q.first_month), q.id);
+	return say(a, "%s of %s", rules_quota_text(q.calls, q.warn_micro, q.first_month, a), q.id);
 }
 
-enum aspect { PRICE, OWN, SHARED, ASPECTS };
-static const char *const aspect_names[ASPECTS] = { "price", "free calls", "shared free calls" };
+static const char *const aspect_names[RULES_EVENT] = { "price", "free calls", "shared free calls" };
 
-static const char *aspect_text(const struct catalog *c, uint32_t service, int month, enum aspect of, struct arena *a)
+// NOT_THERE: a service that the other price book alone has.
+enum { NOT_THERE = UINT32_MAX };
+
+static const char *aspect_text(const struct catalog *c, uint32_t service, int month, enum rules_aspect of, struct arena *a)
 {
-	return of == PRICE ? rules_plan_text(catalog_plan(c, service, month), a) :
-	       of == OWN   ? own_quota(catalog_plan(c, service, month), a) : shared_text(c, service, month, a);
+	if (service == NOT_THERE)
+		return of == RULES_PRICE ? NULL : "none";
+	return of == RULES_PRICE ? rules_plan_text(catalog_plan(c, service, month), a) :
+	       of == RULES_FREE	 ? own_quota(catalog_plan(c, service, month), a) : shared_text(c, service, month, a);
 }
 
 static int earlier(int a, int b)
@@ -111,6 +131,8 @@ static int earlier(int a, int b)
 
 static int next_of(const struct catalog *c, uint32_t service, int month)
 {
+	if (service == NOT_THERE)
+		return MONTH_NONE;
 	int i = catalog_service_quota(c, service);
 	int shared = i >= 0 ? catalog_shared_next_change(c, (uint32_t)i, month) : MONTH_NONE;
 	return earlier(catalog_next_change(c, service, month), shared);
@@ -118,19 +140,19 @@ static int next_of(const struct catalog *c, uint32_t service, int month)
 
 // Runs of months in which both price books say the same, and which differ from each other.
 static void compare_aspect(struct rules_differences *d, const struct catalog *a, uint32_t in_a, const struct catalog *b, uint32_t in_b,
-			   enum aspect of, int first)
+			   enum rules_aspect of, int first)
 {
 	struct rules_difference *open = NULL;
 	for (int month = first; month != MONTH_NONE; month = earlier(next_of(a, in_a, month), next_of(b, in_b, month))) {
 		const char *before = aspect_text(a, in_a, month, of, &d->arena), *after = aspect_text(b, in_b, month, of, &d->arena);
-		if (open != NULL && strcmp(open->before, before) == 0 && strcmp(open->after, after) == 0)
+		if (open != NULL && same_text(open->before, before) && same_text(open->after, after))
 			continue;
 		if (open != NULL)
 			open->until = month;
 		open = NULL;
-		if (strcmp(before, after) == 0)
+		if (same_text(before, after) || (before == NULL && catalog_plan(b, in_b, month) == NULL)) // new, and at price 0
 			continue;
-		add(d, (struct rules_difference){ aspect_names[of], catalog_service_id(b, in_b), month, MONTH_NONE, before, after });
+		add(d, (struct rules_difference){ of, aspect_names[of], catalog_service_id(b, in_b), month, MONTH_NONE, before, after });
 		open = &d->list[d->n - 1];
 	}
 }
@@ -157,15 +179,15 @@ static bool has_alias(const struct catalog_alias *list, uint32_t n, const struct
 
 static void compare_aliases(struct rules_differences *d, const struct catalog *a, uint32_t in_a, const struct catalog *b, uint32_t in_b)
 {
-	const struct catalog_alias *x, *y;
+	const struct catalog_alias *x = NULL, *y;
 	const char *id = catalog_service_id(b, in_b);
-	uint32_t n_x = catalog_service_aliases(a, in_a, &x), n_y = catalog_service_aliases(b, in_b, &y);
+	uint32_t n_x = in_a != NOT_THERE ? catalog_service_aliases(a, in_a, &x) : 0, n_y = catalog_service_aliases(b, in_b, &y);
 	for (uint32_t i = 0; i < n_x; i++)
 		if (!has_alias(y, n_y, &x[i]))
-			compare(d, "alias", id, alias_text(&d->arena, &x[i]), NULL);
+			compare_event(d, "alias", id, alias_text(&d->arena, &x[i]), NULL);
 	for (uint32_t i = 0; i < n_y; i++)
 		if (!has_alias(x, n_x, &y[i]))
-			compare(d, "alias", id, NULL, alias_text(&d->arena, &y[i]));
+			compare_event(d, "alias", id, NULL, alias_text(&d->arena, &y[i]));
 }
 
 static const char *codes_text(const struct catalog *c, struct arena *arena)
@@ -210,23 +232,48 @@ static void compare_owners(struct rules_differences *d, const struct catalog *a,
 		if (!has_x && !has_y)
 			return;
 		int order = !has_x ? 1 : !has_y ? -1 : owned_order(&x, &y);
-		compare(d, "sub-account", NULL, order <= 0 ? owned_text(&d->arena, &x) : NULL, order >= 0 ? owned_text(&d->arena, &y) : NULL);
+		compare_event(d, "sub-account", NULL, order <= 0 ? owned_text(&d->arena, &x) : NULL, order >= 0 ? owned_text(&d->arena, &y) : NULL);
 		i += order <= 0;
 		k += order >= 0;
 	}
 }
 
 // ---- all of it
+static const char *other_names(const struct catalog *c, uint32_t service, struct arena *a)
+{
+	const char *text = NULL, *name;
+	for (uint32_t i = 0; (name = catalog_service_other_name(c, service, i)) != NULL; i++)
+		text = text != NULL ? say(a, "%s, %s", text, name) : name;
+	return text;
+}
+
+static void compare_aspects(struct rules_differences *d, const struct catalog *a, uint32_t in_a, const struct catalog *b, uint32_t in_b, int first)
+{
+	for (enum rules_aspect of = RULES_PRICE; of <= RULES_SHARED; of++)
+		compare_aspect(d, a, in_a, b, in_b, of, first);
+}
+
 static void compare_service(struct rules_differences *d, const struct catalog *a, uint32_t in_a, const struct catalog *b, uint32_t in_b, int first)
 {
 	const char *id = catalog_service_id(b, in_b);
 	compare(d, "name", id, catalog_service_name(a, in_a), catalog_service_name(b, in_b));
-	compare(d, "begin", id, instant(&d->arena, catalog_service_begin_ms(a, in_a)), instant(&d->arena, catalog_service_begin_ms(b, in_b)));
-	compare(d, "end", id, instant(&d->arena, catalog_service_end_ms(a, in_a)), instant(&d->arena, catalog_service_end_ms(b, in_b)));
+	compare(d, "other names", id, other_names(a, in_a, &d->arena), other_names(b, in_b, &d->arena));
+	compare(d, "group", id, catalog_service_group(a, in_a), catalog_service_group(b, in_b));
+	compare_event(d, "begin", id, instant(&d->arena, catalog_service_begin_ms(a, in_a)), instant(&d->arena, catalog_service_begin_ms(b, in_b)));
+	compare_event(d, "end", id, instant(&d->arena, catalog_service_end_ms(a, in_a)), instant(&d->arena, catalog_service_end_ms(b, in_b)));
 	compare(d, "successor", id, catalog_service_successor(a, in_a), catalog_service_successor(b, in_b));
 	compare_aliases(d, a, in_a, b, in_b);
-	for (enum aspect of = 0; of < ASPECTS; of++)
-		compare_aspect(d, a, in_a, b, in_b, of, first);
+	compare_aspects(d, a, in_a, b, in_b, first);
+}
+
+static void compare_new(struct rules_differences *d, const struct catalog *a, const struct catalog *b, uint32_t in_b, int first)
+{
+	const char *id = catalog_service_id(b, in_b);
+	compare_event(d, "service", id, NULL, catalog_service_name(b, in_b));
+	compare_event(d, "begin", id, "no limit", instant(&d->arena, catalog_service_begin_ms(b, in_b)));
+	compare_event(d, "end", id, "no limit", instant(&d->arena, catalog_service_end_ms(b, in_b)));
+	compare_aliases(d, a, NOT_THERE, b, in_b);
+	compare_aspects(d, a, NOT_THERE, b, in_b, first);
 }
 
 static void compare_services(struct rules_differences *d, const struct catalog *a, const struct catalog *b, int first)
@@ -234,24 +281,24 @@ static void compare_services(struct rules_differences *d, const struct catalog *
 	uint32_t at;
 	for (uint32_t i = 0; i < catalog_services(a); i++)
 		if (!catalog_find_id(b, span_of(catalog_service_id(a, i)), &at))
-			compare(d, "service", catalog_service_id(a, i), catalog_service_name(a, i), NULL);
+			compare_event(d, "service", catalog_service_id(a, i), catalog_service_name(a, i), NULL);
 	for (uint32_t i = 0; i < catalog_services(b); i++) {
 		if (catalog_find_id(a, span_of(catalog_service_id(b, i)), &at))
 			compare_service(d, a, at, b, i, first);
 		else
-			compare(d, "service", catalog_service_id(b, i), NULL, catalog_service_name(b, i));
+			compare_new(d, a, b, i, first);
 	}
 }
 
 static void compare_fields(struct rules_differences *d, const struct decode_fields *a, const struct decode_fields *b)
 {
-	compare(d, "fields.id", NULL, a->id, b->id);
-	compare(d, "fields.account", NULL, a->account, b->account);
-	compare(d, "fields.service", NULL, a->service, b->service);
-	compare(d, "fields.time", NULL, a->time, b->time);
-	compare(d, "fields.calls", NULL, a->calls, b->calls);
-	compare(d, "fields.status", NULL, a->status, b->status);
-	compare(d, "fields.items", NULL, a->items, b->items);
+	compare_event(d, "event.fields.id", NULL, a->id, b->id);
+	compare_event(d, "event.fields.account", NULL, a->account, b->account);
+	compare_event(d, "event.fields.service", NULL, a->service, b->service);
+	compare_event(d, "event.fields.time", NULL, a->time, b->time);
+	compare_event(d, "event.fields.calls", NULL, a->calls, b->calls);
+	compare_event(d, "event.fields.status", NULL, a->status, b->status);
+	compare_event(d, "event.fields.items", NULL, a->items, b->items);
 }
 
 static const char *seconds(struct arena *a, int64_t ms)
@@ -269,8 +316,8 @@ static const char *window_text(struct arena *a, const struct rules_settings *s)
 static void compare_settings(struct rules_differences *d, const struct rules_settings *a, const struct rules_settings *b)
 {
 	struct arena *arena = &d->arena;
-	compare(d, "event.max_future", NULL, seconds(arena, a->max_future_ms), seconds(arena, b->max_future_ms));
-	compare(d, "rules.lead", NULL, seconds(arena, a->lead_ms), seconds(arena, b->lead_ms));
+	compare_event(d, "event.max_future", NULL, seconds(arena, a->max_future_ms), seconds(arena, b->max_future_ms));
+	compare_event(d, "rules.lead", NULL, seconds(arena, a->lead_ms), seconds(arena, b->lead_ms));
 	compare(d, "close.grace", NULL, seconds(arena, a->close_grace_ms), seconds(arena, b->close_grace_ms));
 	compare(d, "clock", NULL, a->clock == CLOCK_WALL ? "wall" : "records", b->clock == CLOCK_WALL ? "wall" : "records");
 	compare(d, "dedupe", NULL, window_text(arena, a), window_text(arena, b));
@@ -295,7 +342,7 @@ void rules_differ(const struct rules *from, const struct rules *to, int first, s
 	compare(ret, "pack_order", NULL, pack_order_text(catalog_pack_order(a)), pack_order_text(catalog_pack_order(b)));
 	compare(ret, "statements.zero_price", NULL, catalog_zero_price_statements(a) ? "true" : "false",
 		catalog_zero_price_statements(b) ? "true" : "false");
-	compare(ret, "billable codes", NULL, codes_text(a, &ret->arena), codes_text(b, &ret->arena));
+	compare_event(ret, "billable codes", NULL, codes_text(a, &ret->arena), codes_text(b, &ret->arena));
 	compare_owners(ret, a, b);
 	compare_services(ret, a, b, first);
 }

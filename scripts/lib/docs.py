@@ -36,9 +36,29 @@ def rows(tree, table):
 
 # ---- what the programs say of themselves
 
+def help_of(program, *verb):
+    return subprocess.run([program, *verb, "--help"], check=True, capture_output=True, text=True).stdout
+
+
+def parts_of(text):
+    """[(name, how it is written, what it does)] from the list `Parts` of a verb's help: one a line, the words in a column of their own."""
+    if "\nParts\n" not in text:
+        return []
+    lines = text.split("\nParts\n", 1)[1].split("\n\n", 1)[0].splitlines()
+    column = re.match(r"  \S+(?: \S+)*  +", lines[0]).end()
+    out = []
+    for line in lines:
+        left, right = line[:column].strip(), line[column:].strip()
+        if left:
+            out.append([left.split()[0], left, right])
+        else:
+            out[-1][2] += " " + right
+    return [tuple(p) for p in out]
+
+
 def options_of(program, *verb):
     """[(name, value or None, help)] from --help."""
-    text = subprocess.run([program, *verb, "--help"], check=True, capture_output=True, text=True).stdout
+    text = help_of(program, *verb)
     found = {}
     for line in text.splitlines():
         if not line.startswith("  "):
@@ -61,6 +81,7 @@ class Facts:
     def __init__(self, tree, programs):
         self.tree = tree
         self.verbs = [(verb, synopsis, words, options_of(programs / "meterctl", verb)) for _, verb, synopsis, words in rows(tree, "command")]
+        self.parts = {verb: parts_of(help_of(programs / "meterctl", verb)) for verb, _, _, _ in self.verbs}
         self.daemon = options_of(programs / "meterd")
         self.version = subprocess.run([programs / "meterd", "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
         self.kinds = [r[1] for r in rows(tree, "alert")]
@@ -101,6 +122,7 @@ def verbs(facts):
     out = []
     for verb, synopsis, words, options in facts.verbs:
         out.append(f"## {verb}\n\n*{verb}* {esc(synopsis)}\n\n{esc(words)}\n")
+        out += [f"*{esc(written)}*\n\t{esc(text)}\n" for _, written, text in facts.parts[verb]]
         for name, value, text in options:
             if name not in ("help", "config", "format"):
                 out.append(f"*--{name}*{' ' + esc(value) if value else ''}\n\t{esc(text or 'see above')}\n")
@@ -160,8 +182,8 @@ def value_kind(verb, name, value):
     return "files" if value == "FILE" else "any"
 
 
-def takes_files(synopsis):
-    return bool(re.search(r"(?<![A-Za-z] )\bFILE\b…?\]?$|^FILE$", synopsis))
+def takes_files(facts, verb, synopsis):
+    return any("FILE" in written for _, written, _ in facts.parts[verb]) or bool(re.search(r"(?<![A-Za-z] )\bFILE\b…?\]?$|^FILE$", synopsis))
 
 
 def bash(facts, out):
@@ -180,9 +202,11 @@ def bash(facts, out):
             elif kind:
                 words = facts.kinds if kind == "kinds" else kind
                 lines.append(f"\t{verb}:--{name}) COMPREPLY=($(compgen -W '{' '.join(words)}' -- \"$cur\")); return ;;")
-    lines += ["\tesac", "\tcase $verb in", f"\thelp) words='{' '.join(v[0] for v in facts.verbs)}' ;;"]
+    lines += ["\tesac", "\tif ((COMP_CWORD == 2)) && [[ $cur != -* ]]; then", "\t\tcase $verb in"]
+    lines += [f"\t\t{verb}) COMPREPLY=($(compgen -W '{' '.join(p[0] for p in parts)}' -- \"$cur\")); return ;;" for verb, parts in facts.parts.items() if parts]
+    lines += ["\t\tesac", "\tfi", "\tcase $verb in", f"\thelp) words='{' '.join(v[0] for v in facts.verbs)}' ;;"]
     for verb, synopsis, _, options in facts.verbs:
-        lines.append(f"\t{verb}) words='{' '.join('--' + o[0] for o in options)}'{' files=1' if takes_files(synopsis) else ''} ;;")
+        lines.append(f"\t{verb}) words='{' '.join('--' + o[0] for o in options)}'{' files=1' if takes_files(facts, verb, synopsis) else ''} ;;")
     lines += ["\tesac", "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))",
               "\t[[ -z $files || $cur == -* ]] || COMPREPLY+=($(compgen -f -- \"$cur\"))", "}",
               "complete -o filenames -F _meterctl meterctl", ""]
@@ -212,6 +236,10 @@ def zsh_option(verb, facts, option):
     return f"'{spec}'"
 
 
+def zsh_parts(parts):
+    return f" '1:part:({' '.join(p[0] for p in parts)})'" if parts else ""
+
+
 def first_sentence(text):
     return re.split(r"\. |; |: |\.$", text)[0]
 
@@ -223,7 +251,7 @@ def zsh(facts, out):
     lines += ["\t'help:the options of a verb'", ")", "if ((CURRENT == 2)); then", "\t_describe verb verbs", "\treturn", "fi", "local verb=$words[2]",
               "shift words", "((CURRENT--))", "case $verb in", "help) _describe verb verbs ;;"]
     for verb, synopsis, _, options in facts.verbs:
-        lines.append(f"{verb}) _arguments {' '.join(zsh_option(verb, facts, o) for o in options)}{' ' + chr(39) + '*:file:_files' + chr(39) if takes_files(synopsis) else ''} ;;")
+        lines.append(f"{verb}) _arguments {' '.join(zsh_option(verb, facts, o) for o in options)}{zsh_parts(facts.parts[verb])}{' ' + chr(39) + '*:file:_files' + chr(39) if takes_files(facts, verb, synopsis) else ''} ;;")
     (out / "_meterctl").write_text("\n".join(lines + ["esac", ""]))
     (out / "_meterd").write_text("\n".join(["#compdef meterd", "# SPDX-License-Identifier: Apache-2.0", "# Completion of meterd for zsh; made from its own --help.",
                                             "_arguments " + " ".join(zsh_option("", facts, o) for o in facts.daemon), ""]))
@@ -250,7 +278,10 @@ def fish(facts, out):
     for verb, synopsis, words, options in facts.verbs:
         lines.append(f"complete -c meterctl -n 'not __fish_seen_subcommand_from {names} help' -a {verb} -d '{fish_text(first_sentence(words))}'")
         lines += [fish_option("meterctl", verb, facts, o) for o in options]
-        if takes_files(synopsis):
+        seen = " ".join(p[0] for p in facts.parts[verb])
+        lines += [f"complete -c meterctl -n '__fish_seen_subcommand_from {verb}; and not __fish_seen_subcommand_from {seen}' -a {name} -d '{fish_text(first_sentence(text))}'"
+                  for name, _, text in facts.parts[verb]]
+        if takes_files(facts, verb, synopsis):
             lines.append(f"complete -c meterctl -n '__fish_seen_subcommand_from {verb}' -F")
     lines += [f"complete -c meterctl -n 'not __fish_seen_subcommand_from {names} help' -a help -d 'the options of a verb'",
               f"complete -c meterctl -n '__fish_seen_subcommand_from help' -a '{names}'", ""]

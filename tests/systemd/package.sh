@@ -64,8 +64,15 @@ for shell in bash fish; do
 	expect $shell 'meterctl alerts --kind tier' tier.crossed
 	expect $shell 'meterctl gen --late' --late
 	expect $shell 'meterctl help sta' status
+	expect $shell 'meterctl rules di' diff
+	expect $shell 'meterctl account pa' pack
+	expect $shell 'meterctl rules diff --format nd' ndjson
 	while read -r verb; do expect $shell "meterctl $verb" "$verb"; done < <(rows command COMMAND)
 done
+for part in apply diff list show; do
+	grep -qE "^ *$part( |$)" <<<"$(page man1/meterctl.1 | sed -n '/^ *rules$/,/^ *account$/p')" || fault "meterctl(1) does not show rules $part"
+done
+[[ -z $(complete_bash meterctl rules apply di) ]] || fault "bash: no part behind a part"
 [[ -z $(complete_bash meterctl audit --follow) ]] || fault "bash: audit has no --follow"
 for f in "$DIR"/usr/share/zsh/vendor-completions/_meter*; do zsh -n "$f" || fault "zsh: $f"; done
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "table.h"
 
 static struct zone *open_zone(const char *name)
@@ -85,6 +86,36 @@ Test(period, text_beyond_year_9999_is_words_not_a_wrong_date)
 	cr_assert_str_eq(time_text(INT64_MIN, b), "beyond the years 0-9999");
 	cr_assert_str_eq(time_text(INT64_C(253402300800000), b), "beyond the years 0-9999");
 	cr_assert_str_eq(time_text(INT64_C(253402300799999), b), "9999-12-31T23:59:59.999Z");
+}
+
+// Also in the middle of a month that begins with another offset, at the second of the change, and for offsets of both signs.
+Test(period, local_text_is_what_clocks_there_show)
+{
+	static const struct {
+		const char *zone, *utc, *local;
+	} cases[] = {
+		{ "Asia/Shanghai", "2020-01-15T00:01:00.007Z", "2020-01-15T08:01:00.007+08:00" },
+		{ "Asia/Shanghai", "2020-01-31T16:00:00.000Z", "2020-02-01T00:00:00.000+08:00" },
+		{ "America/New_York", "2020-03-08T06:59:59.999Z", "2020-03-08T01:59:59.999-05:00" },
+		{ "America/New_York", "2020-03-08T07:00:00.000Z", "2020-03-08T03:00:00.000-04:00" },
+		{ "Asia/Kathmandu", "2020-12-31T18:15:00.000Z", "2021-01-01T00:00:00.000+05:45" },
+		{ "Europe/London", "2150-07-01T00:00:00.000Z", "2150-07-01T01:00:00.000+01:00" }, // by the rule behind the table
+		{ "+08:00", "2020-01-15T16:30:00.000Z", "2020-01-16T00:30:00.000+08:00" },
+		{ "-03:30", "2020-01-01T00:00:00.000Z", "2019-12-31T20:30:00.000-03:30" },
+		{ "UTC", "2020-01-15T00:01:00.000Z", "2020-01-15T00:01:00.000+00:00" },
+		{ "Africa/Monrovia", "1971-06-01T00:00:00.000Z", "1971-06-01T00:00:00.000Z" }, // 44 minutes and 30 seconds: RFC 3339 cannot say that
+	};
+	char b[TIME_TEXT];
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(zone_freep) struct zone *z = NULL;
+		int64_t ms = 0, back = 0;
+		cr_assert_eq(zone_open(cases[i].zone, &z, NULL), ERROR_NONE, "%s", cases[i].zone);
+		cr_assert(time_parse_rfc3339(span_of(cases[i].utc), &ms));
+		cr_expect_str_eq(time_local_text(z, ms, b), cases[i].local, "%s: %s", cases[i].zone, b);
+		cr_expect(time_parse_rfc3339(span_of(b), &back) && back == ms, "%s is another moment", b);
+		cr_expect_str_eq(time_local_text(z, INT64_MAX, b), "beyond the years 0-9999");
+		cr_expect_str_eq(time_local_text(z, -1000, b), "1969-12-31T23:59:59.000Z");
+	}
 }
 
 Test(period, months_of_shanghai)

@@ -231,5 +231,12 @@ Test(rules, differences_say_what_and_from_when)
 			   "alias|tag||||older-tag, from no limit until 2020-03-31T16:00:00.000Z\n");
 	expect_differences("  - id: crop\n    name: crop\n", "  - id: new\n    name: N\n    prices:\n      - {from: 2020-01, model: free}\n  - id: crop\n    name: crop\n",
 			   600000, jan, "service|new||||N\n");
+	expect_differences("  - id: crop\n    name: crop\n", "  - id: new\n    name: N\n    begin: 2020-05-01T00:00:00+08:00\n    aliases: [New]\n    prices:\n      - {from: 2020-05, model: flat, per: 1, price: 9}\n"
+			   "    free: [{from: 2020-05, calls: 3, warn: none, first_month: immediate}]\n  - id: crop\n    name: crop\n",
+			   600000, jan, "service|new||||N\nbegin|new|||no limit|2020-04-30T16:00:00.000Z\nalias|new||||New, from no limit until no limit\n"
+			   "price|new|2020-05|||flat per 1: 9\nfree calls|new|2020-05||none|3, no warning, first month: immediate\n");
+	expect_differences("    name: crop\n", "    name: crop\n    other_names: [Crop, Cut]\n", 600000, jan, "other names|crop||||Crop, Cut\n");
+	expect_differences("version: a", "version: a\nbillable_status:\n  - {from: 2020-03-01T00:00:00+08:00, codes: [ok, partial]}", 600000, jan,
+			   "billable codes||||ok|ok; from 2020-02-29T16:00:00.000Z: ok, partial\n");
 	expect_differences("rounding: half-up", "rounding: half-even", 600000, jan, "rounding||||half-up|half-even\n");
 }

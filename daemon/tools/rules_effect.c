@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/rules_effect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+
+static bool is_open(const struct effect_scope *s, int month)
+{
+	return s->settled == MONTH_NONE || month > s->settled;
+}
+
+static const struct account *find_account(const struct effect_scope *s, const char *account)
+{
+	return s->book != NULL ? account_book_find(s->book, span_of(account)) : NULL;
+}
+
+// Of the counter's account in its month, by one of the price books: all that was said of it by now. NULL: the book has no such service.
+static const struct terms *terms_of(const struct catalog *c, const struct account *a, const struct state_counter *k, uint32_t *ret_service,
+				    struct arena *arena)
+{
+	static const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	return catalog_find_id(c, span_of(k->service), ret_service) ? terms_make(c, a, &all, k->month, arena) : NULL;
+}
+
+// Another whole name, as long as there is room for it and for what says that there are more.
+static void add_name(struct effect_names *x, const char *name, struct span contract)
+{
+	size_t at = strlen(x->text);
+	if (x->n++ >= EFFECT_NAMES)
+		return;
+	int n = snprintf(x->text + at, sizeof(x->text) - at, contract.n > 0 ? "%s%s (%.*s)" : "%s%s", at > 0 ? ", " : "", name, (int)contract.n,
+			 contract.n > 0 ? contract.p : "");
+	if (n < 0 || (size_t)n >= sizeof(x->text) - at)
+		x->text[at] = '\0';
+}
+
+// ---- who is concerned
+
+static const char *terms_text(const struct terms *t, uint32_t service, enum rules_aspect of, struct arena *arena)
+{
+	const struct terms_service *x = &t->services[service];
+	const enum first_month first = x->quota_first == x->quota ? FIRST_MONTH_IMMEDIATE : FIRST_MONTH_NEXT;
+	if (of == RULES_PRICE)
+		return rules_plan_text(x->plan, arena);
+	if (of == RULES_FREE)
+		return rules_quota_text(x->quota, x->warn_micro, first, arena);
+	if (x->shared < 0)
+		return "none";
+	const struct terms_shared *q = &t->shared[x->shared];
+	return rules_quota_text(q->calls, q->warn_micro, q->calls_first == q->calls ? FIRST_MONTH_IMMEDIATE : FIRST_MONTH_NEXT, arena);
+}
+
+// Does the difference reach this counter? Where it does not, *ret_contract is what decides instead; it lies in `arena`.
+static bool reaches(const struct effect_scope *s, const struct rules_difference *d, const struct account *a, const struct state_counter *k,
+		    struct span *ret_contract, struct arena *arena)
+{
+	uint32_t in_from = 0, in_to = 0;
+	if (a == NULL)
+		return true; // the price list decides
+	const struct terms *from = terms_of(s->from, a, k, &in_from, arena), *to = terms_of(s->to, a, k, &in_to, arena);
+	if (from == NULL || to == NULL || to->services[in_to].contract.n == 0)
+		return true;
+	*ret_contract = to->services[in_to].contract;
+	return strcmp(terms_text(from, in_from, d->aspect, arena), terms_text(to, in_to, d->aspect, arena)) != 0;
+}
+
+static bool counts(const struct effect_scope *s, const struct rules_difference *d, const struct state_counter *k)
+{
+	return k->calls > 0 && strcmp(k->service, d->service) == 0 && is_open(s, k->month) && k->month >= d->month &&
+	       (d->until == MONTH_NONE || k->month < d->until);
+}
+
+// Counters [begin, end) are of one account.
+static void add_account(const struct effect_scope *s, const struct rules_difference *d, uint32_t begin, uint32_t end, struct effect *x)
+{
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	const char *name = s->counters->list[begin].account;
+	const struct account *a = find_account(s, name);
+	struct span contract = { NULL, 0 };
+	bool touched = false;
+	for (uint32_t i = begin; i < end; i++) {
+		const struct state_counter *k = &s->counters->list[i];
+		if (!counts(s, d, k) || !reaches(s, d, a, k, &contract, &arena))
+			continue;
+		touched = true;
+		x->calls += k->calls;
+	}
+	if (touched)
+		add_name(&x->touched, name, (struct span){ NULL, 0 });
+	else if (contract.n > 0)
+		add_name(&x->by_contract, name, contract);
+}
+
+void effect_of(const struct effect_scope *s, const struct rules_difference *d, struct effect *ret)
+{
+	const struct state_counters *c = s->counters;
+	check(d->month != MONTH_NONE && d->service != NULL);
+	*ret = (struct effect){ 0 };
+	for (uint32_t begin = 0, end; begin < c->n; begin = end) {
+		for (end = begin + 1; end < c->n && strcmp(c->list[end].account, c->list[begin].account) == 0;)
+			end++;
+		add_account(s, d, begin, end, ret);
+	}
+}
+
+// ---- alerts
+
+struct foreseeing {
+	const struct effect_scope *scope;
+	struct effect_alerts *to;
+	struct arena arena;
+};
+
+static void foreseeing_free(struct foreseeing *f)
+{
+	arena_free(&f->arena);
+}
+
+// The ladder that holds for the counter; NULL: price 0, or no such service. False where it cannot be told.
+static bool ladder_of(struct foreseeing *f, const struct terms *t, uint32_t service, const struct state_counter *k, struct ladder **ret)
+{
+	const struct terms_service *x = t != NULL ? &t->services[service] : NULL;
+	int since = MONTH_NONE;
+	*ret = NULL;
+	if (x == NULL || x->plan == NULL)
+		return true;
+	int64_t quota = x->quota;
+	if (x->quota != x->quota_first) {
+		if (!f->scope->since(f->scope->ctx, k->account, k->month, &since))
+			return false;
+		if (terms_activation(t, since))
+			quota = terms_quota_in_first(t, x->quota, x->quota_first);
+	}
+	*ret = ladder_of_plan(x->plan, quota, x->warn_micro);
+	return true;
+}
+
+static bool has_reached(const struct ladder *l, const struct rung *r, int64_t calls)
+{
+	for (uint32_t i = 0; l != NULL && i < l->n && l->rungs[i].at <= calls; i++)
+		if (l->rungs[i].kind == r->kind && l->rungs[i].bound == r->bound)
+			return true;
+	return false;
+}
+
+static void add_alert(struct effect_alerts *a, const struct state_counter *k, const struct rung *r)
+{
+	uint32_t i = 0;
+	while (i < a->n && (a->list[i].month != k->month || a->list[i].kind != r->kind || a->list[i].bound != r->bound ||
+			    strcmp(a->list[i].service, k->service) != 0))
+		i++;
+	if (i == a->n) {
+		if (a->n == a->size) {
+			a->size = a->size * 2 + 16;
+			a->list = xrealloc(a->list, a->size, sizeof(*a->list));
+		}
+		a->list[a->n++] = (struct effect_alert){ .service = k->service, .month = k->month, .kind = r->kind, .bound = r->bound };
+	}
+	add_name(&a->list[i].accounts, k->account, (struct span){ NULL, 0 });
+}
+
+static bool foresee(struct foreseeing *f, const struct state_counter *k)
+{
+	const struct account *a = find_account(f->scope, k->account);
+	uint32_t in_from = 0, in_to = 0;
+	CLEANUP(ladder_freep) struct ladder *before = NULL, *after = NULL;
+	const struct terms *from = terms_of(f->scope->from, a, k, &in_from, &f->arena), *to = terms_of(f->scope->to, a, k, &in_to, &f->arena);
+	if ((from != NULL && terms_shares(from, in_from)) || (to != NULL && terms_shares(to, in_to))) {
+		f->to->passed_over++;
+		return true;
+	}
+	if (!ladder_of(f, from, in_from, k, &before) || !ladder_of(f, to, in_to, k, &after))
+		return false;
+	for (uint32_t i = 0; after != NULL && i < after->n && after->rungs[i].at <= k->calls; i++)
+		if (!has_reached(before, &after->rungs[i], k->calls))
+			add_alert(f->to, k, &after->rungs[i]);
+	return true;
+}
+
+static int alert_order(const void *x, const void *y)
+{
+	const struct effect_alert *a = x, *b = y;
+	int c = (a->month > b->month) - (a->month < b->month);
+	if (c == 0)
+		c = strcmp(a->service, b->service);
+	if (c == 0)
+		c = (a->bound > b->bound) - (a->bound < b->bound);
+	return c != 0 ? c : (a->kind > b->kind) - (a->kind < b->kind);
+}
+
+bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret)
+{
+	CLEANUP(foreseeing_free) struct foreseeing f = { .scope = s, .to = ret };
+	*ret = (struct effect_alerts){ 0 };
+	for (uint32_t i = 0; i < s->counters->n; i++) {
+		const struct state_counter *k = &s->counters->list[i];
+		if (k->calls == 0 || !is_open(s, k->month))
+			continue;
+		arena_reset(&f.arena);
+		if (!foresee(&f, k))
+			return false;
+	}
+	if (ret->n > 0)
+		qsort(ret->list, ret->n, sizeof(*ret->list), alert_order);
+	return true;
+}
+
+void effect_alerts_free(struct effect_alerts *a)
+{
+	free(a->list);
+	*a = (struct effect_alerts){ 0 };
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// meterctl rules: whom other rules would concern, by figures worked out by hand; and its command line. (What it does on real servers:
+// scenario c06.)
+#include "run_tool.h"
+#include "some_rules.h"
+#include "tools/rules_effect.h"
+#include "tools/tools.h"
+
+#define SMALL "tests/table/settlement.yaml"
+enum { JAN = 2020 * 12, FEB, MAR };
+
+struct world {
+	struct rules *from, *to;
+	struct account_book *book;
+	struct state_counter list[16];
+	struct state_counters counters;
+	bool since_fails;
+};
+
+// Every account is as old as its first counter says; "new" begins in the month that is asked for.
+static bool since(void *ctx, const char *account, int month, int *ret)
+{
+	struct world *w = ctx;
+	*ret = strcmp(account, "new") == 0 ? month : JAN;
+	return !w->since_fails;
+}
+
+static void count(struct world *w, const char *account, const char *service, int month, int64_t calls)
+{
+	cr_assert_lt(w->counters.n, ARRAY_LEN(w->list));
+	w->list[w->counters.n++] = (struct state_counter){ (char *)(uintptr_t)account, (char *)(uintptr_t)service, month, calls, 0 };
+	w->counters.list = w->list;
+}
+
+static void said(struct world *w, const char *text)
+{
+	struct account_fault fault;
+	cr_assert_eq(account_book_apply(w->book, 0, account_book_serial(w->book), 1577700000000, span_of(text), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
+}
+
+static void world_begin(struct world *w, const char *from, const char *to)
+{
+	*w = (struct world){ .book = account_book_new() };
+	w->from = rules_of_book(SMALL, CLOCK_RECORDS, NULL, NULL);
+	w->to = rules_of_book(SMALL, CLOCK_RECORDS, from, to);
+}
+
+static void world_end(struct world *w)
+{
+	rules_freep(&w->from);
+	rules_freep(&w->to);
+	account_book_freep(&w->book);
+}
+
+static struct effect_scope scope_of(struct world *w, int settled)
+{
+	return (struct effect_scope){ w->from->catalog, w->to->catalog, w->book, &w->counters, settled, since, w };
+}
+
+static void expect_effects(struct world *w, int settled, const char *wanted)
+{
+	struct rules_differences d;
+	struct effect_scope s = scope_of(w, settled);
+	char *text = NULL, month[MONTH_TEXT];
+	size_t size = 0;
+	rules_differ(w->from, w->to, settled != MONTH_NONE ? settled + 1 : MONTH_FIRST, &d);
+	FILE *f = open_memstream(&text, &size);
+	for (uint32_t i = 0; i < d.n; i++) {
+		struct effect e;
+		if (d.list[i].month == MONTH_NONE)
+			continue;
+		effect_of(&s, &d.list[i], &e);
+		fprintf(f, "%s %s %s: %ld with %ld calls: %s; by contract %ld: %s\n", d.list[i].what, d.list[i].service, month_text(d.list[i].month, month),
+			e.touched.n, e.calls, e.touched.text, e.by_contract.n, e.by_contract.text);
+	}
+	fclose(f);
+	cr_expect_str_eq(text, wanted, "got\n%s", text);
+	free(text);
+	rules_differences_free(&d);
+}
+
+static void expect_alerts(struct world *w, int settled, int64_t passed_over, const char *wanted)
+{
+	struct effect_alerts a;
+	struct effect_scope s = scope_of(w, settled);
+	char *text = NULL, month[MONTH_TEXT];
+	size_t size = 0;
+	cr_assert(effect_alerts(&s, &a));
+	FILE *f = open_memstream(&text, &size);
+	for (uint32_t i = 0; i < a.n; i++)
+		fprintf(f, "%s %s %s at %ld: %ld: %s\n", month_text(a.list[i].month, month), a.list[i].service, alert_kind_text(a.list[i].kind),
+			a.list[i].bound, a.list[i].accounts.n, a.list[i].accounts.text);
+	fclose(f);
+	cr_expect_str_eq(text, wanted, "got\n%s", text);
+	cr_expect_eq(a.passed_over, passed_over, "%ld", a.passed_over);
+	free(text);
+	effect_alerts_free(&a);
+}
+
+// The second tier of tag from 5,000 instead of 1,000,000, and 9,500 free calls instead of 10,000: the warning moves from 8,000 to 7,600.
+static void other_tag(struct world *w)
+{
+	world_begin(w, "{from: 1_000_000, price: 2.2}]}\n    free: [{from: 2020-01, calls: 10_000",
+		    "{from: 5_000, price: 2.2}]}\n    free: [{from: 2020-01, calls: 9_500");
+	said(w, "{\"type\":\"contract\",\"account\":\"cut\",\"id\":\"c-2\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"tag\","
+		"\"free\":{\"calls\":20000}}]}");
+	said(w, "{\"type\":\"contract\",\"account\":\"dear\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"tag\","
+		"\"prices\":{\"model\":\"volume\",\"per\":1000,\"tiers\":[{\"from\":0,\"price\":\"1\"}]}}]}");
+	count(w, "acme", "crop", FEB, 9000);
+	count(w, "acme", "tag", FEB, 9000);
+	count(w, "bob", "tag", JAN, 5000); // settled below
+	count(w, "bob", "tag", FEB, 7000);
+	count(w, "bob", "tag", MAR, 9600);
+	count(w, "cut", "tag", FEB, 12000);
+	count(w, "dear", "tag", FEB, 6000);
+	count(w, "pool", "pool-a", FEB, 9000);
+	count(w, "zed", "tag", FEB, 0); // late calls only
+}
+
+// A contract's prices shut out the list's, not its quota; and the other way round.
+Test(rules_tool, whom_it_concerns)
+{
+	struct world w;
+	other_tag(&w);
+	expect_effects(&w, JAN,
+		       "price tag 2020-02: 3 with 37600 calls: acme, bob, cut; by contract 1: dear (c-1/1)\n"
+		       "free calls tag 2020-02: 3 with 31600 calls: acme, bob, dear; by contract 1: cut (c-2/1)\n");
+	expect_effects(&w, FEB,
+		       "price tag 2020-03: 1 with 9600 calls: bob; by contract 0: \n"
+		       "free calls tag 2020-03: 1 with 9600 calls: bob; by contract 0: \n");
+	expect_effects(&w, MAR,
+		       "price tag 2020-04: 0 with 0 calls: ; by contract 0: \n"
+		       "free calls tag 2020-04: 0 with 0 calls: ; by contract 0: \n");
+	world_end(&w);
+}
+
+// 9,000 calls: the tier at 5,000 and the warning at 7,600. cut has 20,000 free calls by contract, dear one price.
+Test(rules_tool, which_alerts_would_be_due)
+{
+	struct world w;
+	other_tag(&w);
+	expect_alerts(&w, JAN, 1,
+		      "2020-02 tag tier.crossed at 5000: 3: acme, bob, cut\n"
+		      "2020-02 tag free_quota.warning at 7600: 1: acme\n"
+		      "2020-03 tag tier.crossed at 5000: 1: bob\n"
+		      "2020-03 tag free_quota.warning at 7600: 1: bob\n"
+		      "2020-03 tag free_quota.exhausted at 9500: 1: bob\n");
+	expect_alerts(&w, MAR, 0, "");
+	said(&w, "{\"type\":\"pack\",\"account\":\"acme\",\"id\":\"p-1\",\"version\":1,\"services\":[\"tag\"],\"calls\":100,\"price\":\"1.00\","
+		 "\"start\":\"2020-02-01T00:00:00+08:00\",\"expiry\":\"2020-03-01T00:00:00+08:00\"}");
+	expect_alerts(&w, JAN, 2, // acme's tag too
+		      "2020-02 tag tier.crossed at 5000: 2: bob, cut\n"
+		      "2020-03 tag tier.crossed at 5000: 1: bob\n"
+		      "2020-03 tag free_quota.warning at 7600: 1: bob\n"
+		      "2020-03 tag free_quota.exhausted at 9500: 1: bob\n");
+	world_end(&w);
+}
+
+// What was reached already is no news: the same bounds, or none at all.
+Test(rules_tool, no_alert_where_nothing_is_due)
+{
+	struct world w;
+	world_begin(&w, "price: 2.2}", "price: 2.1}");
+	count(&w, "acme", "tag", FEB, 2000000);
+	expect_alerts(&w, MONTH_NONE, 0, "");
+	expect_effects(&w, MONTH_NONE, "price tag 2020-01: 1 with 2000000 calls: acme; by contract 0: \n");
+	world_end(&w);
+}
+
+// Free calls from the second month on: the account that is new has none.
+Test(rules_tool, the_month_of_activation)
+{
+	struct world w;
+	world_begin(&w, "calls: 10_000, warn: 0.8, first_month: next", "calls: 5_000, warn: 0.8, first_month: next");
+	count(&w, "new", "next", FEB, 6000);
+	count(&w, "older", "next", FEB, 6000);
+	expect_alerts(&w, JAN, 0,
+		      "2020-02 next free_quota.warning at 4000: 1: older\n"
+		      "2020-02 next free_quota.exhausted at 5000: 1: older\n");
+	struct effect_alerts a;
+	struct effect_scope s = scope_of(&w, JAN);
+	w.since_fails = true;
+	cr_expect_not(effect_alerts(&s, &a));
+	effect_alerts_free(&a);
+	world_end(&w);
+}
+
+// Shared free calls: all of the pool but the one whose contract has its own.
+Test(rules_tool, shared_free_calls)
+{
+	struct world w;
+	world_begin(&w, "services: [pool-a, pool-b]\n    free: [{from: 2020-01, calls: 10_000", "services: [pool-a, pool-b]\n    free: [{from: 2020-01, calls: 8_000");
+	said(&w, "{\"type\":\"contract\",\"account\":\"own\",\"id\":\"c-3\",\"version\":4,\"from\":\"2020-01\",\"services\":[{\"service\":\"pool-a\","
+		 "\"free\":{\"calls\":5}}]}");
+	count(&w, "acme", "pool-a", FEB, 1);
+	count(&w, "own", "pool-a", FEB, 2);
+	count(&w, "own", "pool-b", FEB, 3);
+	expect_effects(&w, JAN,
+		       "shared free calls pool-a 2020-02: 1 with 1 calls: acme; by contract 1: own (c-3/4)\n"
+		       "shared free calls pool-b 2020-02: 1 with 3 calls: own; by contract 0: \n");
+	expect_alerts(&w, JAN, 2, "");
+	world_end(&w);
+}
+
+// As many names as a line can bear, and the number of all; a name that does not fit is left out whole.
+Test(rules_tool, samples_are_short)
+{
+	static char names[8][400];
+	struct world w;
+	world_begin(&w, "price: 2.2}", "price: 2.1}");
+	for (size_t i = 0; i < 7; i++) {
+		snprintf(names[i], sizeof(names[i]), "a%zu", i);
+		count(&w, names[i], "tag", FEB, 1);
+	}
+	expect_effects(&w, JAN, "price tag 2020-02: 7 with 7 calls: a0, a1, a2, a3, a4; by contract 0: \n");
+	memset(names[1], 'x', 399);
+	memset(names[2], 'y', 399);
+	CLEANUP(freep) char *wanted = xasprintf("price tag 2020-02: 7 with 7 calls: a0, %s, a3, a4; by contract 0: \n", names[1]);
+	expect_effects(&w, JAN, wanted);
+	world_end(&w);
+}
+
+// ---- the command line: mistakes are told before any server is asked
+Test(rules_tool, mistakes_say_what_to_write)
+{
+	expect_run(tool_rules, "rules", 64, "", "1 argument is missing");
+	expect_run(tool_rules, "rules aply", 64, "", "there is no part \"aply\": apply, diff, list and show are");
+	expect_run(tool_rules, "rules show", 64, "", "show: which version? `meterctl rules list` shows them");
+	expect_run(tool_rules, "rules list 3", 64, "", "list: \"3\" is one argument too many");
+	expect_run(tool_rules, "rules apply a.yaml b.yaml", 64, "", "\"b.yaml\" is one argument too many");
+	expect_run(tool_rules, "rules apply --timeout soon", 64, "", "--timeout takes a whole number, not \"soon\"");
+	expect_run(tool_rules, "rules apply --timeot 5", 64, "", "did you mean --timeout?");
+	expect_run(tool_rules, "rules list --config /nowhere/meterd.yaml", 78, "", "/nowhere/meterd.yaml");
+}
