@@ -5,6 +5,8 @@
 
 #include "base/arena.h"
 #include "closing/closing.h"
+#include "closing/frame.h"
+#include "closing/kept.h"
 #include "plans/plans.h"
 #include "journal/accounts_feed.h"
 #include "terms/terms.h"
@@ -48,35 +50,6 @@ void evaluator_freep(struct evaluator **v);
 void evaluator_forget(struct evaluator *v); // another tenure, or the journal was read anew
 enum error_class evaluator_run(struct evaluator *v, const struct closer_options *o, const struct journal *j, const struct account_book *book,
 			       const struct look *l, struct error *e);
-// ---- frame.c: what decides about one month
-struct month_frame {
-	int month;
-	const struct rules *rules;
-	struct account_horizon horizon;
-	const struct terms *plain;      // of an account of which nothing was ever said; made when first asked for
-};
-// A month's own manifest; one that has none is decided by `m`, the manifest of the month that is settled. Lies in `arena`, points into *j.
-void month_frame_make(const struct journal *j, const struct journal_manifest *m, int month, struct arena *arena, struct month_frame *ret);
-// Of this account, NULL: nothing was ever said of it.
-const struct terms *month_frame_terms(struct month_frame *f, const struct account *a, struct arena *arena);
-// Does the feed hold all that the manifest names? ERROR_HALT where the topic does not reach that far.
-enum error_class accounts_reach(const struct accounts_feed *feed, const char *topic, const struct journal_manifest *m, struct error *e);
-
-// ---- balance.c: what an account's packs gave so far
-struct pack_use {
-	struct span id;
-	int64_t calls;
-};
-struct balance {
-	int month;                      // settled last; MONTH_NONE: none
-	uint32_t n;
-	struct pack_use *uses;          // by id
-};
-bool balance_parse(struct span text, struct arena *arena, struct balance *ret); // text.p NULL: nothing yet
-int64_t balance_left(const struct balance *b, const struct terms_pack *p);
-bool balance_add(struct balance *b, const struct pack_use *packs, uint32_t n, struct arena *arena); // false: overflow
-struct span balance_text(const struct balance *b, struct arena *arena);
-
 // ---- gather.c: what a shard holds of one month
 struct holding {                        // one account and service with calls, or something to unfreeze, or both
 	struct span account;
@@ -115,13 +88,6 @@ struct settled_sums {
 enum error_class gather_settled(struct store *s, uint32_t shard, int month, struct settled_sums *sums, struct error *e);
 
 // ---- statement.c, adjust.c: one account's close as documents
-struct settled_line {                   // the newest revision of a line
-	uint32_t service;
-	int64_t revision;               // -1: none
-	int64_t calls, free, billable, charge_fen, unfreeze_fen, freeze_fen;
-	uint32_t n_packs;
-	struct pack_use *packs;         // in order of deduction
-};
 struct close_month {                    // an earlier month of the account that is adjusted
 	struct month_frame *frame;
 	const struct terms *terms;
@@ -154,8 +120,7 @@ enum error_class statement_make(const struct statement_frame *f, const struct ac
 // One earlier month: its adjustments and next statement. What packs give more goes to *b. ret->n_adjustments 0: nothing is due.
 enum error_class adjust_month(const struct statement_frame *f, const struct account_close *a, const struct close_month *m, struct balance *b,
 			      struct arena *arena, struct store_revision *ret, struct settled_sums *sums, struct error *e);
-// Facts that the shard keeps: of a line (ret->service stays), the services that a statement names, and a whole newest revision.
-bool settled_line_parse(struct span facts, struct arena *arena, struct settled_line *ret);
+// Facts that the shard keeps: the services that a statement names, and a whole newest revision. Of a line: kept.h.
 bool settled_services_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
 bool settled_revision_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
 // The end of a run: identity and document in `arena`.

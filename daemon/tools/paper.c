@@ -1,274 +1,268 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/paper.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "tools/figure.h"
+#include "tools/paper_inner.h"
 
-struct writer {
-	FILE *to;
-	const struct paper *p;
-	int step, wrong;
-};
-
-static void __attribute__((format(printf, 2, 3))) step(struct writer *w, const char *fmt, ...)
+void paper_step_(struct paper_writer *w, enum paper_text id, const char *const *args, uint32_t n)
 {
-	va_list ap;
-	va_start(ap, fmt);
 	fprintf(w->to, "%2d. ", ++w->step);
-	vfprintf(w->to, fmt, ap);
+	paper_put(w->to, w->p->lang, id, args, n);
 	fputc('\n', w->to);
-	va_end(ap);
 }
 
-static void __attribute__((format(printf, 2, 3))) line(struct writer *w, const char *fmt, ...)
+void paper_line_(struct paper_writer *w, enum paper_text id, const char *const *args, uint32_t n)
 {
-	va_list ap;
-	va_start(ap, fmt);
 	fputs("    ", w->to);
-	vfprintf(w->to, fmt, ap);
+	paper_put(w->to, w->p->lang, id, args, n);
 	fputc('\n', w->to);
-	va_end(ap);
 }
 
-// What the settlement says in the place of what was worked out.
-static void must_be(struct writer *w, bool equal, const char *what, const char *worked_out, const char *says)
+void paper_must_be(struct paper_writer *w, bool equal, enum paper_text what, const char *worked_out, const char *says)
 {
 	if (equal)
 		return;
 	w->wrong++;
-	fprintf(w->to, "    DOES NOT ADD UP: %s is %s here, but the settlement says %s\n", what, worked_out, says);
+	paper_line(w, WRONG, paper_sentence(w->p->lang, what), worked_out, says);
 }
 
 // --- who, and how many calls --------------------------------------------------------------------------------------------
 
-static void write_head(struct writer *w)
+static void put(const struct paper_writer *w, enum paper_text id, const char *const *args, uint32_t n)
+{
+	paper_put(w->to, w->p->lang, id, args, n);
+}
+
+static void write_head(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
-	fprintf(w->to, "%s", p->service);
+	put(w, PAPER_HEAD, PAPER_ARGS(p->service));
 	if (p->name != NULL)
-		fprintf(w->to, " (%s)", p->name);
-	fprintf(w->to, ", %s", p->period);
+		put(w, PAPER_HEAD_NAME, PAPER_ARGS(p->name));
+	put(w, PAPER_HEAD_PERIOD, PAPER_ARGS(p->period));
 	if (p->account != NULL)
-		fprintf(w->to, ", account %s", p->account);
+		put(w, PAPER_HEAD_ACCOUNT, PAPER_ARGS(p->account));
 	if (p->version != NULL)
-		fprintf(w->to, ", price book %s", p->version);
+		put(w, PAPER_HEAD_BOOK, PAPER_ARGS(p->version));
+	if (p->contract != NULL)
+		put(w, PAPER_HEAD_CONTRACT, PAPER_ARGS(p->contract));
 	if (p->adjusts)
-		fprintf(w->to, ", revision %" PRId64, p->revision);
+		put(w, PAPER_HEAD_REVISION, PAPER_ARGS(COUNT(p->revision)));
 	fputs("\n\n", w->to);
 }
 
-static int64_t write_packs(struct writer *w, int64_t left)
+static int64_t less(int64_t a, int64_t b)
+{
+	int64_t rest;
+	return __builtin_sub_overflow(a, b, &rest) ? INT64_MIN : rest; // absurd figures: the sums below do not agree
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void write_shared(struct paper_writer *w, int64_t left)
 {
 	const struct paper *p = w->p;
-	char a[FIGURE_TEXT], b[FIGURE_TEXT], c[FIGURE_TEXT];
+	const struct paper_shared *s = &p->shared;
+	int64_t rest = s->taken < s->calls ? s->calls - s->taken : 0;
+	paper_step(w, FREE_SHARED, COUNT(s->calls), s->services, s->id);
+	if (p->adjusts && p->before_known) {
+		paper_line(w, FREE_SHARED_LATE, COUNT(p->before_free), COUNT(less(p->free, p->before_free)));
+		paper_must_be(w, p->free >= p->before_free, PAPER_IS_FREE, COUNT(p->before_free), COUNT(p->free));
+	} else if (!p->adjusts) {
+		paper_line(w, FREE_SHARED_TAKEN, COUNT(s->taken), COUNT(s->calls), COUNT(rest));
+	}
+	paper_line(w, FREE_SHARED_GET, COUNT(p->free), COUNT(p->calls), COUNT(left));
+	if (!p->adjusts)
+		paper_must_be(w, p->free == least(p->calls, rest), PAPER_IS_FREE, COUNT(least(p->calls, rest)), COUNT(p->free));
+}
+
+// What packs covered before late calls came is not covered by free calls afterwards.
+static int64_t open_calls(const struct paper *p)
+{
+	return p->adjusts && p->before_known ? less(p->calls, p->before_packs) : p->calls;
+}
+
+static void write_free(struct paper_writer *w, int64_t left)
+{
+	const struct paper *p = w->p;
+	if (p->shared.id != NULL) {
+		write_shared(w, left);
+		return;
+	}
+	if (p->free > 0 && p->quota >= 0)
+		paper_step(w, FREE_OF_MONTH, COUNT(p->quota), COUNT(p->calls), COUNT(p->free), COUNT(left));
+	else if (p->free > 0)
+		paper_step(w, FREE_SOME, COUNT(p->free), COUNT(p->calls), COUNT(left));
+	else if (p->quota_first && p->quota == 0)
+		paper_step(w, FREE_FIRST);
+	else
+		paper_step(w, FREE_NONE);
+	int64_t free = least(open_calls(p), p->quota);
+	if (p->quota >= 0 && p->free >= 0)
+		paper_must_be(w, p->free == free, PAPER_IS_FREE, COUNT(free), COUNT(p->free));
+}
+
+static int64_t write_packs(struct paper_writer *w, int64_t left)
+{
+	const struct paper *p = w->p;
 	if (p->n_packs > 0)
-		step(w, "Prepaid packs cover calls next, in this order:");
+		paper_step(w, PACKS);
 	for (uint32_t i = 0; i < p->n_packs; i++) {
-		int64_t rest;
-		if (__builtin_sub_overflow(left, p->packs[i].calls, &rest))
-			rest = INT64_MIN; // absurd figures: the sum below does not agree
-		line(w, "pack %s: %s - %s = %s", p->packs[i].id, figure_grouped(left, a), figure_grouped(p->packs[i].calls, b), figure_grouped(rest, c));
+		const struct paper_pack *k = &p->packs[i];
+		int64_t rest = less(left, k->calls);
+		if (k->size > 0)
+			paper_line(w, PACK_OF, k->id, COUNT(left), COUNT(k->calls), COUNT(rest), COUNT(k->size), k->from, k->until);
+		else
+			paper_line(w, PACK, k->id, COUNT(left), COUNT(k->calls), COUNT(rest));
 		left = rest;
 	}
 	return left;
 }
 
-static void write_calls(struct writer *w)
+static void write_calls(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
-	char a[FIGURE_TEXT], b[FIGURE_TEXT], c[FIGURE_TEXT];
-	step(w, "%s calls were counted in %s.", figure_grouped(p->calls, a), p->period);
-	int64_t left;
-	if (__builtin_sub_overflow(p->calls, p->free, &left))
-		left = INT64_MIN;
-	if (p->free > 0 && p->quota >= 0)
-		step(w, "%s calls a month are free: %s - %s = %s.", figure_grouped(p->quota, (char[FIGURE_TEXT]){ 0 }), figure_grouped(p->calls, a),
-		     figure_grouped(p->free, b), figure_grouped(left, c));
-	else if (p->free > 0)
-		step(w, "%s of them are free: %s - %s = %s.", figure_grouped(p->free, b), figure_grouped(p->calls, a), b, figure_grouped(left, c));
-	else
-		step(w, "No free calls hold for this month.");
-	if (p->quota >= 0 && p->free >= 0)
-		must_be(w, p->free == (p->calls < p->quota ? p->calls : p->quota), "free calls",
-			figure_grouped(p->calls < p->quota ? p->calls : p->quota, a), figure_grouped(p->free, b));
+	paper_step(w, CALLS, COUNT(p->calls), p->period);
+	if (p->adjusts) {
+		int64_t late = less(p->calls, p->adjusts_calls);
+		paper_line(w, CALLS_LATE, COUNT(late), COUNT(p->adjusts_calls), COUNT(p->calls));
+		paper_must_be(w, late > 0, PAPER_IS_LATE, COUNT(late), ">= 1");
+	}
+	int64_t left = less(p->calls, p->free);
+	write_free(w, left);
 	left = write_packs(w, left);
-	step(w, "%s calls are billable.", figure_grouped(left, a));
-	must_be(w, left == p->billable, "the number of billable calls", a, figure_grouped(p->billable, b));
-}
-
-// --- the tier and its price ---------------------------------------------------------------------------------------------
-
-static void range_text(const struct plan *plan, uint32_t tier, char *buf, size_t size)
-{
-	char lo[FIGURE_TEXT], hi[FIGURE_TEXT] = "no end";
-	bool upper = plan->bounds == BOUNDS_UPPER_INCLUSIVE, last = tier + 1 == plan->n_tiers;
-	figure_grouped(plan->tiers[tier].bound, lo);
-	if (!last)
-		figure_grouped(plan->tiers[tier + 1].bound, hi);
-	snprintf(buf, size, "%s%s, %s%s", upper ? "(" : "[", lo, hi, upper && !last ? "]" : ")");
-}
-
-static void write_tier(struct writer *w)
-{
-	const struct paper *p = w->p;
-	int64_t count = p->tier_basis == TIER_BY_TOTAL ? p->calls : p->billable;
-	char a[FIGURE_TEXT], per[FIGURE_TEXT], price[MONEY_TEXT], range[120] = "";
-	if (p->plan != NULL && p->tier < p->plan->n_tiers)
-		range_text(p->plan, p->tier, range, sizeof(range));
-	step(w, "The tier is picked by %s: %s.", p->tier_basis == TIER_BY_TOTAL ? "all calls, free ones too" : "the billable calls", figure_grouped(count, a));
-	line(w, "That is tier %u%s%s: %s %s %s%s%s. Volume price: the tier reached prices all billable calls.", p->tier + 1,
-	     range[0] != '\0' ? ", " : "", range, money_price_text(p->price_micro, price), p->currency,
-	     p->per == 1 ? "" : "per ", p->per == 1 ? "a call" : figure_grouped(p->per, per), p->per == 1 ? "" : " calls");
-	if (p->plan == NULL)
-		return;
-	uint32_t tier = rating_tier(p->plan, count);
-	char says[16], worked[16], list[MONEY_TEXT];
-	snprintf(worked, sizeof(worked), "%u", tier + 1);
-	snprintf(says, sizeof(says), "%u", p->tier + 1);
-	must_be(w, tier == p->tier, "the tier", worked, says);
-	must_be(w, p->plan->tiers[tier].price_micro == p->price_micro && p->plan->per == p->per, "the price of the price book",
-		money_price_text(p->plan->tiers[tier].price_micro, list), price);
-}
-
-static amount_pico fee_of(const struct plan *plan, uint32_t tier)
-{
-	return plan != NULL && tier < plan->n_tiers ? (amount_pico)plan->tiers[tier].flat_micro * 1000000 : 0;
-}
-
-// One multiplication, with the tier's fee behind it; what comes out. `total` is what the settlement has for it.
-static void write_product(struct writer *w, uint32_t tier, int64_t units, int64_t price_micro, amount_pico total)
-{
-	const struct paper *p = w->p;
-	bool blocks = p->plan != NULL && p->plan->model == MODEL_PACKAGE;
-	char a[FIGURE_TEXT], per[FIGURE_TEXT], price[MONEY_TEXT], amount[MONEY_TEXT], fee[MONEY_TEXT];
-	amount_pico product, due = fee_of(p->plan, tier);
-	if (!money_of_calls(price_micro, p->per, units, &product)) {
-		must_be(w, false, "the product", "beyond all amounts", money_amount_text(total, amount));
-		return;
-	}
-	figure_grouped(units, a);
-	money_price_text(price_micro, price);
-	money_amount_text(product, amount);
-	if (p->per == 1)
-		line(w, "%s %s × %s = %s %s", a, blocks ? "blocks" : "calls", price, amount, p->currency);
-	else
-		line(w, "%s calls × %s / %s = %s %s", a, price, figure_grouped(p->per, per), amount, p->currency);
-	if (product != total && due != 0 && product + due == total) {
-		line(w, "and the fee of tier %u: %s + %s = %s %s", tier + 1, amount, money_amount_text(due, fee), money_amount_text(total, price),
-		     p->currency);
-		return;
-	}
-	char says[MONEY_TEXT];
-	must_be(w, product == total, "the amount", amount, money_amount_text(total, says));
-	if (p->plan == NULL && total > product)
-		line(w, "A fee of the tier would explain more: give --catalog to see whether there is one.");
-}
-
-static void write_slices(struct writer *w)
-{
-	const struct paper *p = w->p;
-	amount_pico sum = 0;
-	char a[MONEY_TEXT], b[MONEY_TEXT], range[120];
-	const char *how = p->plan == NULL ? "Each slice has its own price:" :
-		p->plan->model == MODEL_GRADUATED ? "Graduated price: each tier prices its own slice of the calls." :
-		p->plan->model == MODEL_PACKAGE ? "Price per block: every block begun counts whole." : "One price for every call.";
-	step(w, "%s", how);
-	if (p->plan != NULL && p->plan->model == MODEL_PACKAGE) {
-		char calls[FIGURE_TEXT], block[FIGURE_TEXT];
-		line(w, "A block is %s calls; %s calls are billable.", figure_grouped(p->plan->package, block), figure_grouped(p->billable, calls));
-	}
-	for (uint32_t i = 0; i < p->n_slices; i++) {
-		const struct rating_slice *s = &p->slices[i];
-		if (p->plan != NULL && p->plan->n_tiers > 1 && s->tier < p->plan->n_tiers) {
-			range_text(p->plan, s->tier, range, sizeof(range));
-			line(w, "Tier %u, %s:", s->tier + 1, range);
-		}
-		write_product(w, s->tier, s->calls, s->price_micro, s->amount);
-		if (__builtin_add_overflow(sum, s->amount, &sum))
-			sum = 0;
-	}
-	if (p->n_slices > 1)
-		line(w, "Together: %s %s", money_amount_text(sum, a), p->currency);
-	if (p->n_slices == 0)
-		line(w, "Nothing is billable: 0 %s", p->currency);
-	must_be(w, sum == p->exact, "the sum", money_amount_text(sum, a), money_amount_text(p->exact, b));
+	paper_step(w, BILLABLE, COUNT(left));
+	paper_must_be(w, left == p->billable, PAPER_IS_BILLABLE, COUNT(left), COUNT(p->billable));
 }
 
 // --- the whole ----------------------------------------------------------------------------------------------------------
 
-static void write_rounding(struct writer *w)
+static const char *rounding_words(const struct paper *p)
 {
-	const struct paper *p = w->p;
-	char exact[MONEY_TEXT], charge[MONEY_TEXT], says[MONEY_TEXT];
-	int64_t fen;
-	bool fits = money_round_fen(p->exact, p->rounding, &fen);
-	step(w, "Rounded to 0.01, %s: %s becomes %s.", rounding_text(p->rounding), money_amount_text(p->exact, exact),
-	     fits ? money_fen_text(fen, charge) : "more than a charge can be");
-	must_be(w, fits && fen == p->charge_fen, "the charge", fits ? charge : "too large", money_fen_text(p->charge_fen, says));
+	static const enum paper_text words[] = { [ROUND_HALF_UP] = PAPER_ROUND_HALF_UP, [ROUND_HALF_EVEN] = PAPER_ROUND_HALF_EVEN,
+						 [ROUND_DOWN] = PAPER_ROUND_DOWN };
+	return paper_sentence(p->lang, words[p->rounding]);
 }
 
-// What the price book makes of the same calls: catches what is consistent in itself, but not what the book says.
-static void check_against_book(struct writer *w)
+static void write_rounding(struct paper_writer *w)
+{
+	const struct paper *p = w->p;
+	int64_t fen;
+	bool fits = money_round_fen(p->exact, p->rounding, &fen);
+	const char *charge = fits ? FEN(fen) : paper_sentence(p->lang, PAPER_BEYOND);
+	paper_step(w, ROUNDED, rounding_words(p), AMOUNT(p->exact), charge);
+	paper_must_be(w, fits && fen == p->charge_fen, PAPER_IS_CHARGE, charge, FEN(p->charge_fen));
+}
+
+// What the terms make of the same calls: catches what is consistent in itself, but not what they say.
+static void check_against_book(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
-	struct rating_pack packs[RATING_MAX_PACKS];
 	struct bill b;
-	char a[MONEY_TEXT], c[MONEY_TEXT];
-	int64_t quota = p->calls < p->plan->quota ? p->calls : p->plan->quota;
-	bool activation = p->free == 0 && p->plan->first_month == FIRST_MONTH_NEXT;
-	must_be(w, p->free == quota || activation, "the number of free calls by the price book", figure_grouped(quota, a), figure_grouped(p->free, c));
-	for (uint32_t i = 0; i < p->n_packs; i++)
-		packs[i] = (struct rating_pack){ span_of(p->packs[i].id), p->packs[i].calls };
-	if (!rating_bill(p->plan, p->free, p->calls, packs, p->n_packs, p->rounding, slices, &b))
-		must_be(w, false, "the bill by the price book", "beyond all amounts", money_amount_text(p->exact, c));
+	if (p->quota < 0 && p->shared.id == NULL) { // a book alone: no account's terms
+		int64_t quota = least(p->calls, p->plan->quota);
+		bool activation = p->free == 0 && p->plan->first_month == FIRST_MONTH_NEXT;
+		paper_must_be(w, p->free == quota || activation, PAPER_IS_FREE_BY_BOOK, COUNT(quota), COUNT(p->free));
+	}
+	bool whole = p->free >= 0 && p->billable >= 0 && p->free <= p->calls && p->billable <= p->calls - p->free;
+	if (!whole || !rating_charge(p->plan, p->calls, p->free, p->billable, p->rounding, slices, &b))
+		paper_must_be(w, false, PAPER_IS_BILL_BY_BOOK, paper_sentence(p->lang, PAPER_BEYOND), AMOUNT(p->exact));
 	else
-		must_be(w, b.exact == p->exact, "the bill by the price book", money_amount_text(b.exact, a), money_amount_text(p->exact, c));
+		paper_must_be(w, b.exact == p->exact, PAPER_IS_BILL_BY_BOOK, AMOUNT(b.exact), AMOUNT(p->exact));
 }
 
-static void write_adjustment(struct writer *w)
+static void write_adjustment(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
-	char a[MONEY_TEXT], b[MONEY_TEXT], c[MONEY_TEXT], calls[FIGURE_TEXT];
-	int64_t difference;
-	if (__builtin_sub_overflow(p->charge_fen, p->adjusts_charge_fen, &difference))
-		difference = 0;
-	step(w, "Revision %" PRId64 " charged %s for %s calls: %s - %s = %s is the difference.", p->adjusts_revision,
-	     money_fen_text(p->adjusts_charge_fen, b), figure_grouped(p->adjusts_calls, calls), money_fen_text(p->charge_fen, a), b,
-	     money_fen_text(difference, c));
-	must_be(w, difference == p->difference_fen, "the difference", c, money_fen_text(p->difference_fen, a));
+	int64_t difference = less(p->charge_fen, p->adjusts_charge_fen);
+	if (p->adjusts_revision == 0 && p->adjusts_calls == 0 && p->adjusts_charge_fen == 0)
+		paper_step(w, ADJUSTS_NOTHING, COUNT(p->revision), FEN(p->charge_fen), FEN(difference));
+	else
+		paper_step(w, ADJUSTS, COUNT(p->revision), COUNT(p->adjusts_revision), FEN(p->adjusts_charge_fen), COUNT(p->adjusts_calls),
+			   FEN(p->charge_fen), FEN(difference));
+	paper_must_be(w, difference == p->difference_fen, PAPER_IS_DIFFERENCE, FEN(difference), FEN(p->difference_fen));
+}
+
+// --- unfreeze and freeze ------------------------------------------------------------------------------------------------
+
+static amount_pico write_freeze_product(struct paper_writer *w)
+{
+	const struct paper *p = w->p;
+	const struct plan *plan = p->freeze_plan;
+	char price[PAPER_WORDS];
+	if (p->freeze_basis == FREEZE_BILL) {
+		paper_step(w, FREEZE_BILL);
+		return p->exact;
+	}
+	uint32_t tier = rating_tier(plan, plan->tier_basis == TIER_BY_TOTAL ? p->calls : p->billable);
+	int64_t calls = p->freeze_basis == FREEZE_LIST ? p->calls : p->billable;
+	bool blocks = plan->model == MODEL_PACKAGE;
+	int64_t units = blocks ? calls / plan->package + (calls % plan->package != 0) : calls;
+	amount_pico product = 0;
+	paper_step(w, FREEZE_PRICE, COUNT(tier + 1), paper_price_words(p, plan->tiers[tier].price_micro, plan->per, price));
+	if (money_of_calls(plan->tiers[tier].price_micro, plan->per, units, &product))
+		paper_product(w, units, blocks, plan->tiers[tier].price_micro, plan->per, product);
+	return product;
+}
+
+static void write_freeze(struct paper_writer *w)
+{
+	const struct paper *p = w->p;
+	int64_t fen = 0;
+	if (!p->freeze_known) {
+		paper_step(w, FREEZE, FEN(p->freeze_fen));
+		return;
+	}
+	bool fits = true;
+	if (p->freezes && p->calls > 0) {
+		amount_pico product = write_freeze_product(w);
+		struct bill b = { .calls = p->calls, .free = p->free, .billable = p->billable, .exact = p->exact };
+		fits = rating_freeze(p->freeze_plan, p->freeze_basis, p->freeze_ratio_micro, &b, p->rounding, &fen);
+		paper_line(w, FREEZE_SHARE, AMOUNT(product), PRICE(p->freeze_ratio_micro * 100), fits ? FEN(fen) : paper_sentence(p->lang, PAPER_BEYOND));
+	} else {
+		paper_step(w, FREEZE_NONE);
+	}
+	paper_must_be(w, fits && fen == p->freeze_fen, PAPER_IS_FREEZE, FEN(fen), FEN(p->freeze_fen));
+}
+
+static void write_freezes(struct paper_writer *w)
+{
+	const struct paper *p = w->p;
+	if (p->adjusts) {
+		paper_step(w, FREEZE_LATE);
+		paper_must_be(w, p->unfreeze_fen == 0, PAPER_IS_UNFREEZE, FEN(0), FEN(p->unfreeze_fen));
+		paper_must_be(w, p->freeze_fen == 0, PAPER_IS_FREEZE, FEN(0), FEN(p->freeze_fen));
+		return;
+	}
+	if (p->unfreeze_period != NULL) {
+		paper_step(w, UNFREEZE_OF, FEN(p->unfreeze_was_fen), p->unfreeze_period);
+		paper_must_be(w, p->unfreeze_fen == p->unfreeze_was_fen, PAPER_IS_UNFREEZE, FEN(p->unfreeze_was_fen), FEN(p->unfreeze_fen));
+	} else {
+		paper_step(w, UNFREEZE, FEN(p->unfreeze_fen));
+	}
+	write_freeze(w);
 }
 
 int paper_write(FILE *to, const struct paper *p)
 {
-	struct writer w = { .to = to, .p = p };
-	char charge[MONEY_TEXT], other[MONEY_TEXT];
+	struct paper_writer w = { .to = to, .p = p };
 	write_head(&w);
 	write_calls(&w);
-	if (p->free_month) {
-		step(&w, "The month is at price 0: calls are metered and shown, nothing is charged.");
-	} else if (p->sliced) {
-		write_slices(&w);
-	} else {
-		write_tier(&w);
-		step(&w, "The charge:");
-		write_product(&w, p->tier, p->billable, p->price_micro, p->exact);
-	}
+	paper_price(&w);
 	write_rounding(&w);
 	if (p->plan != NULL && p->calls > 0)
 		check_against_book(&w);
 	if (p->adjusts)
 		write_adjustment(&w);
 	if (p->has_freeze)
-		step(&w, "Released from the last freeze: %s. Frozen for the next month: %s.", money_fen_text(p->unfreeze_fen, charge),
-		     money_fen_text(p->freeze_fen, other));
-	fprintf(to, "\nCharge: %s %s", money_fen_text(p->charge_fen, charge), p->currency);
-	if (p->adjusts)
-		fprintf(to, ", difference %s", money_fen_text(p->difference_fen, other));
+		write_freezes(&w);
+	fputc('\n', to);
+	put(&w, p->adjusts ? PAPER_TOTAL_DIFFERENCE : PAPER_TOTAL, PAPER_ARGS(FEN(p->charge_fen), p->currency, FEN(p->difference_fen)));
 	fputc('\n', to);
 	return w.wrong;
 }

@@ -10,6 +10,7 @@
 
 struct source {
 	const json_t *data;
+	struct arena *arena;
 	char *why;
 };
 
@@ -98,11 +99,13 @@ static const char *basis_word(int i)
 static bool get_packs(struct source *s, struct paper *p)
 {
 	const json_t *packs = json_object_get(s->data, "packs");
-	if (packs != NULL && (!json_is_array(packs) || json_array_size(packs) > RATING_MAX_PACKS))
+	if (packs != NULL && !json_is_array(packs))
 		return refuse(s, "packs", "is no list of packs");
+	p->packs = arena_alloc(s->arena, (json_array_size(packs) + 1) * sizeof(*p->packs));
 	for (size_t i = 0; i < json_array_size(packs); i++) {
 		const json_t *pack = json_array_get(packs, i);
 		struct paper_pack *to = &p->packs[p->n_packs++];
+		*to = (struct paper_pack){ .id = NULL };
 		if (!get_text(s, pack, "id", &to->id) || !get_count(s, pack, "calls", &to->calls))
 			return false;
 	}
@@ -168,7 +171,12 @@ static bool get_all(struct source *s, struct paper *p)
 	       get_fen(s, s->data, "unfreeze", &p->unfreeze_fen) && get_fen(s, s->data, "freeze", &p->freeze_fen) && get_adjustment(s, p);
 }
 
-bool paper_of_json(const char *text, size_t n, struct paper *p, void **ret_json, char why[200])
+bool paper_of_data(const void *data, struct arena *arena, struct paper *p, char why[200])
+{
+	return get_all(&(struct source){ data, arena, why }, p);
+}
+
+bool paper_of_json(const char *text, size_t n, struct arena *arena, struct paper *p, void **ret_json, char why[200])
 {
 	json_error_t e;
 	json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
@@ -177,8 +185,7 @@ bool paper_of_json(const char *text, size_t n, struct paper *p, void **ret_json,
 		return false;
 	}
 	const json_t *data = json_object_get(root, "specversion") != NULL ? json_object_get(root, "data") : root;
-	struct source s = { data, why };
-	if (!get_all(&s, p)) {
+	if (!paper_of_data(data, arena, p, why)) {
 		json_decref(root);
 		return false;
 	}

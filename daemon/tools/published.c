@@ -98,3 +98,16 @@ const struct published_document *published_by_id(const struct published *p, cons
 			return &p->list[i];
 	return NULL;
 }
+
+int published_missing(const char *verb, const struct published *p, const char *account, int month)
+{
+	char text[MONTH_TEXT];
+	month_text(month, text);
+	if (p->last_closed == MONTH_NONE || month > p->last_closed) {
+		fprintf(stderr, "meterctl %s: %s is not settled yet: `meterctl close %s --dry-run` says what it waits for\n", verb, text, text);
+		return EXIT_LATER;
+	}
+	fprintf(stderr, "meterctl %s: there is no statement of account %.64s for %s: it had no calls that cost something, and nothing was frozen\n",
+		verb, account, text);
+	return EXIT_CONFIG_ERR;
+}

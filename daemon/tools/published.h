@@ -39,6 +39,8 @@ void published_free(struct published *p);
 
 // The line of a service (NULL: the statement) in a month; revision -1: the newest. NULL: none.
 const struct published_document *published_find(const struct published *p, const char *account, const char *service, int month, int64_t revision);
+// Why there is no statement of the account for the month, on stderr: 75 it is not settled yet, 78 there is nothing to state.
+int published_missing(const char *verb, const struct published *p, const char *account, int month);
 const struct published_document *published_by_id(const struct published *p, const char *id);
 
 #endif

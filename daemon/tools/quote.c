@@ -2,6 +2,7 @@
 // meterctl quote: the bill of N calls, offline: the fields `calls` to `currency` of a settlement.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "tools/quote_case.h"
@@ -13,8 +14,11 @@ static char *packs_json(const struct quote_case *q)
 	size_t n = 0;
 	FILE *f = xmemstream(&text, &n);
 	fputc('[', f);
-	for (uint32_t i = 0; i < q->bill.n_packs; i++)
-		fprintf(f, "%s{\"id\":\"%s\",\"calls\":%" PRId64 "}", i > 0 ? "," : "", q->pack_ids[i], q->bill.pack_calls[i]);
+	for (uint32_t i = 0; i < q->n_given; i++) {
+		fputs(i > 0 ? ",{\"id\":" : "{\"id\":", f);
+		output_json_string(f, q->given[i].id);
+		fprintf(f, ",\"calls\":%" PRId64 "}", q->given[i].calls);
+	}
 	fputc(']', f);
 	xmemstream_close(f);
 	return text;
@@ -36,21 +40,34 @@ static char *slices_json(const struct bill *b)
 	return text;
 }
 
+enum { COLUMNS_MOST = 12 };
+
+// The fields calls to currency of a settlement; under a contract also which, and what the price list charges.
+static int columns_of(const struct quote_case *q, struct output_column ret[COLUMNS_MOST])
+{
+	static const struct output_column before[] = { { "calls", OUTPUT_NUMBER }, { "free", OUTPUT_NUMBER }, { "packs", OUTPUT_RAW },
+		{ "billable", OUTPUT_NUMBER } };
+	static const struct output_column by_tier[] = { { "tier", OUTPUT_NUMBER }, { "unit_price", OUTPUT_AMOUNT } }, by_slice[] = { { "slices", OUTPUT_RAW } };
+	static const struct output_column behind[] = { { "per", OUTPUT_NUMBER }, { "exact", OUTPUT_AMOUNT }, { "charge", OUTPUT_AMOUNT },
+		{ "currency", OUTPUT_TEXT }, { "contract", OUTPUT_TEXT }, { "list_charge", OUTPUT_AMOUNT } };
+	bool sliced = q->plan != NULL && q->plan->model != MODEL_VOLUME;
+	size_t n = ARRAY_LEN(before), middle = sliced ? ARRAY_LEN(by_slice) : ARRAY_LEN(by_tier), last = ARRAY_LEN(behind) - (q->contract == NULL ? 2 : 0);
+	memcpy(ret, before, sizeof(before));
+	memcpy(ret + n, sliced ? by_slice : by_tier, middle * sizeof(*ret));
+	memcpy(ret + n + middle, behind, last * sizeof(*ret));
+	return (int)(n + middle + last);
+}
+
 static bool print_quote(const struct options *o, const struct quote_case *q)
 {
-	static const struct output_column by_tier[] = { { "calls", OUTPUT_NUMBER }, { "free", OUTPUT_NUMBER }, { "packs", OUTPUT_RAW },
-		{ "billable", OUTPUT_NUMBER }, { "tier", OUTPUT_NUMBER }, { "unit_price", OUTPUT_AMOUNT }, { "per", OUTPUT_NUMBER },
-		{ "exact", OUTPUT_AMOUNT }, { "charge", OUTPUT_AMOUNT }, { "currency", OUTPUT_TEXT } };
-	static const struct output_column by_slice[] = { { "calls", OUTPUT_NUMBER }, { "free", OUTPUT_NUMBER }, { "packs", OUTPUT_RAW },
-		{ "billable", OUTPUT_NUMBER }, { "slices", OUTPUT_RAW }, { "per", OUTPUT_NUMBER }, { "exact", OUTPUT_AMOUNT },
-		{ "charge", OUTPUT_AMOUNT }, { "currency", OUTPUT_TEXT } };
 	const struct bill *b = &q->bill;
 	bool sliced = q->plan != NULL && q->plan->model != MODEL_VOLUME;
 	CLEANUP(freep) char *packs = packs_json(q);
 	CLEANUP(freep) char *slices = slices_json(b);
 	char text[MONEY_TEXT];
-	CLEANUP(output_freep) struct output *out = output_begin(stdout, o->format, OUTPUT_ONE, sliced ? by_slice : by_tier,
-								sliced ? ARRAY_LEN(by_slice) : ARRAY_LEN(by_tier));
+	struct output_column columns[COLUMNS_MOST];
+	int n = columns_of(q, columns);
+	CLEANUP(output_freep) struct output *out = output_begin(stdout, o->format, OUTPUT_ONE, columns, n);
 	output_int(out, b->calls);
 	output_int(out, b->free);
 	output_cell(out, packs);
@@ -64,7 +81,11 @@ static bool print_quote(const struct options *o, const struct quote_case *q)
 	output_int(out, q->plan != NULL ? q->plan->per : 1);
 	output_cell(out, money_amount_text(b->exact, text));
 	output_cell(out, money_fen_text(b->charge_fen, text));
-	output_cell(out, catalog_currency(q->catalog));
+	output_cell(out, catalog_currency(q->book));
+	if (q->contract != NULL) {
+		output_cell(out, q->contract);
+		output_cell(out, money_fen_text(q->list_bill.charge_fen, text));
+	}
 	return output_end(&out);
 }
 

@@ -177,15 +177,8 @@ int statement_print(const struct published *p, const char *account, int month, i
 			revision, published_find(p, account, NULL, month, -1)->revision);
 		return EXIT_CONFIG_ERR;
 	}
-	if (bill == NULL && (p->last_closed == MONTH_NONE || month > p->last_closed)) {
-		fprintf(stderr, "meterctl statement: %s is not settled yet: `meterctl close %s --dry-run` says what it waits for\n", month_text(month, text), text);
-		return EXIT_LATER;
-	}
-	if (bill == NULL) {
-		fprintf(stderr, "meterctl statement: there is no statement of account %.64s for %s: it had no calls that cost something, and nothing was frozen\n",
-			account, month_text(month, text));
-		return EXIT_CONFIG_ERR;
-	}
+	if (bill == NULL)
+		return published_missing("statement", p, account, month);
 	const json_t *ids = json_object_get(bill->data, "lines");
 	struct statement s = { p, bill, bill->revision > 0 ? published_find(p, account, NULL, month, bill->revision - 1) : NULL, NULL, json_array_size(ids) };
 	CLEANUP(freep) const struct published_document **lines = xcalloc(s.n + 1, sizeof(*lines));

@@ -74,6 +74,32 @@ total,1,,,,,,,,10.00,7.50,2.50,0.00,40.50'
 expect_equal "as it was first" "$(ctl_q statement acme 2020-01 --revision 0 --json | jq -c '[.revision, .charge, .freeze, (.lines | map(.service)), (.revisions | length)]')" \
 	'[0,"7.50","98.00",["tag","crop","pool-a","pool-b"],1]'
 expect_code 75 ctl_q statement acme 2020-04
+
+# -- explained, as a person would
+last() { tail -n 1 <<<"$1"; }
+paper=$(ctl_q explain acme 2020-01 --lang en) || fail "the month does not add up: $paper"
+expect_equal "the month explained" "$(last "$paper")" 'Charge: 10.00 CNY'
+expect_match "shared free calls" "$paper" 'Services before this one took 6,000 of them: 10,000 - 6,000 = 4,000 are left for it'
+expect_match "an adjustment" "$paper" 'Adjustment 1: revision 0 charged 0\.00 for 17,000 calls: 1\.25 - 0\.00 = 1\.25 is the difference'
+expect_match "two packs" "$paper" 'pack p-2 \(of 4,000 calls, 2020-01 to 2020-12\): 3,000 - 2,500 = 500'
+paper=$(ctl_q explain acme 2020-02 crop --lang zh) || fail "crop in February does not add up: $paper"
+expect_equal "a service explained" "$(last "$paper")" '应收：4.00 CNY，差额 1.00'
+expect_match "the list price" "$paper" '同样的调用按刊例价为 6；按合同收取 3'
+expect_match "what was frozen" "$paper" '解冻：23\.00，由 2020-01 的结算冻结'
+id=$(ctl_q settlements --format ndjson | jq -r 'select(.data.account == "acme" and .data.service == "pool-b" and .data.revision == 0 and .data.period == "2020-01") | .id')
+expect_equal "a document explained" "$(last "$(ctl_q explain "$id" --lang en)")" 'Charge: 7.50 CNY'
+expect_equal "the same order of words" "$(ctl_q explain acme pool-b 2020-01 --lang en)" "$(ctl_q explain "$id" --lang en)"
+expect_code 78 ctl_q explain 00000000000000000000000000000000
+expect_code 75 ctl_q explain acme 2020-04
+expect_code 78 ctl_q explain acme 2020-01 nothing
+
+# -- quoted by what holds for the account: of p-1 nothing is left in March, of p-2 the 4,000 - 1,500 - 2,500 that are gone
+expect_equal "a quote in March" "$(ctl_q quote --account acme --service tag --calls 12000 --period 2020-03 --format ndjson | jq -c '[.free, .packs, .charge, .contract]')" \
+	'[10000,[],"5.00",null]'
+expect_equal "a quote in January" "$(ctl_q quote --account acme --service tag --calls 12000 --period 2020-01 --format ndjson | jq -c '[.free, .packs, .charge]')" \
+	'[10000,[{"id":"p-1","calls":2000}],"0.00"]'
+expect_equal "a quote under the contract" "$(ctl_q quote --account acme --service crop --calls 6000 --period 2020-03 --format ndjson | jq -c '[.free, .charge, .contract, .list_charge]')" \
+	'[5000,"1.00","c-1/1","2.00"]'
 expect_code 78 ctl_q statement nobody 2020-01
 
 # -- proved, without Redis

@@ -33,6 +33,43 @@ Test(quote, fields_of_a_settlement)
 		   "\"per\":1,\"exact\":\"66\",\"charge\":\"66.00\",\"currency\":\"EUR\"}\n", NULL);
 }
 
+#define FACTS "quote --catalog " SOURCE_DIR "/tests/table/settlement.yaml --facts " SOURCE_DIR "/tests/table/facts.ndjson "
+
+Test(quote, packs_contracts_and_shared_free_calls)
+{
+	// p-1 ends first; each pack in its turn
+	expect_run(tool_quote, FACTS "--service tag --calls 20000 --period 2020-01", 0,
+		   "{\"calls\":20000,\"free\":10000,\"packs\":[{\"id\":\"p-1\",\"calls\":5000},{\"id\":\"p-2\",\"calls\":4000}],\"billable\":1000,"
+		   "\"tier\":1,\"unit_price\":\"2.5\",\"per\":1000,\"exact\":\"2.5\",\"charge\":\"2.50\",\"currency\":\"CNY\"}\n", NULL);
+	// p-1 is over in April; behind what holds come the packs of the command line
+	expect_run(tool_quote, FACTS "--service tag --calls 20000 --period 2020-04 --packs 1500,9000", 0,
+		   "{\"calls\":20000,\"free\":10000,\"packs\":[{\"id\":\"p-2\",\"calls\":4000},{\"id\":\"1\",\"calls\":1500},{\"id\":\"2\",\"calls\":4500}],"
+		   "\"billable\":0,\"tier\":1,\"unit_price\":\"2.5\",\"per\":1000,\"exact\":\"0\",\"charge\":\"0.00\",\"currency\":\"CNY\"}\n", NULL);
+	// a contract with its free calls; of p-2 tag has taken 18,000 - 10,000 - 5,000 before
+	expect_run(tool_quote, FACTS "--service crop --calls 11000 --others tag=18000 --period 2020-02", 0,
+		   "{\"calls\":11000,\"free\":5000,\"packs\":[{\"id\":\"p-2\",\"calls\":1000}],\"billable\":5000,\"tier\":1,\"unit_price\":\"1\","
+		   "\"per\":1000,\"exact\":\"5\",\"charge\":\"5.00\",\"currency\":\"CNY\",\"contract\":\"c-1/1\",\"list_charge\":\"10.00\"}\n", NULL);
+	// shared free calls: pool-a before pool-b, whatever the order on the command line
+	expect_run(tool_quote, FACTS "--service pool-b --calls 7000 --others tag=3,pool-a=6000 --period 2020-01", 0,
+		   "{\"calls\":7000,\"free\":4000,\"packs\":[],\"billable\":3000,\"tier\":1,\"unit_price\":\"2.5\",\"per\":1000,\"exact\":\"7.5\","
+		   "\"charge\":\"7.50\",\"currency\":\"CNY\"}\n", NULL);
+	expect_run(tool_quote, FACTS "--service pool-a --calls 6000 --others pool-b=7000 --period 2020-01", 0,
+		   "{\"calls\":6000,\"free\":6000,\"packs\":[],\"billable\":0,\"tier\":1,\"unit_price\":\"2.5\",\"per\":1000,\"exact\":\"0\","
+		   "\"charge\":\"0.00\",\"currency\":\"CNY\"}\n", NULL);
+	// activated in February: free calls of `next` begin in March
+	expect_run(tool_quote, FACTS "--service next --calls 1000 --period 2020-02 --format csv", 0,
+		   "calls,free,packs,billable,tier,unit_price,per,exact,charge,currency\r\n1000,0,[],1000,1,1,1000,1,1.00,CNY\r\n", NULL);
+	expect_run(tool_quote, FACTS "--service next --calls 1000 --period 2020-03 --format csv", 0,
+		   "calls,free,packs,billable,tier,unit_price,per,exact,charge,currency\r\n1000,1000,[],0,1,1,1000,0,0.00,CNY\r\n", NULL);
+	expect_run(tool_quote, FACTS "--account nobody --service tag --calls 1 --period 2020-01", 78, "", "facts.ndjson:1: it is about another account");
+	expect_run(tool_quote, "quote --catalog " BOOK " --facts " BOOK " --service image-tag --calls 1 --period 2020-01", 78, "", "catalog.yaml:1: ");
+	expect_run(tool_quote, "quote --catalog " BOOK " --facts /nowhere --service image-tag --calls 1 --period 2020-01", 78, "", "/nowhere");
+	expect_run(tool_quote, FACTS "--service tag --calls 1 --period 2020-01 --others tag=1", 64, "", "ids of other services with their calls");
+	expect_run(tool_quote, FACTS "--service tag --calls 1 --period 2020-01 --others crop", 64, "", "not `crop`");
+	expect_run(tool_quote, FACTS "--service tag --calls 1 --period 2020-01 --others crop=1,pool-a=-1", 64, "", "not `pool-a=-1`");
+	expect_run(tool_quote, "quote --service tag --calls 1 --account acme --config /nowhere/m.yaml", 78, "", "/nowhere/m.yaml");
+}
+
 Test(quote, mistakes_say_what_to_write)
 {
 	expect_run(tool_quote, "quote --catalog " BOOK " --service image-tag", 64, "", "--calls N are needed");
@@ -118,9 +155,10 @@ Test(explain, a_settlement)
 	cr_assert(strstr(out, "image-tag (图像标签), 2020-01, account 100") == out);
 	cr_assert(strstr(out, "Frozen for the next month: 2222.00.") != NULL);
 	cr_assert(strstr(out, "\nCharge: 2200.00 CNY\n") != NULL && strstr(out, "ADD UP") == NULL);
-	cr_assert_eq(explain_changed("\"adjusts\":null", "\"adjusts\":{\"revision\":0,\"calls\":999999,\"charge\":\"2475.00\"},\"difference\":\"-275.00\"",
-				     "", &out, &err), 0, "%s", err);
-	cr_assert(strstr(out, "Revision 0 charged 2475.00 for 999,999 calls: 2200.00 - 2475.00 = -275.00 is the difference.") != NULL, "%s", out);
+	cr_assert_eq(explain_changed("\"freeze\":\"2222.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"adjusts\":null",
+				     "\"freeze\":\"0.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"adjusts\":{\"revision\":0,\"calls\":999999,"
+				     "\"charge\":\"2475.00\"},\"difference\":\"-275.00\"", "", &out, &err), 0, "%s", err);
+	cr_assert(strstr(out, "revision 0 charged 2475.00 for 999,999 calls: 2200.00 - 2475.00 = -275.00 is the difference.") != NULL, "%s", out);
 	cr_assert(strstr(out, "\nCharge: 2200.00 CNY, difference -275.00\n") != NULL);
 }
 
