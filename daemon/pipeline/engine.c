@@ -29,6 +29,9 @@ struct engine {
 	struct worker **workers;
 	struct office *office;
 	struct facts *facts;
+	pthread_mutex_t proposing; // one at a time; and of what follows
+	bool proposed;           // the start has
+	struct rules *read_since;// owned; NULL, or what the files said last, while it has not
 };
 
 enum error_class engine_new(struct settings *s, const struct rules *rules, struct engine **ret, struct error *e)
@@ -44,6 +47,7 @@ enum error_class engine_new(struct settings *s, const struct rules *rules, struc
 		return cls;
 	}
 	pthread_mutex_init(&g->lock, NULL);
+	pthread_mutex_init(&g->proposing, NULL);
 	pthread_mutex_init(&g->shared.lock, NULL);
 	g->shared.office_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	check(g->shared.office_wake >= 0);
@@ -57,6 +61,7 @@ void engine_freep(struct engine **g)
 		return;
 	close((*g)->shared.office_wake);
 	free((*g)->workers);
+	rules_freep(&(*g)->read_since);
 	free(*g);
 	*g = NULL;
 }
@@ -126,7 +131,7 @@ enum error_class rules_propose(const struct kafka_options *k, const struct store
 }
 
 // A proposal that cannot be left now is left at the next start or reload; the rules in force hold meanwhile.
-enum error_class engine_propose(struct engine *g, const struct rules *rules, const char *again, struct faults *faults, enum rules_answer *ret,
+static enum error_class propose(struct engine *g, const struct rules *rules, const char *again, struct faults *faults, enum rules_answer *ret,
 				struct error *e)
 {
 	char quoted[700];
@@ -146,9 +151,37 @@ static void propose_at_start(struct engine *g)
 	struct error e = { 0 };
 	struct faults faults = { 0 };
 	enum rules_answer answer;
-	if (g->rules != NULL)
-		engine_propose(g, g->rules, "restart", &faults, &answer, &e);
+	pthread_mutex_lock(&g->proposing);
+	const struct rules *rules = g->read_since != NULL ? g->read_since : g->rules;
+	if (rules != NULL)
+		propose(g, rules, "restart", &faults, &answer, &e);
+	g->proposed = true;
+	pthread_mutex_unlock(&g->proposing);
 	faults_free(&faults);
+}
+
+static struct rules *copy_of(const struct rules *rules)
+{
+	struct rules *copy = NULL;
+	CLEANUP(freep) char *text = rules_to_json(rules);
+	enum error_class cls = rules_from_json(span_of(text), &copy, NULL);
+	check(cls == ERROR_NONE);
+	return copy;
+}
+
+enum error_class engine_propose(struct engine *g, const struct rules *rules, struct faults *faults, enum rules_answer *ret, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	pthread_mutex_lock(&g->proposing);
+	if (g->proposed) {
+		cls = propose(g, rules, "reload", faults, ret, e);
+	} else {
+		rules_freep(&g->read_since);
+		g->read_since = copy_of(rules);
+		*ret = RULES_LATER;
+	}
+	pthread_mutex_unlock(&g->proposing);
+	return cls;
 }
 
 static enum error_class engine_start(struct engine *g, struct error *e)

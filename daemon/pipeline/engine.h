@@ -19,12 +19,13 @@ enum rules_answer {
 	RULES_NEWEST,   // they are the newest version already
 	RULES_PROPOSED, // the closer, whoever that is, will put them in force, unless others came in between: it says so in its log
 	RULES_REFUSED,  // they may not follow the newest version: *faults says why, all of it; nothing was done
+	RULES_LATER,    // the process waits for its servers: proposed when it starts, instead of what the files said before
 };
 enum error_class rules_propose(const struct kafka_options *k, const struct store_options *o, const struct rules *rules, struct faults *faults,
 			       enum rules_answer *ret, struct error *e);
-// The same with the process's own servers, from any thread; bounded by their time-outs. It is said in the log.
-enum error_class engine_propose(struct engine *g, const struct rules *rules, const char *again, struct faults *faults, enum rules_answer *ret,
-				struct error *e); // again: what proposes them again, "restart" or "reload"
+// The same of files that were read again, with the process's own servers, from any thread; bounded by their time-outs. It is said in the
+// log. The order of calls is that of the proposals, the start's own first.
+enum error_class engine_propose(struct engine *g, const struct rules *rules, struct faults *faults, enum rules_answer *ret, struct error *e);
 void engine_stop(struct engine *g);   // from any thread; engine_run returns after the open batch is committed
 void engine_freep(struct engine **g);
 

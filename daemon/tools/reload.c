@@ -49,12 +49,14 @@ static char *propose(struct engine *g, const struct rules *rules)
 	struct faults faults = { 0 };
 	enum rules_answer answer = RULES_NEWEST;
 	char *note = NULL;
-	if (engine_propose(g, rules, "reload", &faults, &answer, &e) != ERROR_NONE)
+	if (engine_propose(g, rules, &faults, &answer, &e) != ERROR_NONE)
 		note = xasprintf("other rules could not be proposed, reload again: %s", e.text);
 	else if (answer == RULES_REFUSED)
 		note = xasprintf("other rules refused: %s", faults.list[0].text);
 	else if (answer == RULES_PROPOSED)
 		note = xstrdup("other rules proposed: `meterctl rules list` shows when they take effect");
+	else if (answer == RULES_LATER)
+		note = xstrdup("the rules of the files are proposed once the start is over");
 	faults_free(&faults);
 	return note;
 }

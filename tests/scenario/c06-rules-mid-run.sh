@@ -15,7 +15,10 @@ call() { # account service calls stamp
 }
 versions() { ctl_q rules list --format ndjson | jq -c '[.version, .state, .effective]'; }
 words() { "$@" 2>&1 >/dev/null; }
-requests() { redis_do "$DIR" --scan --pattern '*{s00}:req' | wc -l; } # Redis has no empty lists
+requests() {
+	local key
+	key=$(redis_do "$DIR" --scan --pattern '*{s00}:req') && if [[ -n $key ]]; then redis_do "$DIR" llen "$key"; else echo 0; fi
+}
 alerts() { ctl_q alerts --account "${1:-acme}" --format ndjson | jq -c '[(.type | ltrimstr("meterd.") | rtrimstr(".v1")), .data.service, .data.threshold, .data.calls_before, .data.calls_after, .data.call.id, .data.cause, .data.pack]'; }
 t=1579046400000 lead=60000 # 2020-01-15T00:00:00Z, rules.lead
 start m
@@ -59,7 +62,7 @@ book -e 's/{from: 1_000_000, price: 2.2}/{from: 5_000, price: 2.0}/' -e '0,/call
 expect_match "nobody decides" "$(words ctl rules apply --timeout 1)" 'proposed, and not decided after 1 s: is meterd running'
 expect_code 75 ctl_q rules apply --timeout 1
 kill9 m
-expect_equal "kept" "$(requests) $(versions | wc -l)" "1 3"
+expect_equal "kept" "$(requests) $(versions | wc -l)" "2 3"
 start m
 wait_for 60 '[[ $(versions | wc -l) == 4 && $(requests) == 0 ]]' 'version 4'
 
@@ -121,6 +124,25 @@ expect_equal "nothing is written" "$(requests) $(ends "$CONTROL")" "0 $control"
 expect_equal "versions" "$(versions | jq -c '.[0:2]' | tr '\n' ' ')" '[1,"replaced"] [2,"replaced"] [3,"replaced"] [4,"in force"] '
 expect_equal "no more than these" "$(versions | wc -l)" 4
 expect_equal "a version's price book" "$(ctl rules show 1)" "$(cat "$ROOT/tests/table/settlement.yaml")"
+
+# -- two proposals at once, of which the first makes the second impossible: that one lacks the new service
+ctl rules show 4 >"$DIR/book.yaml"
+sed 's/^shared_free:/  - id: extra\n    name: extra\n    prices:\n      - {from: 2020-04, model: flat, per: 1, price: 1}\n&/' "$DIR/book.yaml" >"$DIR/first.yaml"
+sed 's/^version: .*/version: second/' "$DIR/book.yaml" >"$DIR/second.yaml"
+pause m
+ctl rules apply "$DIR/first.yaml" --timeout 60 >/dev/null 2>&1 &
+first=$!
+wait_for 30 '(( $(requests) == 1 ))' 'the first proposal'
+ctl rules apply "$DIR/second.yaml" --timeout 60 >/dev/null 2>"$DIR/words" &
+second=$!
+wait_for 30 '(( $(requests) == 2 ))' 'the second proposal'
+resume m
+wait "$first"
+expect_equal "the first" $? 0
+wait "$second"
+expect_equal "the second" "$? $(cat "$DIR/words")" '78 meterctl rules: refused: service `extra` is gone: services never vanish; put it back and give it an `end`'
+wait_for 30 '(( $(requests) == 0 ))' 'both are taken'
+expect_equal "versions" "$(versions | wc -l)" 5
 
 # -- the bills
 # acme, tag, January: 9,000 + 550 + 50 = 9,600 calls, by version 4 (the newest when the month was settled): tier 2 from 5,000 on, 2.0 per
