@@ -870,6 +870,24 @@ Test(closing, rules_that_may_not_follow_are_dropped)
 	world_close(&w);
 }
 
+// A shorter lead lets no version overtake the one before it; behind everything seen, and behind now where the wall is the clock.
+Test(closing, a_version_never_takes_effect_before_the_one_before)
+{
+	CLEANUP(journal_freep) struct journal *j = journal_new();
+	CLEANUP(rules_freep) struct rules *slow = some_rules(CLOCK_WALL, NULL, NULL), *quick = some_rules(CLOCK_WALL, NULL, NULL);
+	struct error e = { 0 };
+	quick->settings.lead_ms = 60000;
+	CLEANUP(freep) char *init = journal_init_record("i", SHARDS, NULL, 0), *first = journal_rules_record(1, TIME_NONE, slow);
+	cr_assert(journal_apply(j, 0, span_of(init), &e) == ERROR_NONE && journal_apply(j, 1, span_of(first), &e) == ERROR_NONE, "%s", e.text);
+	cr_expect_eq(closing_effective_ms(j, TIME_NONE, 5000000), 5600000);
+	cr_expect_eq(closing_effective_ms(j, 7000000, 5000000), 7600000);
+	cr_expect_eq(closing_effective_ms(j, 3000000, 5000000), 5600000);
+	CLEANUP(freep) char *second = journal_rules_record(2, 7600000, quick);
+	cr_assert(journal_apply(j, 2, span_of(second), &e) == ERROR_NONE, "%s", e.text);
+	cr_expect_eq(closing_effective_ms(j, 7000000, 5000000), 7600000);
+	cr_expect_eq(closing_effective_ms(j, 7550000, 5000000), 7610000);
+}
+
 // Whatever call fails, or dies behind: the proposal is in force in the end, and no shard asks for a version that nobody wrote.
 Test(closing, a_fault_at_any_call_of_a_proposal, .timeout = 600)
 {

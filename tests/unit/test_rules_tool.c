@@ -167,6 +167,23 @@ Test(rules_tool, no_alert_where_nothing_is_due)
 	world_end(&w);
 }
 
+// Dearer in January and February, alike again from March on.
+Test(rules_tool, months_that_are_alike_again)
+{
+#define STEPS "tiers: [{from: 0, price: 2}, {from: 10_000, price: 1}]}"
+	struct world w;
+	world_begin(&w, STEPS, "tiers: [{from: 0, price: 3}, {from: 10_000, price: 1}]}\n"
+		    "      - {from: 2020-03, model: graduated, per: 1000, bounds: lower-inclusive, tier_basis: total, " STEPS);
+	count(&w, "acme", "steps", JAN, 3);
+	count(&w, "acme", "steps", FEB, 4);
+	count(&w, "acme", "steps", MAR, 5);
+	count(&w, "bob", "steps", MAR, 6);
+	expect_effects(&w, MONTH_NONE, "price steps 2020-01: 1 with 7 calls: acme; by contract 0: \n");
+	expect_effects(&w, JAN, "price steps 2020-02: 1 with 4 calls: acme; by contract 0: \n");
+	expect_effects(&w, FEB, "");
+	world_end(&w);
+}
+
 // Free calls from the second month on: the account that is new has none.
 Test(rules_tool, the_month_of_activation)
 {
