@@ -120,6 +120,16 @@ bool settled_revision_parse(struct span facts, const struct catalog *c, struct a
 	return ok && lines_order(ret);
 }
 
+bool settled_newest_parse(struct span facts, const struct catalog *c, struct arena *arena, uint32_t *ret_n, struct settled_line **ret)
+{
+	struct close_month m = { .revision = -1 };
+	if (!settled_revision_parse(facts, c, arena, &m))
+		return false;
+	*ret_n = m.n_lines;
+	*ret = m.lines;
+	return true;
+}
+
 // ---- what is left of the month
 struct late_month {
 	const struct statement_frame *f;

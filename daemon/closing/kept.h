@@ -20,6 +20,8 @@ struct settled_line {                   // a line, as one revision has it
 	struct pack_use *packs;         // in order of deduction
 };
 bool settled_line_parse(struct span facts, struct arena *arena, struct settled_line *ret); // ret->service stays
+// The newest revision of an account's month, where there was an adjustment: its lines by service.
+bool settled_newest_parse(struct span facts, const struct catalog *c, struct arena *arena, uint32_t *ret_n, struct settled_line **ret);
 
 // ---- balance.c: what an account's packs gave so far
 struct balance {
