@@ -10,6 +10,7 @@
 #include "journal/json.h"
 #include "some_rules.h"
 #include "table.h"
+#include "tools/explain.h"
 
 enum { SHARDS = 3, JAN = 2020 * 12, FEB, MAR, APR, MAY };
 static const int64_t hour = 3600000, day = 24 * 3600000;
@@ -938,7 +939,7 @@ struct case_of {
 	char name[300];
 	char *from, *to; // of the price book
 	int64_t stamp_ms;
-	int cases, checks;
+	int cases, checks, papers;
 };
 
 static void case_open(struct case_of *c)
@@ -950,10 +951,68 @@ static void case_open(struct case_of *c)
 	c->open = true;
 }
 
+// ---- every document of the table on paper: what `meterctl explain` would write, by the rules and facts that the manifests name
+static bool held_terms_fn(void *ctx, const struct published_document *d, const struct terms **ret, const struct rules **ret_rules)
+{
+	*ret = held_terms_of(ctx, d, ret_rules);
+	return *ret != NULL;
+}
+
+static void take_published(struct world *w, struct published *p)
+{
+	for (int t = 0; t < 3; t++) {
+		const struct fake_log *l = fake_log(&w->k, "meterd.settlements", t);
+		for (size_t i = 0; i < l->n; i++)
+			published_take(p, (struct span){ l->list[i].value, l->list[i].value_n });
+	}
+}
+
+// The paper adds up, and its last line is what is charged.
+static void expect_paper(struct case_of *c, struct held *h, const struct published *all, const struct published_document *d, enum paper_lang lang)
+{
+	char *text = NULL, want[200];
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	struct explain x = { .published = all, .arena = &h->arena, .lang = lang };
+	const char *charge = json_string_value(json_object_get(d->data, "charge")), *difference = json_string_value(json_object_get(d->data, "difference"));
+	int wrong = d->service != NULL ? explain_document(&x, d, held_terms_fn, h, f) : explain_month(&x, d, NULL, held_terms_fn, h, f);
+	fclose(f);
+	cr_expect_eq(wrong, 0, "%s: %s\n%s", c->name, d->id, text);
+	if (lang == PAPER_EN)
+		snprintf(want, sizeof(want), "\nCharge: %s CNY%s%s\n", charge, difference != NULL ? ", difference " : "", difference != NULL ? difference : "");
+	else
+		snprintf(want, sizeof(want), "\n应收：%s CNY%s%s\n", charge, difference != NULL ? "，差额 " : "", difference != NULL ? difference : "");
+	cr_expect(n > strlen(want) && strcmp(text + n - strlen(want), want) == 0, "%s: no%sat the end of\n%s", c->name, want, text);
+	free(text);
+	c->papers++;
+}
+
+static void case_explain(struct case_of *c)
+{
+	struct error e = { 0 };
+	struct held h = { .feed = accounts_feed_new() };
+	struct published everybody = published_of(NULL, MONTH_NONE);
+	cr_assert_eq(journal_load_from(&fake_port, &c->w.k.o, 1000, &h.journal, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(accounts_feed_refresh(h.feed, &fake_port, &c->w.k.o, 1000, &e), ERROR_NONE, "%s", e.text);
+	take_published(&c->w, &everybody);
+	for (uint32_t i = 0; i < everybody.n; i++) {
+		const struct published_document *d = &everybody.list[i];
+		struct published own = published_of(d->account, MONTH_NONE);
+		take_published(&c->w, &own);
+		expect_paper(c, &h, &own, published_by_id(&own, d->id), PAPER_EN);
+		expect_paper(c, &h, &own, published_by_id(&own, d->id), PAPER_ZH);
+		published_free(&own);
+	}
+	published_free(&everybody);
+	held_close(&h);
+}
+
 static void case_close(struct case_of *c)
 {
-	if (c->open)
+	if (c->open) {
+		case_explain(c);
 		world_close(&c->w);
+	}
 	free(c->from);
 	free(c->to);
 	c->from = c->to = NULL;
@@ -1083,5 +1142,5 @@ Test(closing, rules_of_settlement, .timeout = 120)
 	struct case_of c = { 0 };
 	table_each("settlement.table", case_row, &c);
 	case_close(&c);
-	cr_expect(c.cases >= 20 && c.checks > 200, "%d cases, %d checks", c.cases, c.checks);
+	cr_expect(c.cases >= 20 && c.checks > 200 && c.papers > 200, "%d cases, %d checks, %d papers", c.cases, c.checks, c.papers);
 }
