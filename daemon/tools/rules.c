@@ -50,7 +50,13 @@ static int read_files(struct rules_tool *t, const char *file)
 }
 
 // ---- list, show
-// A version holds for a record once the record clock has reached its effect; where the wall is the clock, the next record's is now.
+const char *rules_version_state(const struct journal *j, const struct journal_rules *r, int64_t clock_max_ms, int64_t now_ms)
+{
+	bool wall = j->rules[j->n_rules - 1].rules->settings.clock == CLOCK_WALL;
+	const struct journal_rules *now = journal_rules_at(j, wall && now_ms > clock_max_ms ? now_ms : clock_max_ms);
+	return r == now ? "in force" : r->version > now->version ? "coming" : "replaced";
+}
+
 static int list(struct rules_tool *t)
 {
 	static const struct output_column columns[] = { { "version", OUTPUT_NUMBER }, { "state", OUTPUT_TEXT },	 { "effective", OUTPUT_TEXT },
@@ -61,16 +67,13 @@ static int list(struct rules_tool *t)
 	int code = rules_tool_clock(t, &clock_ms);
 	if (code != OPTIONS_GO_ON)
 		return code;
-	if (rules_tool_newest(t)->rules->settings.clock == CLOCK_WALL && clock_wall_ms() > clock_ms)
-		clock_ms = clock_wall_ms();
-	const struct journal_rules *now = journal_rules_at(j, clock_ms);
 	struct output *out = output_begin(stdout, t->options.format, OUTPUT_MANY, columns, ARRAY_LEN(columns));
 	for (uint32_t i = 0; i < j->n_rules; i++) {
 		const struct journal_rules *r = &j->rules[i];
 		bool dated = r->effective_ms != TIME_NONE;
 		char utc[TIME_TEXT];
 		output_int(out, r->version);
-		output_cell(out, r == now ? "in force" : r->version > now->version ? "coming" : "replaced");
+		output_cell(out, rules_version_state(j, r, clock_ms, clock_wall_ms()));
 		output_cell(out, dated ? time_text(r->effective_ms, utc) : NULL);
 		output_cell(out, dated ? time_local_text(catalog_zone(r->rules->catalog), r->effective_ms, utc) : NULL);
 		output_cell(out, r->written_ms != TIME_NONE ? time_text(r->written_ms, utc) : NULL);

@@ -16,12 +16,42 @@ static const struct account *find_account(const struct effect_scope *s, const ch
 	return s->book != NULL ? account_book_find(s->book, span_of(account)) : NULL;
 }
 
-// Of the counter's account in its month, by one of the price books: all that was said of it by now. NULL: the book has no such service.
-static const struct terms *terms_of(const struct catalog *c, const struct account *a, const struct state_counter *k, uint32_t *ret_service,
-				    struct arena *arena)
+// Terms by both price books, made once for all counters of an account and month. Of an account of which nothing was said (NULL) they are
+// the price list's, and serve for all of those.
+struct both {
+	int month;
+	const struct terms *from, *to;
+};
+struct known {
+	const struct account *account;
+	struct arena arena;
+	uint32_t n, size;
+	struct both *list;
+};
+
+static void known_free(struct known *k)
+{
+	arena_free(&k->arena);
+	free(k->list);
+}
+
+static struct both terms_of(struct known *k, const struct effect_scope *s, const struct account *a, int month)
 {
 	static const struct account_horizon all = { .stamp_ms = INT64_MAX };
-	return catalog_find_id(c, span_of(k->service), ret_service) ? terms_make(c, a, &all, k->month, arena) : NULL;
+	if (k->account != a) {
+		arena_reset(&k->arena);
+		k->n = 0;
+		k->account = a;
+	}
+	for (uint32_t i = 0; i < k->n; i++)
+		if (k->list[i].month == month)
+			return k->list[i];
+	if (k->n == k->size) {
+		k->size = k->size * 2 + 8;
+		k->list = xrealloc(k->list, k->size, sizeof(*k->list));
+	}
+	k->list[k->n] = (struct both){ month, terms_make(s->from, a, &all, month, &k->arena), terms_make(s->to, a, &all, month, &k->arena) };
+	return k->list[k->n++];
 }
 
 // Another whole name, as long as there is room for it and for what says that there are more.
@@ -52,18 +82,19 @@ static const char *terms_text(const struct terms *t, uint32_t service, enum rule
 	return rules_quota_text(q->calls, q->warn_micro, q->calls_first == q->calls ? FIRST_MONTH_IMMEDIATE : FIRST_MONTH_NEXT, arena);
 }
 
-// Does the difference reach this counter? Where it does not, *ret_contract is what decides instead; it lies in `arena`.
+// Does the difference reach this counter? Where it does not, *ret_contract is what decides instead.
 static bool reaches(const struct effect_scope *s, const struct rules_difference *d, const struct account *a, const struct state_counter *k,
-		    struct span *ret_contract, struct arena *arena)
+		    struct span *ret_contract, struct known *known)
 {
 	uint32_t in_from = 0, in_to = 0;
 	if (a == NULL)
 		return true; // the price list decides
-	const struct terms *from = terms_of(s->from, a, k, &in_from, arena), *to = terms_of(s->to, a, k, &in_to, arena);
-	if (from == NULL || to == NULL || to->services[in_to].contract.n == 0)
+	struct both t = terms_of(known, s, a, k->month);
+	if (!catalog_find_id(s->from, span_of(k->service), &in_from) || !catalog_find_id(s->to, span_of(k->service), &in_to) ||
+	    t.to->services[in_to].contract.n == 0)
 		return true;
-	*ret_contract = to->services[in_to].contract;
-	return strcmp(terms_text(from, in_from, d->aspect, arena), terms_text(to, in_to, d->aspect, arena)) != 0;
+	*ret_contract = t.to->services[in_to].contract;
+	return strcmp(terms_text(t.from, in_from, d->aspect, &known->arena), terms_text(t.to, in_to, d->aspect, &known->arena)) != 0;
 }
 
 static bool counts(const struct effect_scope *s, const struct rules_difference *d, const struct state_counter *k)
@@ -75,14 +106,14 @@ static bool counts(const struct effect_scope *s, const struct rules_difference *
 // Counters [begin, end) are of one account.
 static void add_account(const struct effect_scope *s, const struct rules_difference *d, uint32_t begin, uint32_t end, struct effect *x)
 {
-	CLEANUP(arena_free) struct arena arena = { 0 };
+	CLEANUP(known_free) struct known known = { 0 };
 	const char *name = s->counters->list[begin].account;
 	const struct account *a = find_account(s, name);
 	struct span contract = { NULL, 0 };
 	bool touched = false;
 	for (uint32_t i = begin; i < end; i++) {
 		const struct state_counter *k = &s->counters->list[i];
-		if (!counts(s, d, k) || !reaches(s, d, a, k, &contract, &arena))
+		if (!counts(s, d, k) || !reaches(s, d, a, k, &contract, &known))
 			continue;
 		touched = true;
 		x->calls += k->calls;
@@ -110,12 +141,13 @@ void effect_of(const struct effect_scope *s, const struct rules_difference *d, s
 struct foreseeing {
 	const struct effect_scope *scope;
 	struct effect_alerts *to;
-	struct arena arena;
+	struct known own, plain;
 };
 
 static void foreseeing_free(struct foreseeing *f)
 {
-	arena_free(&f->arena);
+	known_free(&f->own);
+	known_free(&f->plain);
 }
 
 // The ladder that holds for the counter; NULL: price 0, or no such service. False where it cannot be told.
@@ -166,7 +198,10 @@ static bool foresee(struct foreseeing *f, const struct state_counter *k)
 	const struct account *a = find_account(f->scope, k->account);
 	uint32_t in_from = 0, in_to = 0;
 	CLEANUP(ladder_freep) struct ladder *before = NULL, *after = NULL;
-	const struct terms *from = terms_of(f->scope->from, a, k, &in_from, &f->arena), *to = terms_of(f->scope->to, a, k, &in_to, &f->arena);
+	struct span service = span_of(k->service);
+	struct both t = terms_of(a != NULL ? &f->own : &f->plain, f->scope, a, k->month);
+	const struct terms *from = catalog_find_id(f->scope->from, service, &in_from) ? t.from : NULL;
+	const struct terms *to = catalog_find_id(f->scope->to, service, &in_to) ? t.to : NULL;
 	if ((from != NULL && terms_shares(from, in_from)) || (to != NULL && terms_shares(to, in_to))) {
 		f->to->passed_over++;
 		return true;
@@ -198,7 +233,6 @@ bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret)
 		const struct state_counter *k = &s->counters->list[i];
 		if (k->calls == 0 || !is_open(s, k->month))
 			continue;
-		arena_reset(&f.arena);
 		if (!foresee(&f, k))
 			return false;
 	}

@@ -29,6 +29,9 @@ static inline int rules_tool_settled(const struct rules_tool *t)
 // The highest record clock of any partition; TIME_NONE: none yet. OPTIONS_GO_ON or an exit code.
 int rules_tool_clock(struct rules_tool *t, int64_t *ret_ms);
 void rules_tool_refused(const struct rules_tool *t, const struct faults *f); // one line each, on stderr
+// "in force", "coming" or "replaced", for the next record: its clock is at least the highest one so far (TIME_NONE: none), and where the wall
+// is the clock at least now.
+const char *rules_version_state(const struct journal *j, const struct journal_rules *r, int64_t clock_max_ms, int64_t now_ms);
 int rules_diff(struct rules_tool *t);
 
 #endif

@@ -15,10 +15,7 @@ call() { # account service calls stamp
 }
 versions() { ctl_q rules list --format ndjson | jq -c '[.version, .state, .effective]'; }
 words() { "$@" 2>&1 >/dev/null; }
-requests() {
-	local key
-	key=$(redis_do "$DIR" --scan --pattern '*{s00}:req') && if [[ -n $key ]]; then redis_do "$DIR" llen "$key"; else echo 0; fi
-}
+requests() { redis_do "$DIR" llen 'meterd:{s00}:req'; }
 alerts() { ctl_q alerts --account "${1:-acme}" --format ndjson | jq -c '[(.type | ltrimstr("meterd.") | rtrimstr(".v1")), .data.service, .data.threshold, .data.calls_before, .data.calls_after, .data.call.id, .data.cause, .data.pack]'; }
 t=1579046400000 lead=60000 # 2020-01-15T00:00:00Z, rules.lead
 start m

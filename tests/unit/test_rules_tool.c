@@ -4,6 +4,7 @@
 #include "run_tool.h"
 #include "some_rules.h"
 #include "tools/rules_effect.h"
+#include "tools/rules_tool.h"
 #include "tools/tools.h"
 
 #define SMALL "tests/table/settlement.yaml"
@@ -235,6 +236,45 @@ Test(rules_tool, samples_are_short)
 	CLEANUP(freep) char *wanted = xasprintf("price tag 2020-02: 7 with 7 calls: a0, %s, a3, a4; by contract 0: \n", names[1]);
 	expect_effects(&w, JAN, wanted);
 	world_end(&w);
+}
+
+// ---- which version is in force
+
+static struct journal *three_versions(enum clock_mode clock)
+{
+	struct journal *j = journal_new();
+	struct error e = { 0 };
+	CLEANUP(freep) char *init = journal_init_record("i", 1, NULL, 0);
+	cr_assert_eq(journal_apply(j, 0, span_of(init), &e), ERROR_NONE, "%s", e.text);
+	for (int64_t v = 1; v <= 3; v++) {
+		CLEANUP(freep) char *to = xasprintf("version: v%ld", v);
+		CLEANUP(rules_freep) struct rules *r = rules_of_book(SMALL, clock, "version: small-1", to);
+		CLEANUP(freep) char *record = journal_rules_record(v, v == 1 ? TIME_NONE : v * 1000000, r);
+		cr_assert_eq(journal_apply(j, v, span_of(record), &e), ERROR_NONE, "%s", e.text);
+	}
+	return j;
+}
+
+static void expect_states(const struct journal *j, int64_t clock_max_ms, int64_t now_ms, const char *a, const char *b, const char *c)
+{
+	const char *wanted[] = { a, b, c };
+	for (uint32_t i = 0; i < 3; i++) {
+		const char *got = rules_version_state(j, &j->rules[i], clock_max_ms, now_ms);
+		cr_expect_str_eq(got, wanted[i], "version %u at %ld, %ld: %s", i + 1, clock_max_ms, now_ms, got);
+	}
+}
+
+// The log is the clock: now says nothing. The wall is: a silent log does not keep a version from coming into force.
+Test(rules_tool, which_version_is_in_force)
+{
+	CLEANUP(journal_freep) struct journal *log = three_versions(CLOCK_RECORDS), *wall = three_versions(CLOCK_WALL);
+	expect_states(log, TIME_NONE, 9000000, "in force", "coming", "coming");
+	expect_states(log, 1999999, 9000000, "in force", "coming", "coming");
+	expect_states(log, 2000000, 9000000, "replaced", "in force", "coming");
+	expect_states(log, 3000000, 0, "replaced", "replaced", "in force");
+	expect_states(wall, TIME_NONE, 1999999, "in force", "coming", "coming");
+	expect_states(wall, TIME_NONE, 2000000, "replaced", "in force", "coming");
+	expect_states(wall, 3000000, 2000000, "replaced", "replaced", "in force");
 }
 
 // ---- the command line: mistakes are told before any server is asked
