@@ -102,6 +102,8 @@ static void write_free(struct paper_writer *w, int64_t left)
 	else
 		paper_step(w, FREE_NONE);
 	int64_t free = least(open_calls(p), p->quota);
+	if (free < least(p->calls, p->quota))
+		paper_line(w, FREE_OPEN, COUNT(p->calls), COUNT(p->before_packs), COUNT(open_calls(p)));
 	if (p->quota >= 0 && p->free >= 0)
 		paper_must_be(w, p->free == free, PAPER_IS_FREE, COUNT(free), COUNT(p->free));
 }

@@ -11,6 +11,8 @@
 #include "some_rules.h"
 #include "table.h"
 #include "tools/explain.h"
+#include "tools/figure.h"
+#include "tools/usage_month.h"
 
 enum { SHARDS = 3, JAN = 2020 * 12, FEB, MAR, APR, MAY };
 static const int64_t hour = 3600000, day = 24 * 3600000;
@@ -939,7 +941,7 @@ struct case_of {
 	char name[300];
 	char *from, *to; // of the price book
 	int64_t stamp_ms;
-	int cases, checks, papers;
+	int cases, checks, papers, usages, packs;
 };
 
 static void case_open(struct case_of *c)
@@ -1007,10 +1009,87 @@ static void case_explain(struct case_of *c)
 	held_close(&h);
 }
 
+// ---- what `meterctl usage` shows of settled months is what was published
+static void expect_usage(struct case_of *c, struct usage_world *u, const struct published *all, const struct published_document *d)
+{
+	static struct rating_slice slices[2 * RATING_MAX_SLICES];
+	struct state_counter counter = { .account = (char *)d->account, .service = (char *)d->service, .month = d->month };
+	struct usage_month m;
+	struct usage_line l;
+	uint32_t service;
+	char charge[MONEY_TEXT], adjusted[MONEY_TEXT];
+	const struct published_document *first = published_find(all, d->account, d->service, d->month, 0);
+	int64_t before = 0, now = 0;
+	u->month = d->month;
+	u->closed = true;
+	u->plain = NULL;
+	const struct journal_manifest *manifest = journal_manifest(u->state->journal, d->month);
+	if (manifest == NULL)
+		return; // never closed itself: not counted, only late calls
+	month_frame_make(u->state->journal, manifest, d->month, &u->kept, &u->frame);
+	cr_assert_eq(usage_month_make(u, &counter, 1, &m), OPTIONS_GO_ON);
+	cr_assert(catalog_find_id(u->frame.rules->catalog, span_of(d->service), &service));
+	cr_assert(usage_line_make(u, &m, service, slices, &l));
+	if (!l.priced)
+		return;
+	cr_assert(figure_fen(json_string_value(json_object_get(d->data, "charge")), &now));
+	cr_assert(first == NULL || figure_fen(json_string_value(json_object_get(first->data, "charge")), &before));
+	CLEANUP(freep) char *got = xasprintf("%lld %lld %lld %s %s", (long long)l.revision, (long long)l.free, (long long)l.billable,
+		money_fen_text(l.bill.charge_fen, charge), money_fen_text(l.adjusted_fen, adjusted));
+	CLEANUP(freep) char *want = xasprintf("%lld %lld %lld %s %s", (long long)d->revision,
+		(long long)json_integer_value(json_object_get(d->data, "free")), (long long)json_integer_value(json_object_get(d->data, "billable")),
+		json_string_value(json_object_get(d->data, "charge")), money_fen_text(now - before, adjusted));
+	cr_expect(l.settled && strcmp(got, want) == 0, "%s: %s/%s/%s: %s, not %s", c->name, d->account, d->service, d->period, got, want);
+	for (uint32_t i = 0; i < m.terms->n_packs; i++) // behind the newest month it is what no line has taken
+		if (m.packs[i].left >= 0) {
+			int64_t left = m.packs[i].pack->calls;
+			for (uint32_t k = 0; k < all->n; k++) {
+				const struct published_document *x = &all->list[k];
+				const json_t *packs = json_object_get(x->data, "packs");
+				if (x->service == NULL || published_find(all, x->account, x->service, x->month, -1) != x)
+					continue;
+				for (size_t g = 0; g < json_array_size(packs); g++)
+					if (span_is(m.packs[i].pack->id, json_string_value(json_object_get(json_array_get(packs, g), "id"))))
+						left -= json_integer_value(json_object_get(json_array_get(packs, g), "calls"));
+			}
+			cr_expect_eq(m.packs[i].left, left < 0 ? 0 : left, "%s: %s/%s", c->name, d->account, d->period);
+			c->packs++;
+		}
+	c->usages++;
+}
+
+static void case_usage(struct case_of *c)
+{
+	struct error e = { 0 };
+	struct accounts_feed *feed = accounts_feed_new();
+	struct options o = { .verb = "usage" };
+	struct state state = { .options = &o, .store = &c->w.s.s, .shards = SHARDS };
+	struct published all = published_of(NULL, MONTH_NONE);
+	cr_assert_eq(journal_load_from(&fake_port, &c->w.k.o, 1000, &state.journal, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(accounts_feed_refresh(feed, &fake_port, &c->w.k.o, 1000, &e), ERROR_NONE, "%s", e.text);
+	state.rules = state.journal->rules[state.journal->n_rules - 1].rules;
+	struct usage_world u = { .state = &state, .book = accounts_feed_book(feed), .clock_ms = TIME_NONE };
+	take_published(&c->w, &all);
+	for (uint32_t i = 0; i < all.n; i++) {
+		const struct published_document *d = &all.list[i];
+		struct published own = published_of(d->account, MONTH_NONE);
+		take_published(&c->w, &own);
+		if (d->service != NULL && published_find(&all, d->account, d->service, d->month, -1) == d)
+			expect_usage(c, &u, &own, d);
+		published_free(&own);
+	}
+	published_free(&all);
+	journal_freep(&state.journal);
+	accounts_feed_freep(&feed);
+	arena_free(&u.arena);
+	arena_free(&u.kept);
+}
+
 static void case_close(struct case_of *c)
 {
 	if (c->open) {
 		case_explain(c);
+		case_usage(c);
 		world_close(&c->w);
 	}
 	free(c->from);
@@ -1142,5 +1221,6 @@ Test(closing, rules_of_settlement, .timeout = 120)
 	struct case_of c = { 0 };
 	table_each("settlement.table", case_row, &c);
 	case_close(&c);
-	cr_expect(c.cases >= 20 && c.checks > 200 && c.papers > 200, "%d cases, %d checks, %d papers", c.cases, c.checks, c.papers);
+	cr_expect(c.cases >= 20 && c.checks > 200 && c.papers > 200 && c.usages > 50 && c.packs > 10, "%d cases, %d checks, %d papers, %d usages, %d packs",
+		  c.cases, c.checks, c.papers, c.usages, c.packs);
 }
