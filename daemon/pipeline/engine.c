@@ -150,7 +150,7 @@ static void propose_at_start(struct engine *g)
 {
 	struct error e = { 0 };
 	struct faults faults = { 0 };
-	enum rules_answer answer;
+	enum rules_answer answer = RULES_NEWEST;
 	pthread_mutex_lock(&g->proposing);
 	const struct rules *rules = g->read_since != NULL ? g->read_since : g->rules;
 	if (rules != NULL)
