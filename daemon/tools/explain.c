@@ -39,19 +39,27 @@ static int explain_quote(struct options *o, struct quote_case *q, enum paper_lan
 
 // ---- a settlement in a file
 
-// What the price book knows beyond the settlement: names, bounds, prices.
-static int add_catalog(const struct options *o, const struct catalog *c, struct paper *p)
+// What the price book, and the facts where they are given, know beyond the settlement.
+static int add_catalog(struct options *o, struct quote_case *q, const void *data, struct paper *p)
 {
+	const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	struct published_document d = { .data = data, .account = p->account, .service = p->service, .period = p->period, .revision = p->revision };
 	uint32_t service;
-	int month;
-	if (!catalog_find_id(c, span_of(p->service), &service) || !month_parse(span_of(p->period), &month))
+	q->account = p->account;
+	int code = quote_catalog(o, q->catalog_file, &q->catalog);
+	if (code == OPTIONS_GO_ON)
+		code = quote_facts(o, q);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	if (!catalog_find_id(q->catalog, span_of(p->service), &service) || !month_parse(span_of(p->period), &d.month))
 		return options_usage(o, "the price book knows no service `%.64s` in `%.20s`: give the one that the settlement names (%.64s)",
 				     p->service, p->period, p->version);
-	if (strcmp(catalog_version(c), p->version) != 0)
-		fprintf(stderr, "meterctl explain: the settlement was made by price book %s, this is %s\n", p->version, catalog_version(c));
-	p->name = catalog_service_name(c, service);
-	p->plan = catalog_plan(c, service, month);
-	p->free_month = p->plan == NULL;
+	if (strcmp(catalog_version(q->catalog), p->version) != 0)
+		fprintf(stderr, "meterctl explain: the settlement was made by price book %s, this is %s\n", p->version, catalog_version(q->catalog));
+	const struct account *a = q->facts != NULL ? account_book_find(q->facts, span_of(p->account)) : NULL;
+	struct rules rules = { .catalog = q->catalog };
+	struct explain x = { .rules = &rules, .arena = &q->arena, .lang = p->lang };
+	explain_terms(&x, &d, terms_make(q->catalog, a, &all, d.month, &q->arena), service, p);
 	return OPTIONS_GO_ON;
 }
 
@@ -68,13 +76,11 @@ static void decref(void **json)
 	json_decref(*json);
 }
 
-static int explain_file(const struct options *o, const char *file, const char *catalog_file, enum paper_lang lang)
+static int explain_file(struct options *o, struct quote_case *q, const char *file, enum paper_lang lang)
 {
 	CLEANUP(freep) char *text = NULL;
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
 	CLEANUP(decref) void *json = NULL;
-	CLEANUP(catalog_freep) struct catalog *c = NULL;
-	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct paper p = { .lang = lang, .slices = slices };
 	struct error e = { 0 };
 	size_t n = 0;
@@ -85,13 +91,12 @@ static int explain_file(const struct options *o, const char *file, const char *c
 		fprintf(stderr, "meterctl explain: %s: %s\n", file, e.text);
 		return EXIT_CONFIG_ERR;
 	}
-	if (!paper_of_json(text, n, &arena, &p, &json, why)) {
+	if (!paper_of_json(text, n, &q->arena, &p, &json, why)) {
 		fprintf(stderr, "meterctl explain: %s: %s\n", file, why);
 		return EXIT_CONFIG_ERR;
 	}
-	int code = catalog_file != NULL ? quote_catalog(o, catalog_file, &c) : OPTIONS_GO_ON;
-	if (code == OPTIONS_GO_ON && c != NULL)
-		code = add_catalog(o, c, &p);
+	const json_t *data = json_object_get(json, "specversion") != NULL ? json_object_get(json, "data") : json;
+	int code = q->catalog_file != NULL ? add_catalog(o, q, data, &p) : OPTIONS_GO_ON;
 	return code != OPTIONS_GO_ON ? code : verdict(paper_write(stdout, &p));
 }
 
@@ -196,5 +201,5 @@ int tool_explain(int argc, char **argv)
 		return options_usage(&o, "an id or an account's month is looked up in Kafka: leave --settlement and quote's options out");
 	if (o.n_words > 0)
 		return explain_published(&o, words, lang);
-	return settlement != NULL ? explain_file(&o, settlement, q.catalog_file, lang) : explain_quote(&o, &q, lang);
+	return settlement != NULL ? explain_file(&o, &q, settlement, lang) : explain_quote(&o, &q, lang);
 }

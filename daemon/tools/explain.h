@@ -8,7 +8,7 @@
 #include "tools/published.h"
 
 struct explain {
-	const struct published *published; // of the account, all months
+	const struct published *published; // of the account, all months; NULL: one document is all that is known
 	const struct rules *rules;         // that rated the document
 	struct arena *arena;
 	enum paper_lang lang;

@@ -7,9 +7,22 @@
 #include "base/check.h"
 #include "tools/figure.h"
 
+// What others have written on the topic may be anything: a count that is none is 0, and a sum that does not fit is the largest.
+static int64_t count_of(const json_t *from, const char *name)
+{
+	json_int_t v = json_integer_value(json_object_get(from, name));
+	return v > 0 ? v : 0;
+}
+
+static int64_t sum_of(int64_t a, int64_t b)
+{
+	int64_t sum;
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 static int64_t free_of(const struct published_document *d)
 {
-	return d != NULL ? json_integer_value(json_object_get(d->data, "free")) : 0;
+	return d != NULL ? count_of(d->data, "free") : 0;
 }
 
 static int64_t packs_given(const struct published_document *d)
@@ -17,8 +30,7 @@ static int64_t packs_given(const struct published_document *d)
 	int64_t sum = 0;
 	const json_t *packs = d != NULL ? json_object_get(d->data, "packs") : NULL;
 	for (size_t i = 0; i < json_array_size(packs); i++)
-		if (__builtin_add_overflow(sum, json_integer_value(json_object_get(json_array_get(packs, i), "calls")), &sum))
-			return 0;
+		sum = sum_of(sum, count_of(json_array_get(packs, i), "calls"));
 	return sum;
 }
 
@@ -53,7 +65,7 @@ static void shared_quota(const struct explain *x, const struct published_documen
 {
 	int64_t taken = 0;
 	for (uint32_t i = 0; i < s->n_services && s->services[i] < service; i++)
-		taken += free_of(published_find(x->published, d->account, catalog_service_id(x->rules->catalog, s->services[i]), d->month, 0));
+		taken = sum_of(taken, free_of(published_find(x->published, d->account, catalog_service_id(x->rules->catalog, s->services[i]), d->month, 0)));
 	bool first = s->calls_first != s->calls && p->free == least(p->calls, s->calls_first > taken ? s->calls_first - taken : 0) &&
 		     p->free != least(p->calls, s->calls > taken ? s->calls - taken : 0);
 	p->shared = (struct paper_shared){ s->id, joined(x, s->services, s->n_services), first ? s->calls_first : s->calls, taken };
@@ -79,7 +91,7 @@ static void pack_sizes(const struct explain *x, const struct terms *t, struct pa
 static void freezes(const struct explain *x, const struct published_document *d, uint32_t service, const struct terms_service *s, struct paper *p)
 {
 	const struct catalog *c = x->rules->catalog;
-	const struct published_document *last = published_find(x->published, d->account, d->service, d->month - 1, 0);
+	const struct published_document *last = x->published != NULL ? published_find(x->published, d->account, d->service, d->month - 1, 0) : NULL;
 	p->freeze_known = true;
 	p->freeze_basis = catalog_freeze_basis(c);
 	p->freeze_ratio_micro = catalog_freeze_ratio_micro(c);
@@ -107,12 +119,12 @@ void explain_terms(const struct explain *x, const struct published_document *d, 
 		p->contract = explain_keep_span(x, s->contract);
 		p->list = s->list;
 	}
-	if (p->adjusts)
+	if (p->adjusts && x->published != NULL)
 		before(x, d, p);
-	if (s->shared >= 0)
-		shared_quota(x, d, service, &t->shared[s->shared], p);
-	else
+	if (s->shared < 0)
 		own_quota(s, p);
+	else if (x->published != NULL) // otherwise it is not known what the others took
+		shared_quota(x, d, service, &t->shared[s->shared], p);
 	pack_sizes(x, t, p);
 	if (!p->adjusts)
 		freezes(x, d, service, s, p);

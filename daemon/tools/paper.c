@@ -166,11 +166,6 @@ static void check_against_book(struct paper_writer *w)
 	const struct paper *p = w->p;
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
 	struct bill b;
-	if (p->quota < 0 && p->shared.id == NULL) { // a book alone: no account's terms
-		int64_t quota = least(p->calls, p->plan->quota);
-		bool activation = p->free == 0 && p->plan->first_month == FIRST_MONTH_NEXT;
-		paper_must_be(w, p->free == quota || activation, PAPER_IS_FREE_BY_BOOK, COUNT(quota), COUNT(p->free));
-	}
 	bool whole = p->free >= 0 && p->billable >= 0 && p->free <= p->calls && p->billable <= p->calls - p->free;
 	if (!whole || !rating_charge(p->plan, p->calls, p->free, p->billable, p->rounding, slices, &b))
 		paper_must_be(w, false, PAPER_IS_BILL_BY_BOOK, paper_sentence(p->lang, PAPER_BEYOND), AMOUNT(p->exact));

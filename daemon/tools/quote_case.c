@@ -138,7 +138,7 @@ static void on_fact(void *ctx, const char *file, int64_t line, struct span value
 	r->code = EXIT_CONFIG_ERR;
 }
 
-static int read_facts(const struct options *o, struct quote_case *q)
+int quote_facts(const struct options *o, struct quote_case *q)
 {
 	if (q->facts_file == NULL)
 		return OPTIONS_GO_ON;
@@ -174,7 +174,7 @@ static int packs_left(struct options *o, struct quote_case *q, int64_t *left)
 {
 	CLEANUP(published_free) struct published p = published_of(q->account, MONTH_NONE);
 	int code = OPTIONS_GO_ON;
-	if (q->catalog == NULL) {
+	if (q->catalog == NULL && q->terms->n_packs > 0) {
 		struct kafka_options k;
 		options_kafka(o, &k);
 		code = published_read(&p, o, &k);
@@ -333,7 +333,7 @@ int quote_case_rate(struct options *o, struct quote_case *q)
 	if (code == OPTIONS_GO_ON)
 		code = read_service(o, q);
 	if (code == OPTIONS_GO_ON)
-		code = read_facts(o, q);
+		code = quote_facts(o, q);
 	return code == OPTIONS_GO_ON ? rate(o, q) : code;
 }
 

@@ -38,6 +38,8 @@ struct quote_case {
 void quote_case_rows(struct quote_case *q, struct option_row rows[QUOTE_ROWS]);
 // Reads a price book, all faults on stderr. OPTIONS_GO_ON or an exit code.
 int quote_catalog(const struct options *o, const char *path, struct catalog **ret);
+// Reads --facts, where it is given, into q->facts: of q->account, or where that is NULL of the one they are about, which it becomes.
+int quote_facts(const struct options *o, struct quote_case *q);
 // OPTIONS_GO_ON or an exit code, with the reason on stderr.
 int quote_case_rate(struct options *o, struct quote_case *q);
 void quote_case_close(struct quote_case *q);

@@ -287,9 +287,10 @@ static int show(struct usage *u, const struct state_counters *c, const char *ser
 	}
 	if (!output_end(&u->out))
 		return EXIT_DEFECT;
-	if (u->said_n > 0)
-		printf("\n%s at the rate so far%s%s:\n%s", month_text(u->world.month, month), u->world.clock_ms != TIME_NONE ? ", up to " : "",
-		       u->world.clock_ms != TIME_NONE ? time_text(u->world.clock_ms, at) : "", said);
+	if (u->said_n > 0 && !u->world.closed && u->world.clock_ms != TIME_NONE)
+		printf("\nAt the rate of %s up to %s:\n%s", month_text(u->world.month, month), time_text(u->world.clock_ms, at), said);
+	else if (u->said_n > 0)
+		printf("\n%s", said);
 	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_DEFECT;
 }
 

@@ -12,6 +12,17 @@ wait_for 60 drained
 wait_for 30 outbox_empty
 expect_equal "months closed" "$(ctl_q settlements --format ndjson | jq -r 'select(.type == "meterd.period.closed.v1") | .data.period' | sort | wc -l)" 12
 auditor_agrees
+
+# Each month of the account with the most lines: explained, stated and shown as usage, the same charge three times.
+ctl_q settlements --format ndjson >"$DIR/settlements.ndjson"
+account=$(jq -r 'select(.type == "meterd.settlement.v1") | .data.account' "$DIR/settlements.ndjson" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
+for month in $(jq -r --arg a "$account" 'select(.type == "meterd.statement.v1" and .data.account == $a) | .data.period' "$DIR/settlements.ndjson" | sort -u); do
+	charge=$(ctl_q statement "$account" "$month" --json | jq -r .charge) || fail "the statement of $account for $month does not add up"
+	paper=$(ctl_q explain "$account" "$month" --lang en) || fail "$account $month does not add up: $paper"
+	expect_equal "$month explained" "$(tail -n 1 <<<"$paper")" "Charge: $charge CNY"
+	expect_equal "$month as usage" "$(ctl_q usage "$account" --period "$month" --format ndjson | jq -s 'map(.charge | tonumber * 100 | round) | add')" \
+		"$(jq -n --arg c "$charge" '$c | tonumber * 100 | round')"
+done
 stop m
 
 # Twice the same bytes: what is published is a function of the log.

@@ -38,9 +38,13 @@ expect_equal "its forecast" "$(usage | jq -c '[.service, .clock, .free_ends, .ne
 ["pool-b","2020-02-10T16:00:00.000Z","2020-02-25T16:00:00.000Z",null,2900,"4.00"]
 ["tag","2020-02-10T16:00:00.000Z","2020-02-20T16:00:00.000Z","not at this rate",14500,"6.25"]'
 words=$(ctl_q usage acme --format table)
-expect_match "in words" "$words" 'acme tag: 14,500 calls and 6\.25 CNY at the month.s end; free calls end: 2020-02-20T16:00:00\.000Z; tier 2: not at this rate'
-expect_match "a shared quota in words" "$words" 'acme pool-b: .*; shares free calls \(pool\): 6,000 left; free calls end: 2020-02-25'
-expect_match "a pack in words" "$words" 'acme pack p-2: 0 of 4,000 calls left; ends: reached'
+expect_equal "in words" "$(sed '1,/^$/d' <<<"$words")" 'At the rate of 2020-02 up to 2020-02-10T16:00:00.000Z:
+acme crop: 23,200 calls and 18.20 CNY at the month'\''s end; contract c-1/1; free calls end: reached
+acme pool-a: 8,700 calls and 0.00 CNY at the month'\''s end; shares free calls (pool): 6,000 left; free calls end: 2020-02-25T16:00:00.000Z
+acme pool-b: 2,900 calls and 4.00 CNY at the month'\''s end; shares free calls (pool): 6,000 left; free calls end: 2020-02-25T16:00:00.000Z
+acme tag: 14,500 calls and 6.25 CNY at the month'\''s end; free calls end: 2020-02-20T16:00:00.000Z; tier 2: not at this rate
+acme pack p-1: 0 of 5,000 calls left; ends: reached
+acme pack p-2: 0 of 4,000 calls left; ends: reached'
 expect_equal "January, before its late calls are adjusted" "$(usage --period 2020-01 | jq -c "$pick")" \
 	'["tag",17000,3000,10000,"p-1 5000 0 -, p-2 2000 2000 -",0,0,"0.00",null,null,0,"0.00"]'
 

@@ -153,7 +153,10 @@ Test(explain, a_settlement)
 	char *out, *err;
 	cr_assert_eq(explain_changed("\"100\"", "\"100\"", "--catalog " BOOK, &out, &err), 0, "%s", err);
 	cr_assert(strstr(out, "image-tag (图像标签), 2020-01, account 100") == out);
-	cr_assert(strstr(out, "Frozen for the next month: 2222.00.") != NULL);
+	cr_assert(strstr(out, "Frozen for the next month, at the list price of tier 2, 2.2 CNY per 1,000 calls:\n"
+			   "    1,010,000 calls × 2.2 / 1,000 = 2222 CNY\n    2222 × 100 % = 2222.00, rounded\n") != NULL, "%s", out);
+	cr_assert_eq(explain_changed("\"100\"", "\"100\"", "", &out, &err), 0, "%s", err);
+	cr_assert(strstr(out, "Frozen for the next month: 2222.00.") != NULL, "%s", out);
 	cr_assert(strstr(out, "\nCharge: 2200.00 CNY\n") != NULL && strstr(out, "ADD UP") == NULL);
 	cr_assert_eq(explain_changed("\"freeze\":\"2222.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"adjusts\":null",
 				     "\"freeze\":\"0.00\",\"rounding\":\"half-up\",\"tier_basis\":\"total\",\"adjusts\":{\"revision\":0,\"calls\":999999,"
@@ -185,6 +188,38 @@ Test(explain, a_settlement_that_was_changed_is_found)
 	cr_expect(strstr(out, "the tier is 2 here, but the settlement says 3") != NULL, "%s", out);
 }
 
+// Under a contract and out of a pack: only the facts can tell.
+Test(explain, a_settlement_with_facts)
+{
+	static const char *const crop[][2] = {
+		{ "\"service\":\"image-tag\",\"period\":\"2020-01\",\"revision\":0,\"catalog\":\"tiia-2020-01\",\"calls\":1010000,\"free\":10000,\"packs\":[],"
+		  "\"billable\":1000000,\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2200\",\"charge\":\"2200.00\",\"currency\":\"CNY\","
+		  "\"unfreeze\":\"0.00\",\"freeze\":\"2222.00\"",
+		  "\"service\":\"crop\",\"period\":\"2020-02\",\"revision\":0,\"catalog\":\"small-1\",\"calls\":8000,\"free\":5000,\"packs\":[{\"id\":\"p-2\","
+		  "\"calls\":1000}],\"billable\":2000,\"tier\":1,\"unit_price\":\"1\",\"per\":1000,\"exact\":\"2\",\"charge\":\"2.00\",\"currency\":\"CNY\","
+		  "\"unfreeze\":\"0.00\",\"freeze\":\"16.00\"" } };
+	char *out, *err, facts[4096];
+	const char *folder = getenv("TMPDIR");
+	snprintf(facts, sizeof(facts), "%s/meterd-facts-XXXXXX", folder != NULL ? folder : P_tmpdir);
+	FILE *f = fdopen(mkstemp(facts), "w");
+	fputs("{\"type\":\"contract\",\"account\":\"100\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-02\",\"services\":[{\"service\":\"crop\",\"prices\":"
+	      "{\"model\":\"volume\",\"per\":1000,\"tiers\":[{\"from\":0,\"price\":\"1\"}]},\"free\":{\"calls\":5000}}]}\n"
+	      "{\"type\":\"pack\",\"account\":\"100\",\"id\":\"p-2\",\"version\":1,\"services\":[\"crop\"],\"calls\":4000,\"price\":\"9.00\","
+	      "\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}\n", f);
+	fclose(f);
+	char more[8192];
+	snprintf(more, sizeof(more), "--catalog " SOURCE_DIR "/tests/table/settlement.yaml --facts %s", facts);
+	cr_expect_eq(explain_changed(crop[0][0], crop[0][1], more, &out, &err), 0, "%s\n%s", err, out);
+	cr_expect(strstr(out, "pack p-2 (of 4,000 calls, 2020-01 to 2020-12): 3,000 - 1,000 = 2,000") != NULL, "%s", out);
+	cr_expect(strstr(out, "By the price list the same calls would cost 4; the contract's 2 is charged.") != NULL, "%s", out);
+	cr_expect(strstr(out, "at the list price of tier 1, 2 CNY per 1,000 calls") != NULL, "%s", out);
+	cr_expect_eq(explain_changed(crop[0][0], crop[0][1], "--catalog " SOURCE_DIR "/tests/table/settlement.yaml", &out, &err), EXIT_FOUND, "%s", out);
+	unlink(facts);
+	snprintf(more, sizeof(more), "--catalog " SOURCE_DIR "/tests/table/settlement.yaml --facts %s", SOURCE_DIR "/tests/table/facts.ndjson");
+	cr_expect_eq(explain_changed(crop[0][0], crop[0][1], more, &out, &err), 78);
+	cr_expect(strstr(err, "it is about another account") != NULL, "%s", err);
+}
+
 // Consistent in itself: only the price book can tell.
 Test(explain, a_settlement_by_other_rules_is_found)
 {
@@ -193,7 +228,7 @@ Test(explain, a_settlement_by_other_rules_is_found)
 	const char *to = "\"free\":0,\"packs\":[],\"billable\":1010000,\"tier\":2,\"unit_price\":\"2.2\",\"per\":1000,\"exact\":\"2222\",\"charge\":\"2222.00\"";
 	cr_expect_eq(explain_changed(from, to, "", &out, &err), 0, "%s", err);
 	cr_expect_eq(explain_changed(from, to, "--catalog " BOOK, &out, &err), EXIT_FOUND);
-	cr_expect(strstr(out, "the number of free calls by the price book is 10,000 here, but the settlement says 0") != NULL, "%s", out);
+	cr_expect(strstr(out, "free calls is 10,000 here, but the settlement says 0") != NULL, "%s", out);
 	to = "\"free\":10000,\"packs\":[],\"billable\":1000000,\"slices\":[{\"tier\":1,\"calls\":1000000,\"unit_price\":\"1\",\"amount\":\"1000\"}],"
 	     "\"per\":1000,\"exact\":\"1000\",\"charge\":\"1000.00\"";
 	cr_expect_eq(explain_changed(from, to, "", &out, &err), 0, "%s", out);
