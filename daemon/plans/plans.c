@@ -222,21 +222,50 @@ static int first_pack_month(const struct terms *t)
 	return first;
 }
 
-static void set_months(struct plan_set *s, const struct catalog *c, const struct account_horizon *h, int month, int last)
+// The months that calls may fall into at the clock, `month` among them.
+static void open_months(const struct journal_rules *rules, const struct zone *z, int64_t clock_ms, int month, int *ret_low, int *ret_high)
 {
-	const struct terms *own = terms_make(c, s->account, h, month, &s->arena);
-	s->first_month = s->account != NULL ? first_pack_month(own) : month;
-	// A pack that is over by now may have given calls that one of these packs would have given: back to where it began.
-	for (int before = month; s->first_month < before;) {
-		before = s->first_month;
-		s->first_month = first_pack_month(terms_make(c, s->account, h, before, &s->arena));
+	int of_clock = clock_ms == TIME_NONE ? MONTH_NONE : period_month(z, clock_ms), low = of_clock;
+	*ret_low = *ret_high = month;
+	if (of_clock == MONTH_NONE || of_clock >= MONTH_LAST)
+		return;
+	while (low > MONTH_FIRST && rules_close_ms(rules->rules, low - 1) > clock_ms)
+		low--;
+	*ret_low = low < month ? low : month;
+	*ret_high = of_clock + 1 > month ? of_clock + 1 : month;
+}
+
+// Whichever of the open months is asked for first, an account with packs has one and the same set for all of them, from the first pack
+// on: so all its calls in a batch are weighed by one allowance.
+static void set_months(struct plan_set *s, const struct catalog *c, const struct account_horizon *h, int month, int low, int high)
+{
+	int first = high + 1;
+	for (int m = low; s->account != NULL && m <= high; m++) {
+		const struct terms *t = terms_make(c, s->account, h, m, &s->arena);
+		int began = first_pack_month(t);
+		first = t->n_packs > 0 && began < first ? began : first;
 	}
-	s->spans = s->account != NULL && own->n_packs > 0;
-	int last_month = s->spans && last > month ? last : month;
-	s->n_months = last_month - s->first_month + 1;
+	s->spans = month >= first; // before the first pack each month is by itself
+	// A pack that is over by now may have given calls that one of these packs would have given: back to where it began.
+	for (int before = high + 1; s->spans && first < before;) {
+		before = first;
+		first = first_pack_month(terms_make(c, s->account, h, before, &s->arena));
+	}
+	s->first_month = s->spans ? first : month;
+	s->n_months = s->spans ? high - first + 1 : 1;
 	s->terms = arena_alloc(&s->arena, (size_t)s->n_months * sizeof(*s->terms));
 	for (int i = 0; i < s->n_months; i++)
-		s->terms[i] = s->first_month + i == month ? own : terms_make(c, s->account, h, s->first_month + i, &s->arena);
+		s->terms[i] = terms_make(c, s->account, h, s->first_month + i, &s->arena);
+}
+
+// A set that spans months is that of the clock's month: in the next one there are others.
+static void set_within_month(struct plan_set *s, const struct zone *z, int64_t clock_ms)
+{
+	int month = clock_ms == TIME_NONE ? MONTH_NONE : period_month(z, clock_ms);
+	if (!s->spans || month == MONTH_NONE)
+		return;
+	s->from_ms = period_start_ms(z, month) > s->from_ms ? period_start_ms(z, month) : s->from_ms;
+	s->until_ms = period_end_ms(z, month) < s->until_ms ? period_end_ms(z, month) : s->until_ms;
 }
 
 static struct plan_set *set_make(struct plans *p, const struct journal_rules *rules, int64_t clock_ms, const struct account *account, int month)
@@ -254,8 +283,10 @@ static struct plan_set *set_make(struct plans *p, const struct journal_rules *ru
 		if (newest != NULL)
 			s->from_ms = newest->stamp_ms + lead_of(rules);
 	}
-	int of_clock = clock_ms == TIME_NONE ? MONTH_NONE : period_month(z, clock_ms);
-	set_months(s, c, &h, month, of_clock == MONTH_NONE || of_clock >= MONTH_LAST ? month : of_clock + 1);
+	int low, high;
+	open_months(rules, z, clock_ms, month, &low, &high);
+	set_months(s, c, &h, month, low, high);
+	set_within_month(s, z, clock_ms);
 	s->allowance = allowance_make(c, s->terms, (uint32_t)s->n_months, &s->arena);
 	s->origin = find_origin(s, h.stamp_ms, period_start_ms(z, month));
 	if (s->allowance != NULL)

@@ -162,6 +162,28 @@ Test(plans, packs_reach_back_over_those_before_them)
 	world_close(&w);
 }
 
+// In the grace of a month calls of two months come in any order; what they may reach is weighed by one allowance, or the batch would
+// have a call whose crossing nobody finds.
+Test(plans, open_months_have_one_allowance_in_whichever_order_they_are_asked_for)
+{
+	for (int order = 0; order < 2; order++) {
+		struct world w;
+		world_open(&w);
+		say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-0\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+				  "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2020-02-01T00:00:00+08:00\"}");
+		say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+				  "\"start\":\"2020-02-15T00:00:00+08:00\",\"expiry\":\"2020-05-01T00:00:00+08:00\"}");
+		int64_t before_ms = period_end_ms(w.zone, JAN) - HOUR, grace_ms = period_end_ms(w.zone, JAN) + HOUR;
+		struct plan_row old = row_at(&w, before_ms, "a", w.tag, JAN);
+		struct plan_row one = row_at(&w, grace_ms, "a", w.tag, JAN + order), other = row_at(&w, grace_ms, "a", w.tag, JAN + 1 - order);
+		cr_assert(one.allowance != NULL && old.allowance != NULL);
+		cr_expect(one.allowance == other.allowance && one.scope == other.scope && one.month != other.month);
+		cr_expect_eq(one.allowance->months[0].month, JAN);
+		cr_expect_eq(one.allowance->months[one.allowance->n_months - 1].month, JAN + 2, "and the month that comes next");
+		world_close(&w);
+	}
+}
+
 // ---- which rules may follow which
 
 static void expect_refused(const char *from, const char *to, int settled, const char *why)
