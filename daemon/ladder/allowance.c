@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ladder/allowance.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -139,14 +141,21 @@ static struct allowance_month make_month(struct making *k, const struct terms *t
 	return m;
 }
 
-static void add_packs(struct making *k)
+// `first`: of the allowance's months.
+static void add_packs(struct making *k, int first)
 {
 	for (uint32_t i = 0; i < k->n_packs; i++) {
 		const struct terms_pack *p = k->terms_packs[i];
+		char version[24];
 		char *id = arena_alloc(k->arena, p->id.n + 1);
 		memcpy(id, p->id.p, p->id.n);
 		id[p->id.n] = '\0';
-		struct allowance_rung proto = { .of = QUANTITY_PACK, .index = i, .pack = p->id,
+		int n = snprintf(version, sizeof(version), "/%" PRId64, p->version);
+		char *name = arena_alloc(k->arena, p->id.n + (size_t)n);
+		memcpy(name, p->id.p, p->id.n);
+		memcpy(name + p->id.n, version, (size_t)n);
+		struct allowance_rung proto = { .of = QUANTITY_PACK, .month = (uint32_t)(p->first_month > first ? p->first_month - first : 0), .index = i,
+						.pack = p->id, .contract = { name, p->id.n + (size_t)n },
 						.service = p->n_services == 1 ? catalog_service_id(k->catalog, p->services[0]) : id };
 		add_quota(k, proto, p->calls, p->warn_micro, ALERT_PACK_WARNING, ALERT_PACK_EXHAUSTED);
 	}
@@ -198,7 +207,7 @@ struct allowance *allowance_make(const struct catalog *c, const struct terms *co
 	struct allowance_month *months = arena_alloc(arena, n * sizeof(*months));
 	for (uint32_t i = 0; i < n; i++)
 		months[i] = make_month(&k, terms[i], i);
-	add_packs(&k);
+	add_packs(&k, terms[0]->month);
 	if (k.n_rungs > 0)
 		qsort(k.rungs, k.n_rungs, sizeof(*k.rungs), by_place);
 	struct allowance *a = arena_alloc(arena, sizeof(*a));

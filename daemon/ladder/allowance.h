@@ -40,12 +40,12 @@ struct allowance_pack {
 };
 struct allowance_rung {
 	enum quantity of;
-	uint32_t month, index;    // of the month in the allowance (not of a pack); of the service, shared quota or pack
+	uint32_t month, index;    // of the month in the allowance (of a pack: the one it begins in); of the service, shared quota or pack
 	int64_t at, bound;
 	enum alert_kind kind;
 	const char *service;      // in the alert's identity: a service, a shared quota, or the id of a pack of several services
 	struct span pack;         // in the alert's identity; n 0: none
-	struct span contract;
+	struct span contract;     // "id/version" of the contract that it comes from; of a pack: of the pack
 	bool not_first;           // not in the month of activation
 };
 struct allowance {

@@ -67,14 +67,18 @@ static const struct account_fact *find_contract(const struct account *a, struct 
 	return NULL;
 }
 
-// The newest version of the pack that has such a bound.
-static const struct account_fact *find_pack(const struct account *a, const struct facts *f)
+// The pack as it stood where the alert was found: "id/version"; a cancellation has a version of its own and all else of the one before.
+// Without `version` (alerts of before it was kept) the newest that has such a bound.
+static const struct account_fact *find_pack(const struct account *a, const struct facts *f, struct span version)
 {
 	const struct account_fact *found = NULL;
+	int64_t most = INT64_MAX;
+	if (version.n > 0 && (version.n < f->pack_id.n + 2 || !span_int64((struct span){ version.p + f->pack_id.n + 1, version.n - f->pack_id.n - 1 }, &most)))
+		return NULL;
 	for (uint32_t t = 0; a != NULL && t < a->n_things; t++) {
 		for (uint32_t i = 0; i < a->things[t].n; i++) {
 			const struct account_fact *p = a->things[t].facts[i];
-			if (p->kind == ACCOUNT_PACK && !p->cancels && span_eq(p->id, f->pack_id) &&
+			if (p->kind == ACCOUNT_PACK && !p->cancels && span_eq(p->id, f->pack_id) && p->version <= most &&
 			    f->bound == (f->kind == ALERT_PACK_WARNING ? ladder_share(p->warn_micro, p->calls) : p->calls))
 				found = p;
 		}
@@ -86,7 +90,7 @@ static const char *find_terms(struct facts *f, const struct outbox_entry *e, con
 {
 	const struct account *a = book != NULL ? account_book_find(book, f->account) : NULL;
 	if (f->pack_id.n > 0) {
-		f->pack = find_pack(a, f);
+		f->pack = find_pack(a, f, e->contract);
 		return f->pack != NULL ? NULL : "the account has no such pack";
 	}
 	const struct account_fact *contract = e->contract.n > 0 ? find_contract(a, e->contract) : NULL;
@@ -264,7 +268,7 @@ static const char *put_data(json_t *data, const struct outbox_entry *e, const st
 	if (e->cause.p != NULL && !json_put_bytes(data, "cause", e->cause))
 		return "its cause is not UTF-8";
 	json_put(data, "catalog", json_string(catalog_version(c)));
-	if (e->contract.n > 0 && !json_put_bytes(data, "contract", e->contract))
+	if (e->contract.n > 0 && f->pack == NULL && !json_put_bytes(data, "contract", e->contract))
 		return "its contract is not UTF-8";
 	return put_kind(data, e, f, c);
 }

@@ -441,7 +441,7 @@ local function allowance_alert(entry, rung, months, parts, place)
 			m, i = list[at - 2], list[at - 1]
 		end
 	elseif rung[1] == 'pack' then
-		m = #a[4] -- the last month that it concerns
+		m = rung[2] -- the month that the pack begins in: the same whoever looks, and whenever
 	end
 	local month = months[a[4][m][1]]
 	local function total(use)
@@ -458,6 +458,8 @@ local function allowance_alert(entry, rung, months, parts, place)
 		alert.entry[#alert.entry + 1] = value
 	end
 	if rung[1] == 'pack' then
+		local home = months[a[4][rung[2]][1]]
+		alert.home = { KEYS[home.fired], identity_of(entry.account, rung[7], home.text, rung[6], rung[5], rung[8]) }
 		put('x', text(a[5][rung[3]][2] - before.left[rung[3]]))
 		put('y', text(a[5][rung[3]][2] - after.left[rung[3]]))
 	elseif rung[1] ~= 'shared' then
@@ -467,7 +469,8 @@ local function allowance_alert(entry, rung, months, parts, place)
 	return alert
 end
 
--- Was it raised, in whichever month? A pack's rung is reached once in its life.
+-- Was it raised, in whichever month? A pack's rung is reached once in its life; that stands also in the month that the pack begins in,
+-- which every allowance with the pack has.
 local function rung_fired(entry, rung, months)
 	for m, month in ipairs(entry.allowance[4]) do
 		if rung[1] == 'pack' or rung[2] == m then
@@ -616,6 +619,9 @@ local function commit(keys, args)
 	end
 	for _, alert in ipairs(alerts) do
 		redis.call('HSET', alert.fired, alert.identity, '1')
+		if alert.home then
+			redis.call('HSET', alert.home[1], alert.home[2], '1')
+		end
 		redis.call('XADD', KEYS[4], '*', unpack(alert.entry))
 	end
 	for account, value in pairs(activated) do

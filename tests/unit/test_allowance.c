@@ -280,3 +280,83 @@ Test(allowance, the_store_finds_the_calls_that_billing_would_find, .timeout = 12
 		free(w);
 	}
 }
+
+// ---- packs, without a call
+struct list {
+	uint32_t n;
+	char identity[200];
+};
+
+static bool note_entry(void *ctx, uint32_t shard, const struct outbox_entry *x)
+{
+	struct list *l = ctx;
+	(void)shard;
+	l->n++;
+	snprintf(l->identity, sizeof(l->identity), "%.*s", (int)x->identity.n, x->identity.p);
+	return true;
+}
+
+static struct list look_only(const struct world *w)
+{
+	struct commit_entry entry = { .account = span_of(w->account), .allowance = &w->a, .look = true, .slack = -1 };
+	struct commit c = { .shard = 1, .rules_version = 1, .catalog = catalog, .entries = &entry, .n_entries = 1 };
+	struct list l = { 0 };
+	struct error e = { 0 };
+	struct commit_result r = send(&c);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(store->ops->outbox_read(store, 1, 1000, note_entry, &l, &e), ERROR_NONE, "%s", e.text);
+	return l;
+}
+
+static void one_pack(struct world *w, uint32_t round, int64_t calls)
+{
+	make_world(w, round);
+	w->a.n_rungs = 0;
+	w->packs[0].calls = calls;
+	for (uint32_t m = 0; m < MONTHS; m++) {
+		w->packs_of[m][0][0] = 0;
+		w->services[m][0] = (struct allowance_service){ ids[0], 0, 0, -1, 1, w->packs_of[m][0] };
+	}
+	add_rung(w, QUANTITY_PACK, 0, 0, calls, ALERT_PACK_EXHAUSTED, "p", w->packs[0].id);
+}
+
+// A call of the second month uses the pack up; who then looks at the first month alone has nothing to tell.
+Test(allowance, a_pack_that_a_call_used_up_is_not_told_again_by_a_shorter_look)
+{
+	CLEANUP(freep) struct world *w = xcalloc(1, sizeof(*w));
+	struct store_claim claim = { .name = SPAN_LIT("t/900"), .start = { 0, TIME_NONE, -1, 0 } };
+	struct use ev[2] = { { 0, 0, 3 }, { 1, 0, 9 } };
+	struct error e = { 0 };
+	one_pack(w, 900, 5);
+	cr_assert_eq(store->ops->claim(store, 1, SPAN_LIT("tok"), &claim, 1, &e), ERROR_NONE, "%s", e.text);
+	commit_range(w, ev, 0, 2, "t/900", false);
+	w->a.n_months = 1;
+	w->packs[0].calls = 2; // of a newer version, in which the same bound is a share: the first month has used it up too
+	w->rungs[0].at = 2;
+	struct list l = look_only(w);
+	cr_expect(l.n == 1 && strcmp(l.identity, "alert\na900\np\n2020-02\npack.exhausted\n5\np-0") == 0, "%u: %s", l.n, l.identity);
+	drop_outbox();
+}
+
+// Without a call it stands in the month that the pack begins in, however far the looks reach.
+Test(allowance, a_pack_that_a_change_used_up_is_told_once_in_its_first_month)
+{
+	for (uint32_t months = 1; months <= MONTHS; months++) {
+		CLEANUP(freep) struct world *w = xcalloc(1, sizeof(*w));
+		char name[24];
+		struct error e = { 0 };
+		snprintf(name, sizeof(name), "t/%u", 910 + months);
+		struct store_claim claim = { .name = span_of(name), .start = { 0, TIME_NONE, -1, 0 } };
+		struct use ev = { 0, 0, 9 };
+		one_pack(w, 910 + months, 100);
+		cr_assert_eq(store->ops->claim(store, 1, SPAN_LIT("tok"), &claim, 1, &e), ERROR_NONE, "%s", e.text);
+		commit_range(w, &ev, 0, 1, name, false);
+		w->packs[0].calls = w->rungs[0].at = w->rungs[0].bound = 5;
+		w->a.n_months = months;
+		struct list l = look_only(w);
+		cr_expect(l.n == 1 && strstr(l.identity, "\n2020-01\n") != NULL, "%u: %s", l.n, l.identity);
+		w->a.n_months = MONTHS + 1 - months;
+		cr_expect_eq(look_only(w).n, 1);
+		drop_outbox();
+	}
+}

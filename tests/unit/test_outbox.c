@@ -103,6 +103,43 @@ Test(outbox, jump_and_month_of_activation)
 	cr_expect(strstr(first, "\"bill_before\":\"12.5\",\"bill_after\":\"22515\"") != NULL, "%s", first);
 }
 
+// A pack's alert says what held where it was found, whatever was said of the pack since.
+Test(outbox, a_pack_is_rendered_in_the_version_that_held)
+{
+	CLEANUP(rules_freep) struct rules *r = some_rules(CLOCK_WALL, NULL, NULL);
+	CLEANUP(account_book_freep) struct account_book *book = account_book_new();
+	static const char *const said[] = {
+		"{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":100,\"price\":\"1.00\",\"warn\":\"0.5\","
+		"\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}",
+		"{\"type\":\"pack.cancelled\",\"account\":\"a\",\"id\":\"p-1\",\"version\":3,\"from\":\"2020-05\"}",
+		"{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":4,\"services\":[\"image-tag\",\"image-crop\"],\"calls\":100,\"price\":\"1.00\","
+		"\"warn\":\"0.5\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}" };
+	struct account_fault fault;
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(account_book_apply(book, 0, i, 1577700000000 + i, span_of(said[i]), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
+	static const char *const versions[] = { "p-1/1", "p-1/3", "p-1/4", "" };
+	for (int i = 0; i < 4; i++) {
+		struct outbox_entry x = crossing();
+		struct error e = { 0 };
+		char id[33];
+		x.identity = SPAN_LIT("alert\na\np-1\n2020-01\npack.warning\n50\np-1");
+		x.contract = span_of(versions[i]);
+		x.has_taken = true;
+		x.taken_after = 60;
+		CLEANUP(freep) char *text = alert_render(&x, r, book, "s", id, &e);
+		cr_assert(text != NULL, "%s", e.text);
+		cr_expect_eq(strstr(text, "\"services\":[\"image-tag\",\"image-crop\"]") != NULL, i >= 2, "%s: %s", versions[i], text);
+		cr_expect(strstr(text, "\"contract\"") == NULL && strstr(text, "\"pack\":\"p-1\",\"pack_calls\":100,") != NULL, "%s", text);
+	}
+	struct outbox_entry x = crossing();
+	struct error e = { 0 };
+	char id[33];
+	x.identity = SPAN_LIT("alert\na\np-1\n2020-01\npack.warning\n50\np-1");
+	x.contract = SPAN_LIT("p-1/");
+	x.has_taken = true;
+	cr_expect(alert_render(&x, r, book, "s", id, &e) == NULL && e.cls == ERROR_HALT);
+}
+
 Test(outbox, facts_that_do_not_fit_are_refused)
 {
 	CLEANUP(rules_freep) struct rules *r = some_rules(CLOCK_WALL, NULL, NULL);
