@@ -10,8 +10,8 @@ of the log. Comes out: counters, alerts at the exact call, settlements with what
     calc.rules(1, None, Book(text), lead_ms=600000)
     calc.fact(partition, offset, stamp_ms, {"type": "pack", …})
     calc.call(account, [(service, calls)], when_ms, clock_ms, {"id": …, "topic": …, "partition": …, "offset": …})
-    calc.pass_clock(clock_ms)        # nothing more comes before it
-    calc.close(month, cuts, version, {accounts partition: offset})
+    calc.manifest(month, cuts, version, {accounts partition: offset})   # before the calls: a record behind a close knows what was settled
+    calc.end(month)                  # nothing more comes; the last month that is closed
 
 Months are numbers (Months.parse); times are milliseconds; money is Fraction. Of one account all calls lie in one partition.
 """
@@ -328,7 +328,7 @@ class Terms:
         self.sets = {}  # shared free calls: id -> (Free, services that take part)
         for s, t in self.service.items():
             t.list = t.tariff = book.tariff(s, month)
-            t.free = book.free(s, month)
+            t.free = book.free(s, month) if t.list is not None else NO_FREE  # a month at price 0 has no quota
         for id, members, rows in book.sets:
             row = in_force(rows, month)
             if row is not None:
@@ -353,7 +353,8 @@ class Terms:
         """Of several that name the service the one accepted last decides it, whole."""
         s = row["service"]
         t = self.service[s]
-        t.tariff, t.free, t.contract = t.list, self.book.free(s, self.month), name
+        t.tariff, t.contract = t.list, name
+        t.free = self.book.free(s, self.month) if t.list is not None else NO_FREE
         t.shared = next((id for id, (_, _) in self.sets.items() if s in next(m for i, m, _ in self.book.sets if i == id)), None)
         if t.shared is not None:
             t.free = NO_FREE
@@ -444,13 +445,25 @@ class Account:
         self.said = Said()
         self.calls = {}     # (service, month) -> counted calls
         self.late = {}      # (service, month, bucket) -> late calls
-        self.first = {}     # month -> smallest bucket of its calls
+        self.first = {}     # month -> smallest bucket of its calls: the month of the close that takes them in
         self.fired = set()
+        self.due = {}       # what a change made due, not a call: bound -> Due
         self.looked = None  # the record clock up to which changes were looked at
+        self.settled = None # the newest month that is settled
+        self.uncertain = False # late calls took from packs: see adjust_month
+        self.documents = {} # closing month -> (own lines, adjustments, their difference)
         self.deducted = {}  # pack -> calls, by all settlements and adjustments so far
         self.frozen = {}    # service -> what the last settlement froze
         self.newest = {}    # (month) -> {service: (Taken, line envelope)}
         self.revision = {}  # month -> of its newest statement
+
+
+class Due:
+    """An alert without a call: due from a change on, but not at one moment for all: who finds it first says so."""
+
+    def __init__(self, data, subject, type):
+        self.data, self.subject, self.type = data, subject, type
+        self.times, self.periods, self.must = set(), set(), True
 
 
 class Version:
@@ -532,32 +545,30 @@ class Calculator:
                 quota(free, id, "shared")
         return rungs
 
-    def look(self, account, clock, only=None):
-        """Every rung of the account and where its quantity stands: [(rung, value)], and month -> (terms, Taken by service)."""
+    def look(self, account, clock):
+        """Every bound of the account and where its quantity stands: [(rung, value)]; month -> (terms, Taken by service, month of activation);
+        what is taken of each pack. Months that are settled at this record clock took what they were settled with."""
         a = self.accounts[account]
         used = {m for _, m in a.calls}
         if not used:
             return [], {}, {}
-        said = a.said.as_of(clock - self.version_at(clock).lead)
-        first = min([*used, *(self.months.of(p.start) for p in said[2])])
-        packs, left, used_of, result, seen = {}, {}, {}, [], {}
-        for m in range(max(first, min(used)), max(used) + 1):
+        packs, left, result, seen = {}, {}, [], {}
+        taken_of = dict(a.deducted)
+        for m in range(min(used), max(used) + 1):
             terms = self.terms_at(account, m, clock)
+            if self.months.close[m] <= clock:
+                continue
             for p in terms.packs:
-                if p.id not in packs:
-                    left[p.id] = p.calls
-                else:  # a newer version may have more or fewer calls
-                    left[p.id] = max(0, p.calls - used_of.get(p.id, 0))
-                packs[p.id] = p
+                if any(p in t.packs for t in terms.service.values()):
+                    packs[p.id] = p
+                left[p.id] = max(0, p.calls - taken_of.get(p.id, 0))
             calls = {s: n for (s, month), n in a.calls.items() if month == m}
             activated = terms.active(self.by_calls(a))
             taken = deduct(terms, calls, activated, left)
             for x in taken.values():
                 for id, n in x.packs:
-                    used_of[id] = used_of.get(id, 0) + n
+                    taken_of[id] = taken_of.get(id, 0) + n
             seen[m] = (terms, taken, activated)
-            if self.months.close[m] <= clock:
-                continue
             for r in self.rungs_of_month(terms, activated):
                 value = {"calls": lambda: taken[r.name].calls, "billable": lambda: taken[r.name].billable,
                          "shared": lambda: sum(taken[s].calls for s in terms.sets[r.name][1])}[r.of]()
@@ -566,9 +577,9 @@ class Calculator:
             name = p.services[0] if len(p.services) == 1 else id
             if p.share:
                 at = ceil(p.share * p.calls)
-                result.append((Rung("pack.warning", "pack", None, name, at, at, pack=p), used_of.get(id, 0)))
-            result.append((Rung("pack.exhausted", "pack", None, name, p.calls, p.calls, pack=p), used_of.get(id, 0)))
-        return result, seen, used_of
+                result.append((Rung("pack.warning", "pack", None, name, at, at, pack=p), taken_of.get(id, 0)))
+            result.append((Rung("pack.exhausted", "pack", None, name, p.calls, p.calls, pack=p), taken_of.get(id, 0)))
+        return result, seen, taken_of
 
     def shares(self, account, service, month, clock):
         """Does the service share anything, or was anything said of the account?"""
@@ -584,7 +595,11 @@ class Calculator:
         late = bucket > month
         if a.said.records or len(self.versions) > 1:
             self.changes(account, clock)
+        self.settle_up_to(account, bucket - 1)
+        known = self.by_calls(a)
         a.first[month] = min(a.first.get(month, NEVER), bucket)
+        if self.by_calls(a) < known < NEVER:
+            self.activated_earlier(account, clock)
         for service, n in steps:
             if late:
                 a.late[(service, month, bucket)] = a.late.get((service, month, bucket), 0) + n
@@ -638,10 +653,10 @@ class Calculator:
     def alert(self, account, clock, r, terms, activated, taken, counts, used, when, call, month, cause=None):
         period = Months.name(month)
         identity = ("alert", account, r.name, period, r.kind, str(r.bound), r.pack.id if r.pack else "")
-        once = (r.name, r.kind, r.bound, r.pack.id) if r.pack else (r.name, r.kind, r.bound, period)  # a pack's bounds are of its life
-        if once in self.accounts[account].fired:
+        if self.known(account, r):
             return
-        self.accounts[account].fired.add(once)
+        if not cause:
+            self.accounts[account].fired.add(self.once(r))
         data = {"kind": r.kind, "account": account, "service": r.name, "period": period, "threshold": r.bound,
                 "calls_before": counts[0], "calls_after": counts[1], "catalog": terms.book.version,
                 "call": None if cause else {**call, "time": show_ms(when)}}
@@ -665,9 +680,26 @@ class Calculator:
             if r.kind == "free_quota.warning":
                 data.update(share=money(free.share), left=max(0, quota - counts[1]))
             if r.of == "shared":
-                data["services"] = terms.sets[r.name][1]
+                data["services"] = self.members(terms, r.name)
         e = envelope(identity, self.group, f"meterd.{r.kind}.v1", f"{account}/{r.name}/{period}", show_ms(when), data)
+        if cause:
+            return e
         self.alerts[e["id"]] = e
+        return e
+
+    @staticmethod
+    def members(terms, id):
+        """The services that the price list lets share these free calls, whatever a contract of the account says."""
+        return [s for i, services, _ in terms.book.sets if i == id for s in terms.book.services if s in services and terms.service[s].list is not None]
+
+    @staticmethod
+    def once(r):
+        """What is raised once: a pack's bounds are of its life, the others of a month."""
+        return (r.name, r.kind, r.bound, r.pack.id if r.pack else r.month)
+
+    def known(self, account, r):
+        a = self.accounts[account]
+        return self.once(r) in a.fired or (self.once(r) in a.due and a.due[self.once(r)].must)
 
     # ---- alerts that a change made due
     def turns(self, account, since, until):
@@ -680,52 +712,90 @@ class Calculator:
         return sorted(times)
 
     def changes(self, account, clock):
+        """Every change up to a record clock; the calls before it are counted."""
         a = self.accounts[account]
-        if a.looked is None:
-            a.looked = clock if not a.calls else -NEVER
-        for t in self.turns(account, a.looked, clock):
+        for t in self.turns(account, -NEVER if a.looked is None else a.looked, clock):
+            self.settle_up_to(account, self.months.first_open(t) - 1)
             rungs, seen, used = self.look(account, t)
+            still = set()
             for r, value in rungs:
-                if value < r.at:
+                if value < r.at or self.once(r) in a.fired:
                     continue
-                m = max((m for m in seen if self.months.close[m] > t), default=None) if r.pack else r.month
-                if m is None:
+                still.add(self.once(r))
+                if self.once(r) not in a.due:
+                    m = self.months.of(r.pack.start) if r.pack else r.month  # of a pack: the month that it begins in
+                    terms, taken, activated = seen[max(seen) if r.pack else m]
+                    who = r.name if r.name in taken else (r.pack.services[0] if r.pack else None)
+                    n = sum(taken[s].calls for s in terms.sets[r.name][1]) if r.of == "shared" else taken[who].calls if who in taken else 0
+                    u = used.get(r.pack.id, 0) if r.pack else 0
+                    pair = (taken[who], taken[who]) if who in taken else None
+                    e = self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause="?")
+                    a.due[self.once(r)] = Due(e["data"], e["subject"], e["type"])
+                due = a.due[self.once(r)]
+                if due.times is None:
                     continue
-                terms, taken, activated = seen[m]
-                if r.of == "shared":
-                    n, pair = sum(taken[s].calls for s in terms.sets[r.name][1]), None
-                else:
-                    who = r.name if r.name in taken else r.pack.services[0]
-                    n, pair = taken[who].calls, (taken[who], taken[who])
-                u = used.get(r.pack.id, 0) if r.pack else 0
-                self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause="a change")
-        a.looked = max(a.looked, clock)
+                due.times.add(show_ms(t))
+                due.periods.add(Months.name(self.months.of(r.pack.start) if r.pack else r.month))
+            for key, due in a.due.items():
+                if key not in still:
+                    due.must = False  # gone again before anybody had to look
+        a.looked = clock if a.looked is None else max(a.looked, clock)
 
-    def pass_clock(self, clock):
-        for account, a in self.accounts.items():
-            if a.calls and (a.said.records or len(self.versions) > 1):
-                self.changes(account, clock)
+    def activated_earlier(self, account, clock):
+        """A call of an earlier month came later: free calls of `first_month: next` now hold in a month that was the first before. What is
+        used up of them already has no crossing call; nothing says when it must be told."""
+        a = self.accounts[account]
+        for r, value in self.look(account, clock)[0]:
+            if value >= r.at and not self.known(account, r):
+                due = a.due.setdefault(self.once(r), Due({}, None, None))
+                due.must, due.times, due.periods = False, None, None
+
+    def without_call(self):
+        """What a change made due: (account, service, kind, bound, pack or month) -> Due."""
+        return {(name, key[0], key[1], key[2], key[3] if isinstance(key[3], str) else Months.name(key[3])): due
+                for name, a in self.accounts.items() for key, due in a.due.items()}
 
     # ---- bills
-    def close(self, month, cuts, version=None, facts=None):
-        """One month's end. cuts: what `cutoffs` says; version: of the rules; facts: partition -> first offset of the accounts topic that does
-        not belong any more (None: all)."""
+    def manifest(self, month, cuts, version=None, facts=None):
+        """A month's end. cuts: what `cutoffs` says; version: of the rules; facts: partition -> first offset of the accounts topic that does not
+        belong any more (None: all)."""
         v = next(v for v in self.versions if v.number == version) if version is not None else self.version_at(self.months.close[month])
-        self.manifests[month] = (v, facts)
-        book, period, end = v.book, Months.name(month), show_ms(self.months.start[month + 1])
-        adjustments = self.adjust(month, cuts)
-        charge = unfreeze = freeze = Fraction(0)
-        count = people = 0
-        for name in sorted(self.accounts):
-            lines = self.settle(name, month, v, facts, cuts, end)
-            if not lines:
-                continue
-            sums = self.statement(name, month, 0, [e for _, e in lines], end, book)
-            charge, unfreeze, freeze = charge + sums[0], unfreeze + sums[1], freeze + sums[2]
-            count, people = count + len(lines), people + 1
-        data = {"period": period, "accounts": people, "lines": count, "charge": cents(charge), "unfreeze": cents(unfreeze), "freeze": cents(freeze),
-                "currency": book.currency, "adjustments": adjustments[0], "difference": cents(adjustments[1])}
-        e = envelope(("closed", period), self.group, "meterd.period.closed.v1", None, end, data)
+        self.manifests[month] = (v, facts, cuts)
+
+    def settle_up_to(self, name, month):
+        """Settles the account's months that are closed: it is known by now what belongs to them."""
+        a = self.accounts[name]
+        for m in sorted(self.manifests):
+            if m <= month and (a.settled is None or m > a.settled):
+                a.settled = m
+                count, difference = self.adjust(name, m)
+                a.documents[m] = (self.settle(name, m), count, difference)
+
+    def begins(self):
+        """The first month that is closed: of the calls that the earliest close takes in, the earliest month."""
+        return min((bucket, m) for a in self.accounts.values() for m, bucket in a.first.items())[1]
+
+    def end(self, month, clock=None):
+        """Nothing more comes, and months up to this one are closed: their ends of run."""
+        for name, a in self.accounts.items():
+            if clock is not None and a.calls and (a.said.records or len(self.versions) > 1):
+                self.changes(name, clock)
+            self.settle_up_to(name, month)
+        for m in sorted(self.manifests):
+            if m <= month:
+                self.end_of_run(m)
+
+    def end_of_run(self, month):
+        book, period = self.manifests[month][0].book, Months.name(month)
+        sums, count, people, adjustments, difference = [Fraction(0)] * 3, 0, 0, 0, Fraction(0)
+        for a in self.accounts.values():
+            lines, n, d = a.documents.get(month, ([], 0, Fraction(0)))
+            adjustments, difference = adjustments + n, difference + d
+            count, people = count + len(lines), people + bool(lines)
+            sums = [total + sum((Fraction(e["data"][f]) for e in lines), Fraction(0)) for total, f in zip(sums, ("charge", "unfreeze", "freeze"))]
+        data = {"period": period, "accounts": people, "lines": count, "charge": cents(sums[0]), "unfreeze": cents(sums[1]), "freeze": cents(sums[2]),
+                "currency": book.currency, "adjustments": adjustments, "difference": cents(difference)}
+        e = envelope(("closed", period), self.group, "meterd.period.closed.v1", None, show_ms(self.months.start[month + 1]), data)
         self.closed[e["id"]] = e
 
     def balances(self, name, terms):
@@ -737,9 +807,10 @@ class Calculator:
         for id, n in after:
             a.deducted[id] = a.deducted.get(id, 0) + n - dict(before).get(id, 0)
 
-    def settle(self, name, month, v, facts, cuts, end):
+    def settle(self, name, month):
         """The month's own lines of one account: unfreeze, charge, freeze (rule 10)."""
-        a, book = self.accounts[name], v.book
+        v, facts, cuts = self.manifests[month]
+        a, book, end = self.accounts[name], v.book, show_ms(self.months.start[month + 1])
         calls = {s: n for (s, m), n in a.calls.items() if m == month}
         released, a.frozen = a.frozen, {}
         if not calls and not released:
@@ -763,7 +834,9 @@ class Calculator:
             e = envelope(("settlement", name, s, line["period"], "0"), self.group, "meterd.settlement.v1", f"{name}/{s}/{line['period']}", end, line)
             self.lines[e["id"]] = e
             a.newest.setdefault(month, {})[s] = (x, e)
-            lines.append((s, e))
+            lines.append(e)
+        if lines:
+            self.statement(name, month, 0, lines, end, book)
         return lines
 
     @staticmethod
@@ -778,7 +851,7 @@ class Calculator:
     @staticmethod
     def line(name, s, month, book, t, x, cuts):
         tariff = t.tariff or Tariff({"model": "volume", "per": 1000, "price": "0"})
-        tier, exact, slices = tariff.bill(x.calls, x.billable)
+        tier, exact, slices = tariff.bill(x.calls, x.billable) if x.calls > 0 else (0, Fraction(0), [])  # an unfreeze only: charge 0.00
         line = {"account": name, "service": s, "period": Months.name(month), "revision": 0, "catalog": book.version, "catalog_sha256": book.sha256,
                 "calls": x.calls, "free": x.free, "packs": [{"id": id, "calls": n} for id, n in x.packs], "billable": x.billable, "per": tariff.per,
                 "exact": money(exact), "charge": cents(round_cents(exact, book.rounding)), "currency": book.currency, "unfreeze": "0.00",
@@ -797,22 +870,19 @@ class Calculator:
         e = envelope(("statement", name, period, str(revision)), self.group, "meterd.statement.v1", None, end, data)
         self.statements[e["id"]] = e
         self.accounts[name].revision[month] = revision
-        return sums
 
-    def adjust(self, closing, cuts):
+    def adjust(self, name, closing):
         """Late calls of earlier months that came while `closing` was the first open one (rule 12), months ascending."""
-        count, difference = 0, Fraction(0)
-        for name in sorted(self.accounts):
-            a = self.accounts[name]
-            for month in sorted({m for (_, m, bucket) in a.late if bucket == closing}):
-                more = {s: n for (s, m, bucket), n in a.late.items() if m == month and bucket == closing}
-                n, d = self.adjust_month(name, month, closing, more, cuts)
-                count, difference = count + n, difference + d
+        a, count, difference = self.accounts[name], 0, Fraction(0)
+        for month in sorted({m for (_, m, bucket) in a.late if bucket == closing}):
+            more = {s: n for (s, m, bucket), n in a.late.items() if m == month and bucket == closing}
+            n, d = self.adjust_month(name, month, closing, more)
+            count, difference = count + n, difference + d
         return count, difference
 
-    def adjust_month(self, name, month, closing, more, cuts):
-        a = self.accounts[name]
-        v, facts = self.manifests.get(month, self.manifests[closing])
+    def adjust_month(self, name, month, closing, more):
+        a, cuts = self.accounts[name], self.manifests[closing][2]
+        v, facts, _ = self.manifests.get(month, self.manifests[closing])
         book, end = v.book, show_ms(self.months.start[month + 1])
         terms = Terms(book, a.said.as_of(NEVER, facts), month)
         activated = terms.active(self.by_calls(a, closing))
@@ -832,6 +902,8 @@ class Calculator:
                 pool = max(0, free.in_month(month, activated) - sum(newest[m][0].free for m in members if m in newest))
             x = deduct_late(t, old, more[s], t.free.in_month(month, activated), pool, left)
             self.note_deductions(name, old.packs, x.packs)
+            # From when alerts know what late calls took from packs depends on when the month is settled, not on the log alone.
+            a.uncertain = a.uncertain or x.packs != old.packs
             line = self.line(name, s, month, book, t, x, cuts)
             was = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
             d = Fraction(line["charge"]) - Fraction(was["charge"])

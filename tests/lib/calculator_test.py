@@ -170,8 +170,11 @@ class Scene:
         self.clock = self.begin().months.close[m]
         self.calc.call("later", [("crop", 1)], self.book.months.start[m + 1] + HOUR, self.clock, {"id": f"later {month}"})
         for k in range(min(self.next, m), m + 1):
-            self.calc.close(k, {}, 1, {0: self.offset})
+            self.calc.manifest(k, {}, 1, {0: self.offset})
         self.next = m + 1
+
+    def closes(self, month):
+        self.calc.end(Months.parse(month))
 
     def document(self, kind, subject, revision=None):
         found = {"line": self.calc.lines, "bill": self.calc.statements, "end": self.calc.closed}[kind]
@@ -206,6 +209,8 @@ def settlements():
             scene.calls(*r[1:4], int(r[4]))
         elif r[0] == "pass":
             scene.passes(r[1])
+        elif r[0] == "close":
+            scene.closes(r[1])
         elif r[0] == "none":
             expect(f"{case}: {r[1:]}", scene.document("line", r[1], r[2]), None)
         elif r[0] in ("line", "bill", "end"):
