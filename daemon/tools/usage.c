@@ -254,6 +254,18 @@ static int newest_month(const struct state_counters *c)
 	return month;
 }
 
+// Packs are taken month by month: then the months before count too.
+static bool some_packs(const struct account_book *book)
+{
+	for (uint32_t i = 0; i < account_book_size(book); i++) {
+		const struct account *a = account_book_at(book, i);
+		for (uint32_t t = 0; t < a->n_things; t++)
+			if (a->things[t].n > 0 && a->things[t].facts[0]->kind == ACCOUNT_PACK)
+				return true;
+	}
+	return false;
+}
+
 static int begin(struct usage_world *w, int month)
 {
 	struct error e = { 0 };
@@ -313,7 +325,7 @@ int tool_usage(int argc, char **argv)
 	if (code == OPTIONS_GO_ON && accounts_feed_refresh(feed, &sink_port_kafka, &s.kafka, TIMEOUT_MS, &e) != ERROR_NONE)
 		code = options_fail(&o, &e);
 	if (code == OPTIONS_GO_ON)
-		code = state_counters(&s, MONTH_NONE, words[0], &c); // packs are taken month by month
+		code = state_counters(&s, some_packs(accounts_feed_book(feed)) ? MONTH_NONE : month, words[0], &c);
 	if (code != OPTIONS_GO_ON)
 		return code;
 	struct usage u = { .world = { .state = &s, .book = accounts_feed_book(feed), .clock_ms = TIME_NONE } };

@@ -257,19 +257,20 @@ bool usage_line_make(struct usage_world *w, struct usage_month *m, uint32_t serv
 	const struct settled_line *s = &m->settled[service], *first = &m->first[service];
 	const struct deduct_service *d = &m->taking.services[service];
 	enum rounding rounding = catalog_rounding(book_of(w));
-	*ret = (struct usage_line){ .priced = t->plan != NULL, .settled = s->revision >= 0, .revision = s->revision, .to_next_tier = -1 };
-	if (!ret->priced)
+	const struct plan *plan = t->plan;
+	*ret = (struct usage_line){ .priced = plan != NULL, .settled = s->revision >= 0, .revision = s->revision, .to_next_tier = -1 };
+	if (plan == NULL)
 		return true;
 	int64_t calls = ret->settled ? s->calls : m->any_settled ? 0 : d->calls;
 	ret->free = ret->settled ? s->free : m->any_settled ? 0 : d->free;
 	ret->billable = ret->settled ? s->billable : m->any_settled ? 0 : d->billable;
 	ret->free_left = t->shared >= 0 ? shared_left(m, &m->terms->shared[t->shared], t->shared)
 					: quota_of(m, service) > ret->free ? quota_of(m, service) - ret->free : 0;
-	if (!rating_charge(t->plan, calls, ret->free, ret->billable, rounding, slices, &ret->bill))
+	if (!rating_charge(plan, calls, ret->free, ret->billable, rounding, slices, &ret->bill))
 		return false;
-	bool by_rest = t->plan->tier_basis == TIER_BY_BILLABLE && (t->shared >= 0 || t->n_packs > 0);
+	bool by_rest = plan->tier_basis == TIER_BY_BILLABLE && (t->shared >= 0 || t->n_packs > 0);
 	if (!by_rest)
-		ret->to_next_tier = ladder_tier(t->plan, quota_of(m, service), calls);
+		ret->to_next_tier = ladder_tier(plan, quota_of(m, service), calls);
 	else if (!ret->settled)
 		ret->to_next_tier = search_tier(w, m, service, ret->bill.tier);
 	if (ret->settled) {
