@@ -87,6 +87,18 @@ static void write_product(struct paper_writer *w, uint32_t tier, int64_t units, 
 		paper_line(w, FEE_UNKNOWN);
 }
 
+// Where in the tiers the billable calls stand (pricing.md, rule 1), unless there are no others.
+static void write_row(struct paper_writer *w)
+{
+	const struct paper *p = w->p;
+	if (p->plan == NULL || p->plan->model != MODEL_GRADUATED || p->billable <= 0 || p->billable >= p->calls)
+		return;
+	if (p->tier_basis == TIER_BY_TOTAL)
+		paper_line(w, GRADUATED_TOTAL, COUNT(p->calls - p->billable + 1), COUNT(p->calls));
+	else
+		paper_line(w, GRADUATED_BILLABLE, COUNT(p->billable));
+}
+
 static void write_slices(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
@@ -97,6 +109,7 @@ static void write_slices(struct paper_writer *w)
 	paper_step_(w, how, PAPER_ARGS());
 	if (how == PAPER_PACKAGE)
 		paper_line(w, BLOCK, COUNT(p->plan->package), COUNT(p->billable));
+	write_row(w);
 	for (uint32_t i = 0; i < p->n_slices; i++) {
 		const struct rating_slice *s = &p->slices[i];
 		if (p->plan != NULL && p->plan->n_tiers > 1 && s->tier < p->plan->n_tiers)

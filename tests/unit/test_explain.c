@@ -268,6 +268,27 @@ Test(explain, an_adjustment_of_nothing_in_slices)
 		"应收：22.00 CNY，差额 22.00\n");
 }
 
+Test(explain, slices_of_billable_calls_with_a_fee_under_a_contract)
+{
+	expect_run(tool_explain, "explain --lang en --catalog " BOOK " --facts " SOURCE_DIR "/tests/table/facts.ndjson --service steps --calls 4000 --period 2020-01", 0,
+		"steps (steps), 2020-01, account acme, price book small-1, contract c-2/1\n\n"
+		" 1. 4,000 calls were counted in 2020-01.\n"
+		" 2. 1,000 calls a month are free: 4,000 - 1,000 = 3,000.\n"
+		" 3. 3,000 calls are billable.\n"
+		" 4. Graduated price: each tier prices its own slice of the calls.\n"
+		"    Billable calls alone stand in the row: number 1 to 3,000.\n"
+		"    Tier 1, [0, 2,000):\n"
+		"    2,000 calls × 2 / 1,000 = 4 CNY\n"
+		"    Tier 2, [2,000, no end):\n"
+		"    1,000 calls × 1 / 1,000 = 1 CNY\n"
+		"    and the fee of tier 2: 1 + 5 = 6 CNY\n"
+		"    Together: 10 CNY\n"
+		" 5. Contract c-2/1 holds for this service instead of the price list.\n"
+		"    List price: tier 1, [0, 10,000): 2 CNY per 1,000 calls. By the price list the same calls would cost 6; the contract's 10 is charged.\n"
+		" 6. Rounded to 0.01, half-up: 10 becomes 10.00.\n\n"
+		"Charge: 10.00 CNY\n", NULL);
+}
+
 // One figure of one document is changed: whoever reads the paper sees where.
 Test(explain, what_was_changed_is_found)
 {

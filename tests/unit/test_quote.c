@@ -105,6 +105,7 @@ Test(explain, a_quote_on_paper)
 		   " 2. 2 calls a month are free: 12 - 2 = 10.\n"
 		   " 3. 10 calls are billable.\n"
 		   " 4. Graduated price: each tier prices its own slice of the calls.\n"
+		   "    Free calls and those of packs come first in the row: the billable ones are number 3 to 12 of the month.\n"
 		   "    Tier 1, [0, 5):\n"
 		   "    3 calls × 0 = 0 EUR\n"
 		   "    and the fee of tier 1: 0 + 100 = 100 EUR\n"
