@@ -12,11 +12,15 @@ struct fake_fault {
 	bool fired;
 	void (*also)(void *ctx); // done at that moment, for instance a shard put back into an earlier state
 	void *ctx;
+	enum fake_outcome (*decide)(void *ctx); // asked about every call, instead of `at`
 };
 
 static inline enum fake_outcome fake_call(struct fake_fault *f)
 {
-	if (++f->calls != f->at)
+	f->calls++;
+	if (f->decide != NULL)
+		return f->decide(f->ctx);
+	if (f->calls != f->at)
 		return FAKE_OK;
 	f->fired = true;
 	if (f->also != NULL)

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chance: splitmix64 (Steele, Lea, Flood 2014). Faults are drawn whether they are masked or not, so that leaving one out moves the others
+// as little as possible.
+#include <stdarg.h>
+
+#include "sim.h"
+
+struct sim *sim;
+
+uint64_t sim_draw(void)
+{
+	uint64_t z = (sim->random += 0x9e3779b97f4a7c15);
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+uint64_t sim_below(uint64_t n)
+{
+	return sim_draw() % n;
+}
+
+bool sim_chance(double p)
+{
+	return (double)(sim_draw() >> 11) / (double)(1ull << 53) < p;
+}
+
+bool sim_fault(const char *fmt, ...)
+{
+	if (sim->quiet || sim->n_faults == SIM_FAULTS_MOST)
+		return false;
+	uint32_t i = sim->n_faults++;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(sim->told[i], sizeof(sim->told[i]), fmt, ap);
+	va_end(ap);
+	return sim->mask == NULL || sim->mask[i] == 0;
+}
+
+enum fate sim_fate(enum sim_step step, unsigned allowed)
+{
+	if (sim->dies_next) {
+		sim->dies_next = false;
+		longjmp(sim->death, 1);
+	}
+	if (sim->running == NULL || sim->quiet || !sim_chance(sim->intensity))
+		return FATE_OK;
+	enum fate f = (enum fate)(1 + sim_below(FATE_COUNT - 1));
+	if ((allowed & (1u << f)) == 0)
+		f = FATE_LOST;
+	if (!sim_fault("instance %d, %s: %s", sim->running->index, step_text(step), fate_text(f)))
+		return FATE_OK;
+	sim->coverage->fates[step][f]++;
+	if (f == FATE_DIES_BEFORE)
+		longjmp(sim->death, 1);
+	return f;
+}
+
+void sim_die_after(enum fate f)
+{
+	if (f == FATE_DIES_AFTER)
+		longjmp(sim->death, 1);
+}
+
+const char *fate_text(enum fate f)
+{
+	static const char *const texts[] = {
+#define FATE(id, text) text,
+		SIM_FATES
+#undef FATE
+	};
+	return texts[f];
+}
+
+const char *step_text(enum sim_step s)
+{
+	static const char *const texts[] = {
+#define STEP(id, text) text,
+		SIM_STEPS
+#undef STEP
+	};
+	return texts[s];
+}
+
+const char *event_text(enum sim_event e)
+{
+	static const char *const texts[] = {
+#define EVENT(id, text) text,
+		SIM_EVENTS
+#undef EVENT
+	};
+	return texts[e];
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator: the real workers and offices of several instances, on one thread and one virtual clock, over an in-memory Kafka and a
+// real Redis behind a twin of the store's port. Every step and every fault follows from one seed; a run that fails can be run again, with
+// some of its faults left out.
+//
+//	log (sim.c) ─► source twin ─► worker ─► store twin ─► Redis (the ledger's own functions)
+//	                                 office ─► Kafka twin (fake_kafka.h) ─► audit.c, which knows only the log
+#ifndef SIM_H
+#define SIM_H
+
+#include <setjmp.h>
+
+#include "fake_kafka.h"
+#include "pipeline/facts.h"
+#include "pipeline/ledger.h"
+#include "pipeline/office.h"
+#include "pipeline/worker.h"
+
+enum {
+	SIM_INSTANCES = 2,
+	SIM_PARTITIONS = 3,
+	SIM_SHARDS = 2,
+	SIM_ACCOUNTS = 5,
+	SIM_EVENTS_MOST = 4000,
+	SIM_FAULTS_MOST = 4096,
+	SIM_SNAPSHOTS = 3,
+};
+
+// What can go wrong with one call.
+enum fate {
+#define FATE(id, text) FATE_##id,
+#define SIM_FATES                                                                                                                      \
+	FATE(OK, "ok")                                                                                                                 \
+	FATE(LOST, "request lost")                                                                                                     \
+	FATE(REPLY_LOST, "reply lost")                                                                                                 \
+	FATE(REFUSED, "refused")                                                                                                       \
+	FATE(LATE, "applied late")                                                                                                     \
+	FATE(DIES_BEFORE, "process dies before it")                                                                                    \
+	FATE(DIES_AFTER, "process dies after it")
+	SIM_FATES
+#undef FATE
+	FATE_COUNT
+};
+// Where.
+enum sim_step {
+#define STEP(id, text) STEP_##id,
+#define SIM_STEPS                                                                                                                      \
+	STEP(CLAIM, "claim")                                                                                                           \
+	STEP(RENEW, "renew")                                                                                                           \
+	STEP(COMMIT, "commit")                                                                                                         \
+	STEP(MARK, "mark")                                                                                                             \
+	STEP(OUTBOX_READ, "outbox_read")                                                                                               \
+	STEP(OUTBOX_ACK, "outbox_ack")                                                                                                 \
+	STEP(LOOK, "look")                                                                                                             \
+	STEP(CLOSE_MONTH, "close_month")                                                                                               \
+	STEP(SCAN, "scan")                                                                                                             \
+	STEP(SETTLE, "settle")                                                                                                         \
+	STEP(FINISH, "finish")                                                                                                         \
+	STEP(END_RUN, "end_run")                                                                                                       \
+	STEP(REGISTER, "register_rules")                                                                                               \
+	STEP(KAFKA, "kafka")                                                                                                           \
+	STEP(DLQ, "dlq")                                                                                                               \
+	STEP(POLL, "poll")
+	SIM_STEPS
+#undef STEP
+	STEP_COUNT
+};
+// Faults that are no call's.
+enum sim_event {
+#define EVENT(id, text) EVENT_##id,
+#define SIM_EVENTS                                                                                                                     \
+	EVENT(KILL, "instance killed")                                                                                                 \
+	EVENT(PAUSE, "instance stalls beyond the session time-out")                                                                    \
+	EVENT(ROLLBACK, "redis goes back in time")                                                                                     \
+	EVENT(ROLLBACK_SHARD, "one shard goes back in time")                                                                           \
+	EVENT(TXN_LATE, "a transaction's end arrives late")                                                                            \
+	EVENT(STOP, "instance stops in order")                                                                                         \
+	EVENT(JUMP, "the wall clock jumps")
+	SIM_EVENTS
+#undef EVENT
+	EVENT_COUNT
+};
+const char *fate_text(enum fate f);
+const char *step_text(enum sim_step s);
+const char *event_text(enum sim_event e);
+
+struct sim_coverage {                // shared by all processes of a run
+	uint64_t fates[STEP_COUNT][FATE_COUNT], events[EVENT_COUNT];
+	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
+};
+
+// What was put into the log, as the audit knows it.
+struct sim_record {
+	int32_t partition;
+	int64_t offset, stamp_ms, time_ms, calls;
+	int id, account;                 // id -1: a tick
+	int service;                     // index in the book; -1: unknown to it
+	bool billable, readable;
+};
+
+struct sim_instance {
+	int index;
+	bool alive, paused;
+	int64_t paused_until_us;
+	struct settings *settings;
+	struct shared shared;
+	struct facts *facts;
+	struct worker *worker;
+	struct office *office;
+	struct sim_source *source;
+};
+
+struct sim {
+	uint64_t seed, random;
+	struct sim_coverage *coverage;
+	bool trace;
+	double intensity;                // of faults at calls
+	bool quiet;                      // no faults any more
+	// faults in order of their drawing; masked ones do not happen
+	uint32_t n_faults;
+	const uint8_t *mask;             // NULL: none is masked
+	char (*told)[120];               // what each was
+	// time
+	int64_t mono_us, wall_ms;
+	// parts
+	struct fake_kafka kafka;
+	struct fake_fault kafka_fault;
+	const char *redis_url;
+	char prefix[32];
+	struct store *plain;             // without faults: for the audit
+	struct rules *rules;
+	struct sim_group *group;
+	struct sim_instance instances[SIM_INSTANCES];
+	struct sim_instance *running;    // whose code runs now
+	jmp_buf death;                   // out of it
+	bool dies_next;                  // at its next call
+	struct sim_snapshots *snapshots;
+	// the log
+	struct sim_record *log;
+	uint32_t n_log;
+	int next_id;
+	int64_t stamp_ms;                // of the newest record
+};
+extern struct sim *sim;
+
+// random.c: all chance of a run
+uint64_t sim_draw(void);
+uint64_t sim_below(uint64_t n);
+bool sim_chance(double p);
+bool sim_fault(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // one that may happen now: false where it is masked
+enum fate sim_fate(enum sim_step step, unsigned allowed); // allowed: bits of enum fate; may not return: the process dies before
+void sim_die_after(enum fate f);                          // with what sim_fate gave, after the call
+
+// store.c
+enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e);
+void sim_store_forget(struct sim_instance *of);           // connections of a dead process
+void sim_snapshot(void);
+void sim_rollback(int shard);                             // -1: all
+void sim_redis_clear(void);
+
+// source.c
+enum error_class sim_source_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb, struct source **ret,
+				 struct error *e);
+void sim_source_forget(struct sim_instance *of);          // a dead process: the group notices
+void sim_group_expire(struct sim_instance *of);           // its session is over
+enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
+
+// audit.c: false with words on stderr
+bool sim_audit(void);
+
+#endif

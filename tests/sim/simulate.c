@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+// simulate --redis URL [--seeds A..B] [--jobs N] [--trace]: runs seeds, a process each few; shrinks what fails; prints which fault met
+// which step. Exit 1 where a seed fails, or where a pair of fault and step that can meet never did in a long run.
+#include <getopt.h>
+#include <inttypes.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "sim.h"
+
+enum { DRAIN_ROUNDS = 6000, SEEDS_A_PROCESS = 20, LONG_RUN = 1000 };
+static const int64_t begin_ms = 1578153600000, hour_ms = 3600000; // 2020-01-05T00:00:00+08:00, about
+
+static struct sim_coverage *coverage;
+static const char *redis_url;
+
+// ---- instances
+static const struct ports sim_ports = { &fake_port, sim_source_open, sim_store_open, sim_dlq_open };
+
+static enum fake_outcome kafka_fate(void *ctx)
+{
+	(void)ctx;
+	enum fate f = sim_fate(STEP_KAFKA, (1u << FATE_LOST) | (1u << FATE_REPLY_LOST) | (1u << FATE_DIES_BEFORE) | (1u << FATE_DIES_AFTER));
+	sim->dies_next = f == FATE_DIES_AFTER;
+	return f == FATE_LOST ? FAKE_LOST : f == FATE_OK ? FAKE_OK : FAKE_REPLY_LOST;
+}
+
+static struct store_options store_options(void)
+{
+	return (struct store_options){ .url = sim->redis_url, .prefix = sim->prefix, .shards = SIM_SHARDS, .timeout_ms = 2000 };
+}
+
+static struct store_options shared_store_options;
+
+static void instance_begin(struct sim_instance *x)
+{
+	struct error e = { 0 };
+	x->shared = (struct shared){ .office_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	pthread_mutex_init(&x->shared.lock, NULL);
+	x->facts = facts_new();
+	facts_whole(x->facts);
+	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0 };
+	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts };
+	check(worker_new(&wo, &x->worker, &e) == ERROR_NONE && office_new(&oo, &x->office, &e) == ERROR_NONE);
+	x->alive = true;
+}
+
+// As a process ends: nothing of it is freed in order. The memory is the child's, which does not live long.
+static void instance_dies(struct sim_instance *x)
+{
+	sim->running = NULL;
+	sim->dies_next = false;
+	x->alive = x->paused = false;
+	sim_store_forget(x);
+	sim_source_forget(x);
+	close(x->shared.office_wake);
+	x->worker = NULL;
+	x->office = NULL;
+}
+
+static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
+{
+	sim->running = x;
+	if (setjmp(sim->death) == 0)
+		fn(x);
+	else
+		instance_dies(x);
+	sim->running = NULL;
+}
+
+static void turn_worker(struct sim_instance *x)
+{
+	worker_round(x->worker);
+}
+
+static void turn_office(struct sim_instance *x)
+{
+	int idle_ms = office_turn(x->office);
+	sim->mono_us += idle_ms * 1000;
+}
+
+static void stop_in_order(struct sim_instance *x)
+{
+	atomic_store(&x->shared.stop, true);
+	worker_leave(x->worker);
+	office_leave(x->office);
+	worker_free(x->worker);
+	office_free(x->office);
+	x->worker = NULL;
+	x->office = NULL;
+	close(x->shared.office_wake);
+	x->alive = false;
+}
+
+// ---- the log
+static void put(int32_t partition, int64_t stamp_ms, const struct sim_record *proto, const char *value)
+{
+	check(sim->n_log < SIM_EVENTS_MOST);
+	struct sim_record *r = &sim->log[sim->n_log++];
+	*r = *proto;
+	r->partition = partition;
+	r->stamp_ms = stamp_ms;
+	r->offset = fake_log(&sim->kafka, "usage.calls", partition)->high;
+	fake_event(&sim->kafka, "usage.calls", partition, stamp_ms, value);
+}
+
+static void put_event(struct sim_record r, int64_t stamp_ms)
+{
+	static const char *const names[] = { "tag", "crop", "beta" };
+	char time[TIME_TEXT];
+	const char *service = r.service < 0 ? "nothing" : r.service == 0 && r.id % 3 == 0 ? "old-tag" : names[r.service];
+	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
+					       r.id, r.account, service, time_text(r.time_ms, time), (long long)r.calls, r.billable ? "ok" : "error",
+					       r.readable ? "}" : "");
+	put(r.account % SIM_PARTITIONS, stamp_ms, &r, value);
+}
+
+// The clock rises by hours; now and then a stamp is older, an event late, too early, a repetition, wrong, or free.
+static void produce(void)
+{
+	sim->stamp_ms += (int64_t)sim_below(12 * (uint64_t)hour_ms);
+	int64_t stamp_ms = sim->stamp_ms - (sim_chance(0.1) ? (int64_t)sim_below(20 * (uint64_t)hour_ms) : 0);
+	if (sim->n_log > 0 && sim_chance(0.1)) {
+		struct sim_record again = sim->log[sim->n_log - 1 - sim_below(sim->n_log < 60 ? sim->n_log : 60)];
+		put_event(again, stamp_ms);
+		return;
+	}
+	struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(SIM_ACCOUNTS), .service = (int)sim_below(3), .billable = true,
+				.readable = true, .calls = 1 + (int64_t)sim_below(sim_chance(0.1) ? 200 : 20),
+				.time_ms = stamp_ms - (int64_t)sim_below((uint64_t)hour_ms) };
+	if (sim_chance(0.1))
+		r.time_ms -= (int64_t)sim_below(50 * 24 * (uint64_t)hour_ms);
+	if (sim_chance(0.03))
+		r.time_ms = stamp_ms + (int64_t)(sim_chance(0.5) ? 299999 : 300001);
+	if (sim_chance(0.03))
+		r.service = -1;
+	r.readable = !sim_chance(0.03);
+	r.billable = !sim_chance(0.05);
+	put_event(r, stamp_ms);
+}
+
+// ---- a run
+static void world_open(const char *book, size_t book_n)
+{
+	struct error e = { 0 };
+	struct faults f = { 0 };
+	struct rules_settings s = { .fields = { (char *)"id", (char *)"account", (char *)"service", (char *)"time", (char *)"calls", (char *)"status",
+				    (char *)"items" }, .max_future_ms = 300000, .generation_bits = 4,
+				    .generations = 2 + (unsigned)sim_below(6), .dedupe_max_age_ms = (int64_t)(2 + sim_below(20)) * 24 * hour_ms, .dedupe = true,
+				    .close_grace_ms = 24 * hour_ms, .clock = CLOCK_RECORDS, .lead_ms = 600000 };
+	fake_kafka_init(&sim->kafka, SIM_PARTITIONS, &sim->kafka_fault);
+	sim->kafka.topics[5].name = "usage.calls.dlq";
+	sim->kafka.topics[5].partitions = 1;
+	sim->kafka.n_topics = 6;
+	sim->kafka.o.dlq_topic = "usage.calls.dlq";
+	sim->kafka_fault.decide = kafka_fate;
+	sim->rules = rules_new(&s, "book.yaml", (struct span){ book, book_n }, &f);
+	check(sim->rules != NULL);
+	struct journal_part parts[SIM_PARTITIONS];
+	for (int32_t p = 0; p < SIM_PARTITIONS; p++)
+		parts[p] = (struct journal_part){ .topic = (char *)"usage.calls", .partition = p, .clock_ms = TIME_NONE };
+	CLEANUP(freep) char *init = journal_init_record("sim", SIM_SHARDS, parts, SIM_PARTITIONS), *rules = journal_rules_record(1, TIME_NONE, sim->rules);
+	fake_event(&sim->kafka, "meterd.control", 0, 1, init);
+	fake_event(&sim->kafka, "meterd.control", 0, 1, rules);
+	sim_redis_clear();
+	shared_store_options = store_options();
+	check(store_redis_open(&shared_store_options, &sim->plain, &e) == ERROR_NONE);
+	check(sim->plain->ops->verify(sim->plain, &e) == ERROR_NONE);
+	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++)
+		check(sim->plain->ops->create(sim->plain, shard, "sim", &e) == ERROR_NONE);
+	sim->plain->ops->identity(sim->plain, "sim", 1);
+	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++)
+		check(sim->plain->ops->register_rules(sim->plain, shard, 1, &e) == ERROR_NONE);
+	sim_snapshot();
+	for (int i = 0; i < SIM_INSTANCES; i++) {
+		struct sim_instance *x = &sim->instances[i];
+		CLEANUP(freep) char *text = xasprintf("instance: i%d\nkafka:\n  bootstrap: 127.0.0.1:1\nredis:\n  shards: 2\nflush:\n  max_events: %d\n  max_deltas: 1\n", i,
+						      1 + (int)sim_below(60));
+		x->index = i;
+		x->settings = settings_parse("sim.yaml", span_of(text), &f);
+		if (x->settings == NULL)
+			fprintf(stderr, "%s\n", f.list[0].text);
+		check(x->settings != NULL);
+	}
+}
+
+static bool event_happens(enum sim_event e, double p)
+{
+	if (sim->quiet || !sim_chance(p) || !sim_fault("%s", event_text(e)))
+		return false;
+	sim->coverage->events[e]++;
+	return true;
+}
+
+static void transaction_arrives(void)
+{
+	if (sim->kafka.late != NULL && sim->kafka.late_epoch == sim->kafka.epoch)
+		fake_late_end(&sim->kafka);
+}
+
+static void chance_of_the_world(void)
+{
+	struct sim_instance *x = &sim->instances[sim_below(SIM_INSTANCES)];
+	if (sim_chance(0.03))
+		sim_snapshot();
+	if (sim_chance(0.2))
+		transaction_arrives();
+	if (event_happens(EVENT_ROLLBACK, 0.004))
+		sim_rollback(-1);
+	if (event_happens(EVENT_ROLLBACK_SHARD, 0.004))
+		sim_rollback((int)sim_below(SIM_SHARDS));
+	if (event_happens(EVENT_TXN_LATE, 0.01))
+		sim->kafka.end_late = true;
+	if (event_happens(EVENT_JUMP, 0.005))
+		sim->wall_ms += ((int64_t)sim_below(2000) - 1000) * hour_ms / 10;
+	if (x->alive && event_happens(EVENT_KILL, 0.006))
+		instance_dies(x);
+	else if (x->alive && !x->paused && event_happens(EVENT_STOP, 0.004))
+		enter(x, stop_in_order);
+	else if (x->alive && !x->paused && event_happens(EVENT_PAUSE, 0.01)) {
+		x->paused = true;
+		sim_group_expire(x);
+	} else if (x->paused && sim_chance(0.1)) {
+		x->paused = false;
+	}
+	if (!x->alive && sim_chance(sim->quiet ? 1.0 : 0.1))
+		enter(x, instance_begin);
+}
+
+// A process that ends by itself is started again, unless a person would have to mend something first: nothing here is a person's fault.
+static bool ended(struct sim_instance *x)
+{
+	if (!x->alive || !atomic_load(&x->shared.failed))
+		return true;
+	if (x->shared.failure.exit_code != EXIT_LATER) {
+		fprintf(stderr, "instance %d ends with %d: %s\n", x->index, x->shared.failure.exit_code, x->shared.failure.text);
+		return false;
+	}
+	instance_dies(x);
+	return true;
+}
+
+static bool step_once(void)
+{
+	struct sim_instance *x = &sim->instances[sim_below(SIM_INSTANCES)];
+	sim->coverage->rounds++;
+	sim->mono_us += (int64_t)sim_below(50000);
+	chance_of_the_world();
+	if (x->alive && !x->paused)
+		enter(x, sim_chance(0.5) ? turn_worker : turn_office);
+	return ended(x);
+}
+
+static bool all_taken(void)
+{
+	struct error e = { 0 };
+	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++) {
+		struct store_positions at = { 0 };
+		int64_t outbox = 0;
+		uint32_t whole = 0;
+		check(sim->plain->ops->positions(sim->plain, shard, &at, &e) == ERROR_NONE);
+		check(sim->plain->ops->outbox_length(sim->plain, shard, &outbox, &e) == ERROR_NONE);
+		for (uint32_t i = 0; i < at.n; i++)
+			for (int32_t p = 0; p < SIM_PARTITIONS; p++) {
+				const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", p);
+				char name[32];
+				snprintf(name, sizeof(name), "usage.calls/%d", p);
+				whole += strcmp(at.list[i].name, name) == 0 && l->n > 0 && at.list[i].at.next > l->list[l->n - 1].offset;
+			}
+		store_positions_free(&at);
+		if (whole < SIM_PARTITIONS || outbox > 0)
+			return false;
+	}
+	return true;
+}
+
+// The last month whose close the log reaches is settled.
+static bool all_settled(int month)
+{
+	char text[MONTH_TEXT];
+	CLEANUP(freep) char *subject = xasprintf("\"subject\":\"%s\"", month_text(month, text));
+	return fake_count(&sim->kafka, "meterd.settlements", subject) > 0;
+}
+
+static bool drain(void)
+{
+	const struct zone *z = catalog_zone(sim->rules->catalog);
+	int last = period_month(z, sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
+	sim->quiet = true;
+	sim->dies_next = false;
+	for (int i = 0; i < SIM_INSTANCES; i++)
+		sim->instances[i].paused = false;
+	transaction_arrives();
+	for (int i = 0; i < DRAIN_ROUNDS; i++) {
+		if (!step_once())
+			return false;
+		if (i % 50 == 49 && all_taken() && all_settled(last))
+			return true;
+	}
+	fprintf(stderr, "it does not come to an end: %s, %s\n", all_taken() ? "all is taken in" : "records are left", all_settled(last) ? "all is settled" : "a month is not settled");
+	for (int i = 0; i < SIM_INSTANCES; i++) {
+		struct worker_status ws;
+		struct office_status os;
+		worker_status(sim->instances[i].worker, &ws);
+		office_status(sim->instances[i].office, &os);
+		fprintf(stderr, "instance %d: worker %s %s; office %s %s; waits for %s\n", i, ws.state, ws.reason, os.state, os.reason, os.closer.waits_for);
+		for (uint32_t p = 0; p < ws.n_parts; p++)
+			fprintf(stderr, "  partition %d at %lld %s\n", ws.parts[p].partition, (long long)ws.parts[p].next, ws.parts[p].halted);
+	}
+	return false;
+}
+
+static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t *ret_faults)
+{
+	static char *book;
+	static size_t book_n;
+	struct error e = { 0 };
+	if (book == NULL)
+		check(file_read(SOURCE_DIR "/tests/sim/book.yaml", 1 << 20, &book, &book_n, &e) == ERROR_NONE);
+	sim = xcalloc(1, sizeof(*sim));
+	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .told = told,
+			     .redis_url = redis_url, .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
+	snprintf(sim->prefix, sizeof(sim->prefix), "sim:");
+	sim_draw();
+	sim->intensity = (double)sim_below(5) * 0.004;
+	world_open(book, book_n);
+	uint32_t events = 60 + (uint32_t)sim_below(240);
+	bool good = true;
+	while (good && sim->n_log < events) {
+		if (sim_chance(0.25))
+			produce();
+		good = step_once();
+	}
+	for (int32_t p = 0; good && p < SIM_PARTITIONS; p++) { // so that a month ends in each of them
+		sim->stamp_ms += 20 * 24 * hour_ms;
+		put_event((struct sim_record){ .id = sim->next_id++, .account = p, .service = 0, .billable = true, .readable = true, .calls = 1,
+					       .time_ms = sim->stamp_ms }, sim->stamp_ms);
+	}
+	good = good && drain() && sim_audit();
+	*ret_faults = sim->n_faults;
+	for (int i = 0; i < SIM_INSTANCES; i++)
+		if (sim->instances[i].alive)
+			instance_dies(&sim->instances[i]);
+	sim->plain->ops->close(sim->plain);
+	return good;
+}
+
+// ---- processes
+struct outcome_of {                  // shared with the child
+	uint32_t n_faults;
+	uint8_t mask[SIM_FAULTS_MOST];
+	char told[SIM_FAULTS_MOST][120];
+	uint64_t seed;                   // that it worked on last
+};
+static struct outcome_of *shared_outcome;
+
+// Runs seeds in a child; true when all are good. loud: its words go to stderr.
+static bool child(uint64_t from, uint64_t to, const uint8_t *mask, bool loud)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	check(pid >= 0);
+	if (pid == 0) {
+		if (!loud && freopen("/dev/null", "w", stderr) == NULL)
+			_exit(3);
+		log_set_level(loud ? LVL_INFO : LVL_ERROR);
+		bool good = true;
+		for (uint64_t seed = from; good && seed <= to; seed++) {
+			shared_outcome->seed = seed;
+			good = run(seed, mask, shared_outcome->told, &shared_outcome->n_faults);
+		}
+		_exit(good ? 0 : 1);
+	}
+	int status = 0;
+	check(waitpid(pid, &status, 0) == pid);
+	if (loud && WIFSIGNALED(status))
+		fprintf(stderr, "ended by signal %d\n", WTERMSIG(status));
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Leaves out faults, halves first, as long as the seed fails all the same.
+static uint32_t shrink(uint64_t seed)
+{
+	uint8_t *mask = shared_outcome->mask;
+	memset(mask, 0, SIM_FAULTS_MOST);
+	child(seed, seed, mask, false);
+	uint32_t n = shared_outcome->n_faults, left = n;
+	for (uint32_t size = n; size > 0; size /= 2) {
+		for (uint32_t at = 0; at < n; at += size) {
+			uint8_t before[SIM_FAULTS_MOST];
+			memcpy(before, mask, sizeof(before));
+			for (uint32_t i = at; i < at + size && i < SIM_FAULTS_MOST; i++)
+				mask[i] = 1;
+			if (memcmp(before, mask, sizeof(before)) != 0 && child(seed, seed, mask, false))
+				memcpy(mask, before, sizeof(before)); // it needs one of these
+		}
+	}
+	for (uint32_t i = 0; i < n; i++)
+		left -= mask[i];
+	return left;
+}
+
+static void report(uint64_t seed)
+{
+	printf("seed %" PRIu64 " fails\n", seed);
+	uint32_t left = shrink(seed);
+	printf("with %u of its faults:\n", left);
+	fflush(stdout);
+	child(seed, seed, shared_outcome->mask, true);
+	for (uint32_t i = 0; i < shared_outcome->n_faults; i++)
+		if (shared_outcome->mask[i] == 0)
+			printf("  %s\n", shared_outcome->told[i]);
+	fflush(stdout);
+}
+
+static void print_coverage(void)
+{
+	printf("%" PRIu64 " calls counted, %" PRIu64 " late, %" PRIu64 " duplicates, %" PRIu64 " rejected; %" PRIu64 " alerts, %" PRIu64 " settlements of which %"
+	       PRIu64 " adjustments; %" PRIu64 " rounds\n", coverage->counted, coverage->late, coverage->duplicates, coverage->rejected, coverage->alerts,
+	       coverage->settlements, coverage->adjustments, coverage->rounds);
+	printf("%-16s", "");
+	for (int f = 1; f < FATE_COUNT; f++)
+		printf(" %24s", fate_text((enum fate)f));
+	printf("\n");
+	for (int s = 0; s < STEP_COUNT; s++) {
+		printf("%-16s", step_text((enum sim_step)s));
+		for (int f = 1; f < FATE_COUNT; f++)
+			printf(" %24" PRIu64, coverage->fates[s][f]);
+		printf("\n");
+	}
+	for (int e = 0; e < EVENT_COUNT; e++)
+		printf("%-52s %" PRIu64 "\n", event_text((enum sim_event)e), coverage->events[e]);
+}
+
+// Every fault that can meet a step has met it.
+static uint32_t never_met(void)
+{
+	uint32_t n = 0;
+	for (int s = 0; s < STEP_COUNT; s++)
+		for (int f = 1; f < FATE_COUNT; f++) {
+			bool can = f == FATE_LOST || f == FATE_DIES_BEFORE ||
+				   (f == FATE_DIES_AFTER && s != STEP_POLL) || (f == FATE_REPLY_LOST && s != STEP_POLL && s != STEP_DLQ) ||
+				   ((f == FATE_REFUSED || f == FATE_LATE) && s == STEP_COMMIT);
+			if (can && coverage->fates[s][f] == 0)
+				printf("never met: %s, %s\n", step_text((enum sim_step)s), fate_text((enum fate)f)), n++;
+		}
+	for (int e = 0; e < EVENT_COUNT; e++)
+		if (coverage->events[e] == 0)
+			printf("never met: %s\n", event_text((enum sim_event)e)), n++;
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "redis", required_argument, NULL, 'r' }, { "seeds", required_argument, NULL, 's' },
+						 { "trace", no_argument, NULL, 't' }, { "most-failures", required_argument, NULL, 'm' }, { 0 } };
+	unsigned long long from = 1, to = 100, most = 1;
+	bool trace = false;
+	int c;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'r')
+			redis_url = optarg;
+		else if (c == 's' && sscanf(optarg, "%llu..%llu", &from, &to) < 1)
+			return fprintf(stderr, "simulate: --seeds A..B\n"), EXIT_USAGE_ERR;
+		else if (c == 's' && strstr(optarg, "..") == NULL)
+			to = from;
+		else if (c == 't')
+			trace = true;
+		else if (c == 'm')
+			most = strtoull(optarg, NULL, 10);
+		else if (c == '?')
+			return EXIT_USAGE_ERR;
+	}
+	if (redis_url == NULL)
+		return fprintf(stderr, "simulate: --redis unix:///path?db=0 is missing; scripts/simulate starts one\n"), EXIT_USAGE_ERR;
+	coverage = mmap(NULL, sizeof(*coverage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared_outcome = mmap(NULL, sizeof(*shared_outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(coverage != MAP_FAILED && shared_outcome != MAP_FAILED);
+	if (trace)
+		return child(from, from, NULL, true) ? EXIT_DONE : EXIT_FOUND;
+	unsigned long long failed = 0;
+	for (unsigned long long at = from; at <= to && failed < most;) {
+		unsigned long long end = at + SEEDS_A_PROCESS - 1 < to ? at + SEEDS_A_PROCESS - 1 : to;
+		if (child(at, end, NULL, false)) {
+			at = end + 1;
+			continue;
+		}
+		at = shared_outcome->seed + 1;
+		failed++;
+		report(shared_outcome->seed);
+	}
+	print_coverage();
+	uint32_t missed = to - from + 1 >= LONG_RUN ? never_met() : 0;
+	printf("seeds %llu..%llu: %llu failed\n", from, to, failed);
+	return failed > 0 || missed > 0 ? EXIT_FOUND : EXIT_DONE;
+}

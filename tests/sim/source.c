@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// Twins of the consumer group and of the dead-letter topic. The group is eager: when its members change, all give up their partitions
+// before any gets new ones, except those whose session is over: they hear of it last, and work on meanwhile as if the partitions were
+// theirs.
+#include "base/check.h"
+#include "sim.h"
+
+enum { BATCH_MOST = 40 };
+
+struct sim_source {
+	struct source s;                 // first
+	struct source_callbacks cb;
+	struct sim_instance *of;
+	bool member;                     // in the group, as the group sees it
+	bool joined;                     // gave up what it had, waits for the new assignment
+	uint64_t generation;             // of its assignment; 0: none
+	struct source_part *parts;
+	uint32_t n_parts;
+	int64_t *next;                   // by part
+	struct record records[BATCH_MOST];
+	struct header tick;
+};
+struct sim_group {
+	uint64_t generation;
+	bool rebalancing;
+	struct sim_source *members[SIM_INSTANCES];
+};
+
+static struct sim_group *group(void)
+{
+	if (sim->group == NULL)
+		sim->group = xcalloc(1, sizeof(*sim->group));
+	return sim->group;
+}
+
+static void rebalance(void)
+{
+	group()->rebalancing = true;
+	for (int i = 0; i < SIM_INSTANCES; i++)
+		if (group()->members[i] != NULL)
+			group()->members[i]->joined = false;
+}
+
+static void parts_free(struct sim_source *s)
+{
+	for (uint32_t i = 0; i < s->n_parts; i++) {
+		free(s->parts[i].topic);
+		free(s->parts[i].name);
+	}
+	free(s->parts);
+	free(s->next);
+	s->parts = NULL;
+	s->next = NULL;
+	s->n_parts = 0;
+	s->generation = 0;
+}
+
+static void give_up(struct sim_source *s, bool lost)
+{
+	if (s->generation != 0)
+		s->cb.revoked(s->cb.ctx, lost);
+	parts_free(s);
+}
+
+// Range: member k of n has a run of the partitions.
+static enum error_class assign(struct sim_source *s, struct error *e)
+{
+	uint32_t k = 0, n = 0, at = 0;
+	for (int i = 0; i < SIM_INSTANCES; i++) {
+		if (group()->members[i] == s)
+			k = n;
+		n += group()->members[i] != NULL;
+	}
+	uint32_t from = SIM_PARTITIONS * k / n, to = SIM_PARTITIONS * (k + 1) / n;
+	s->parts = xcalloc(to - from + 1, sizeof(*s->parts));
+	s->next = xcalloc(to - from + 1, sizeof(*s->next));
+	for (uint32_t p = from; p < to; p++)
+		s->parts[at++] = (struct source_part){ .topic = xstrdup("usage.calls"), .partition = (int32_t)p, .name = xasprintf("usage.calls/%u", p) };
+	s->n_parts = at;
+	s->generation = group()->generation;
+	enum error_class c = s->cb.assigned(s->cb.ctx, s->parts, s->n_parts, e);
+	if (c != ERROR_NONE) { // nothing is read; `rejoin` is the way on
+		parts_free(s);
+		return c;
+	}
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		s->next[i] = s->parts[i].read_from;
+	return ERROR_NONE;
+}
+
+// All members gave up what they had: a new generation.
+static void settle_group(void)
+{
+	for (int i = 0; i < SIM_INSTANCES; i++)
+		if (group()->members[i] != NULL && !group()->members[i]->joined)
+			return;
+	group()->rebalancing = false;
+	group()->generation++;
+}
+
+static enum error_class follow_group(struct sim_source *s, struct error *e)
+{
+	if (!s->member) { // its session was over, or it is new
+		give_up(s, true);
+		s->member = true;
+		group()->members[s->of->index] = s;
+		rebalance();
+	}
+	if (group()->rebalancing && !s->joined) {
+		give_up(s, false);
+		s->joined = true;
+		settle_group();
+		return ERROR_NONE;
+	}
+	if (!group()->rebalancing && s->joined) {
+		s->joined = false;
+		return assign(s, e);
+	}
+	return ERROR_NONE;
+}
+
+static void read_part(struct sim_source *s, uint32_t i, uint32_t most, uint32_t *n)
+{
+	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", s->parts[i].partition);
+	size_t at = 0;
+	while (at < l->n && l->list[at].offset < s->next[i])
+		at++;
+	for (; at < l->n && most > 0; at++, most--) {
+		const struct fake_message *m = &l->list[at];
+		s->records[(*n)++] = (struct record){ .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = { NULL, 0 },
+			.value = { m->value, m->value_n }, .headers = m->tick ? &s->tick : NULL, .n_headers = m->tick, .part = i };
+		s->next[i] = m->offset + 1;
+	}
+	if (at == l->n && s->cb.at_end != NULL)
+		s->cb.at_end(s->cb.ctx, i, l->high);
+}
+
+static enum error_class s_poll(struct source *base, int timeout_ms, struct record **ret, uint32_t *ret_n, uint32_t *ret_part, struct error *e)
+{
+	struct sim_source *s = (struct sim_source *)base;
+	(void)ret_part;
+	*ret = s->records;
+	*ret_n = 0;
+	enum fate f = sim_fate(STEP_POLL, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE));
+	if (f == FATE_LOST)
+		return error_set(e, ERROR_RETRY, 0, "Kafka is away (simulated)");
+	enum error_class c = follow_group(s, e);
+	if (c != ERROR_NONE || s->generation == 0)
+		return sim->mono_us += timeout_ms * 1000, c;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		read_part(s, i, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS + 1), &n);
+	*ret_n = n;
+	if (n == 0)
+		sim->mono_us += timeout_ms * 1000;
+	return ERROR_NONE;
+}
+
+static void s_release(struct source *base)
+{
+	(void)base;
+}
+
+static enum error_class s_rejoin(struct source *base, struct error *e)
+{
+	struct sim_source *s = (struct sim_source *)base;
+	(void)e;
+	give_up(s, true);
+	if (s->member)
+		rebalance();
+	return ERROR_NONE;
+}
+
+static void s_hint(struct source *base, uint32_t part, int64_t next)
+{
+	(void)base, (void)part, (void)next;
+}
+
+static int64_t s_high(struct source *base, uint32_t part)
+{
+	struct sim_source *s = (struct sim_source *)base;
+	return fake_log(&sim->kafka, "usage.calls", s->parts[part].partition)->high;
+}
+
+static void s_close(struct source *base, int deadline_ms)
+{
+	struct sim_source *s = (struct sim_source *)base;
+	(void)deadline_ms;
+	give_up(s, !s->member);
+	if (s->member) {
+		group()->members[s->of->index] = NULL;
+		rebalance();
+		settle_group();
+	}
+	s->of->source = NULL;
+	free(s);
+}
+
+static const struct source_ops source_ops = { s_poll, s_release, s_rejoin, s_hint, s_high, s_close };
+
+enum error_class sim_source_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb, struct source **ret,
+				 struct error *e)
+{
+	(void)o, (void)instance_id, (void)e;
+	struct sim_source *s = xcalloc(1, sizeof(*s));
+	*s = (struct sim_source){ .s = { &source_ops }, .cb = *cb, .of = sim->running, .tick = { SPAN_LIT("__meterd.tick"), SPAN_LIT("1") } };
+	sim->running->source = s;
+	*ret = &s->s;
+	return ERROR_NONE;
+}
+
+void sim_group_expire(struct sim_instance *of)
+{
+	if (of->source == NULL || !of->source->member)
+		return;
+	of->source->member = of->source->joined = false;
+	group()->members[of->index] = NULL;
+	rebalance();
+	settle_group();
+}
+
+void sim_source_forget(struct sim_instance *of)
+{
+	sim_group_expire(of);
+	if (of->source == NULL)
+		return;
+	parts_free(of->source);
+	free(of->source);
+	of->source = NULL;
+}
+
+// ---- dead letters: queued, then there; what a dead process had queued may be there or not
+struct sim_dlq {
+	struct dlq d;                    // first
+	uint32_t n, size;
+	char **queue;
+};
+
+static void flush(struct sim_dlq *d, bool keep)
+{
+	for (uint32_t i = 0; i < d->n; i++) {
+		if (keep)
+			fake_event(&sim->kafka, "usage.calls.dlq", 0, 1, d->queue[i]);
+		free(d->queue[i]);
+	}
+	d->n = 0;
+}
+
+static enum error_class d_send(struct dlq *base, const char *topic, int32_t partition, const struct record *r, const struct dlq_reason *why,
+			       struct error *e)
+{
+	struct sim_dlq *d = (struct sim_dlq *)base;
+	(void)why;
+	if (sim_fate(STEP_DLQ, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE)) == FATE_LOST)
+		return error_set(e, ERROR_RETRY, 0, "queue full (simulated)");
+	if (d->n == d->size) {
+		d->size = d->size * 2 + 16;
+		d->queue = xrealloc(d->queue, d->size, sizeof(*d->queue));
+	}
+	d->queue[d->n++] = xasprintf("%s/%d/%lld", topic, partition, (long long)r->offset);
+	return ERROR_NONE;
+}
+
+static uint64_t d_pending(struct dlq *base, int timeout_ms)
+{
+	struct sim_dlq *d = (struct sim_dlq *)base;
+	sim->mono_us += timeout_ms * 1000;
+	enum fate f = sim_fate(STEP_DLQ, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE) | (1u << FATE_DIES_AFTER));
+	if (f == FATE_LOST)
+		return d->n;
+	flush(d, true);
+	sim_die_after(f);
+	return 0;
+}
+
+static void d_drop(struct dlq *base)
+{
+	flush((struct sim_dlq *)base, sim_chance(0.5));
+}
+
+static void d_close(struct dlq *base)
+{
+	struct sim_dlq *d = (struct sim_dlq *)base;
+	flush(d, sim_chance(0.5));
+	free(d->queue);
+	free(d);
+}
+
+static const struct dlq_ops dlq_ops = { d_send, d_pending, d_drop, d_close };
+
+enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e)
+{
+	(void)o, (void)e;
+	struct sim_dlq *d = xcalloc(1, sizeof(*d));
+	d->d.ops = &dlq_ops;
+	*ret = &d->d;
+	return ERROR_NONE;
+}

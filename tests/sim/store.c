@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+// A twin of the store's port around the real adapter: the calls reach a real Redis, or do not, or their answers get lost. Injected: a
+// request that is lost, an answer that is lost, a refusal, a commit that Redis applies after its sender has given it up, the process
+// dying before or after a call, Redis or one shard set back to an earlier state. Never: a step half done.
+#include <hiredis/hiredis.h>
+
+#include "base/check.h"
+#include "sim.h"
+
+enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES };
+#define BIT(f) (1u << FATE_##f)
+static const unsigned any_fate = BIT(LOST) | BIT(REPLY_LOST) | BIT(DIES_BEFORE) | BIT(DIES_AFTER);
+
+struct sim_store {
+	struct store s;                  // first
+	struct store *real;
+	struct sim_instance *of;
+	struct commit *pending[PENDING_MOST], *late[PENDING_MOST];
+	uint32_t n_pending, n_late;
+	bool broken;                     // the connection is gone: what is pending is unknown
+	bool lost_replies;               // from some answer on: applied, and nobody learns it
+};
+static struct sim_store *stores[STORES];
+
+static struct sim_store *self(struct store *s)
+{
+	return (struct sim_store *)s;
+}
+
+static enum error_class away(struct error *e)
+{
+	return error_set(e, ERROR_RETRY, 0, "redis: no answer (simulated)");
+}
+
+// One call with a fate: `call` is an expression that gives its error class.
+#define WITH_FATE(step, call)                                                                                                          \
+	enum fate f = sim_fate(STEP_##step, any_fate);                                                                                  \
+	if (f == FATE_LOST)                                                                                                             \
+		return away(e);                                                                                                         \
+	enum error_class c = (call);                                                                                                    \
+	sim_die_after(f);                                                                                                               \
+	return f == FATE_REPLY_LOST ? away(e) : c
+
+static enum error_class s_verify(struct store *s, struct error *e)
+{
+	return self(s)->real->ops->verify(self(s)->real, e);
+}
+
+static enum error_class s_state(struct store *s, uint32_t shard, struct store_state *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->state(r, shard, ret, e));
+}
+
+static enum error_class s_create(struct store *s, uint32_t shard, const char *init_id, struct error *e)
+{
+	struct store *r = self(s)->real;
+	return r->ops->create(r, shard, init_id, e);
+}
+
+static void s_identity(struct store *s, const char *init_id, int64_t generation)
+{
+	self(s)->real->ops->identity(self(s)->real, init_id, generation);
+}
+
+static enum error_class s_register_rules(struct store *s, uint32_t shard, int64_t version, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(REGISTER, r->ops->register_rules(r, shard, version, e));
+}
+
+static enum error_class s_claim(struct store *s, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(CLAIM, r->ops->claim(r, shard, token, claims, n, e));
+}
+
+// What was given up but lies in some buffer still, arrives: before this call, or after it, when its token is not in force any more.
+static void arrive(struct sim_store *s, uint32_t shard)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->n_late; i++) {
+		struct commit_result r;
+		if (s->late[i]->shard != shard) {
+			s->late[n++] = s->late[i];
+			continue;
+		}
+		s->real->ops->commit_send(s->real, s->late[i]);
+		while (!s->real->ops->commit_receive(s->real, 1000, &r))
+			;
+	}
+	s->n_late = n;
+}
+
+static enum error_class s_renew(struct store *s, uint32_t shard, struct span old_token, struct span new_token, struct store_claim *claims,
+				uint32_t n, bool *ret_foreign, struct error *e)
+{
+	struct sim_store *x = self(s);
+	struct store *r = x->real;
+	bool before = x->n_late > 0 && sim_chance(0.5);
+	if (before)
+		arrive(x, shard);
+	enum fate f = sim_fate(STEP_RENEW, any_fate);
+	if (f == FATE_LOST)
+		return away(e);
+	enum error_class c = r->ops->renew(r, shard, old_token, new_token, claims, n, ret_foreign, e);
+	sim_die_after(f);
+	if (!before && c == ERROR_NONE)
+		arrive(x, shard);
+	return f == FATE_REPLY_LOST ? away(e) : c;
+}
+
+static void s_commit_send(struct store *s, struct commit *c)
+{
+	struct sim_store *x = self(s);
+	check(x->n_pending < PENDING_MOST);
+	x->pending[x->n_pending++] = c;
+}
+
+static void result_of(struct commit_result *ret, const struct commit *c, enum commit_status status, const char *text)
+{
+	*ret = (struct commit_result){ .status = status, .tag = c->tag, .shard = c->shard };
+	snprintf(ret->text, sizeof(ret->text), "%s", text);
+}
+
+static void apply(struct sim_store *x, struct commit *c, struct commit_result *ret)
+{
+	x->real->ops->commit_send(x->real, c);
+	while (!x->real->ops->commit_receive(x->real, 1000, ret))
+		;
+}
+
+// Once one answer is missing, all that were sent behind it are unknown: applied in order up to some point, the rest lost or late.
+static bool unknown(struct sim_store *x, struct commit *c, struct commit_result *ret, enum fate f)
+{
+	if (f == FATE_REPLY_LOST) {
+		apply(x, c, ret);
+	} else {
+		x->broken = true; // nothing behind it gets through either
+		if (f == FATE_LATE && x->n_late < PENDING_MOST)
+			x->late[x->n_late++] = c;
+	}
+	result_of(ret, c, COMMIT_UNKNOWN, "no answer (simulated)");
+	return true;
+}
+
+static bool s_commit_receive(struct store *s, int timeout_ms, struct commit_result *ret)
+{
+	struct sim_store *x = self(s);
+	if (x->n_pending == 0) {
+		sim->mono_us += timeout_ms * 1000;
+		return false;
+	}
+	struct commit *c = x->pending[0];
+	memmove(x->pending, x->pending + 1, --x->n_pending * sizeof(*x->pending));
+	if (x->broken) {
+		if (x->n_pending == 0)
+			x->broken = false;
+		result_of(ret, c, COMMIT_UNKNOWN, "no answer (simulated)");
+		return true;
+	}
+	enum fate f = x->lost_replies ? FATE_REPLY_LOST : sim_fate(STEP_COMMIT, any_fate | BIT(REFUSED) | BIT(LATE));
+	switch (f) {
+	case FATE_REFUSED:
+		result_of(ret, c, COMMIT_REFUSED, "OOM command not allowed (simulated)");
+		return true;
+	case FATE_LOST:
+	case FATE_LATE:
+	case FATE_REPLY_LOST:
+		unknown(x, c, ret, f);
+		x->lost_replies = f == FATE_REPLY_LOST && x->n_pending > 0;
+		x->broken = x->broken && x->n_pending > 0;
+		return true;
+	default:
+		apply(x, c, ret);
+		sim_die_after(f);
+		return true;
+	}
+}
+
+static int s_fd(struct store *s)
+{
+	(void)s;
+	return -1;
+}
+
+static enum error_class s_mark(struct store *s, struct span name, int64_t offset, int64_t *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(MARK, r->ops->mark(r, name, offset, ret, e));
+}
+
+static enum error_class s_outbox_read(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_OUTBOX_READ, any_fate);
+	if (f == FATE_LOST || f == FATE_REPLY_LOST)
+		return away(e);
+	enum error_class c = r->ops->outbox_read(r, shard, most, fn, ctx, e);
+	sim_die_after(f);
+	return c;
+}
+
+static enum error_class s_outbox_ack(struct store *s, uint32_t shard, const struct span *ids, const struct span *identities, uint32_t n,
+				     struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(OUTBOX_ACK, r->ops->outbox_ack(r, shard, ids, identities, n, e));
+}
+
+static enum error_class s_outbox_length(struct store *s, uint32_t shard, int64_t *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->outbox_length(r, shard, ret, e));
+}
+
+static enum error_class s_positions(struct store *s, uint32_t shard, struct store_positions *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_LOOK, BIT(LOST) | BIT(DIES_BEFORE));
+	return f == FATE_LOST ? away(e) : r->ops->positions(r, shard, ret, e);
+}
+
+static enum error_class s_months(struct store *s, uint32_t shard, struct store_months *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_LOOK, BIT(LOST) | BIT(DIES_BEFORE));
+	return f == FATE_LOST ? away(e) : r->ops->months(r, shard, ret, e);
+}
+
+static enum error_class s_cut(struct store *s, uint32_t shard, int month, struct span name, int64_t *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->cut(r, shard, month, name, ret, e));
+}
+
+static enum error_class s_close_month(struct store *s, uint32_t shard, int month, int64_t close_ms, const char *sha256, bool follows,
+				      const struct span *parts, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(CLOSE_MONTH, r->ops->close_month(r, shard, month, close_ms, sha256, follows, parts, n, e));
+}
+
+static enum error_class s_scan_counters(struct store *s, uint32_t shard, int month, int adjust, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SCAN, r->ops->scan_counters(r, shard, month, adjust, fn, ctx, e));
+}
+
+static enum error_class s_scan_freezes(struct store *s, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SCAN, r->ops->scan_freezes(r, shard, month, fn, ctx, e));
+}
+
+static enum error_class s_scan_settled(struct store *s, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SCAN, r->ops->scan_settled(r, shard, month, fn, ctx, e));
+}
+
+static enum error_class s_scan_ledger(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SCAN, r->ops->scan_ledger(r, shard, fn, ctx, e));
+}
+
+static enum error_class s_active_since(struct store *s, uint32_t shard, const struct span *accounts, uint32_t n, int below, int *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->active_since(r, shard, accounts, n, below, ret, e));
+}
+
+static enum error_class s_settled_get(struct store *s, uint32_t shard, int month, const struct span *fields, uint32_t n, struct arena *arena,
+				      struct span *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->settled_get(r, shard, month, fields, n, arena, ret, e));
+}
+
+static enum error_class s_packs_get(struct store *s, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena, struct span *ret,
+				    struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->packs_get(r, shard, accounts, n, arena, ret, e));
+}
+
+static enum error_class s_settle(struct store *s, uint32_t shard, int month, const struct store_statement *list, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SETTLE, r->ops->settle(r, shard, month, list, n, e));
+}
+
+static enum error_class s_finish(struct store *s, uint32_t shard, int month, const struct store_held *held, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(FINISH, r->ops->finish(r, shard, month, held, e));
+}
+
+static enum error_class s_finished(struct store *s, uint32_t shard, int month, bool *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->finished(r, shard, month, ret, e));
+}
+
+static enum error_class s_end_run(struct store *s, int month, struct span identity, struct span document, int64_t not_before_ms, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(END_RUN, r->ops->end_run(r, month, identity, document, not_before_ms, e));
+}
+
+static enum error_class s_looked(struct store *s, uint32_t shard, int64_t *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->looked(r, shard, ret, e));
+}
+
+static enum error_class s_looked_set(struct store *s, uint32_t shard, int64_t ms, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->looked_set(r, shard, ms, e));
+}
+
+static enum error_class s_counter(struct store *s, uint32_t shard, int month, struct span account, struct span service, int64_t *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	return r->ops->counter(r, shard, month, account, service, ret, e);
+}
+
+static enum error_class s_request_put(struct store *s, struct span request, struct error *e)
+{
+	struct store *r = self(s)->real;
+	return r->ops->request_put(r, request, e);
+}
+
+static enum error_class s_request_peek(struct store *s, char **ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_LOOK, BIT(LOST) | BIT(DIES_BEFORE));
+	return f == FATE_LOST ? away(e) : r->ops->request_peek(r, ret, e);
+}
+
+static enum error_class s_request_drop(struct store *s, struct span request, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LOOK, r->ops->request_drop(r, request, e));
+}
+
+static void s_close(struct store *s)
+{
+	for (int i = 0; i < STORES; i++)
+		if (stores[i] == self(s))
+			stores[i] = NULL;
+	self(s)->real->ops->close(self(s)->real);
+	free(s);
+}
+
+static const struct store_ops sim_ops = {
+	.verify = s_verify, .state = s_state, .create = s_create, .identity = s_identity, .register_rules = s_register_rules, .claim = s_claim,
+	.renew = s_renew, .commit_send = s_commit_send, .commit_receive = s_commit_receive, .fd = s_fd, .mark = s_mark,
+	.outbox_read = s_outbox_read, .outbox_ack = s_outbox_ack, .outbox_length = s_outbox_length, .positions = s_positions, .months = s_months,
+	.cut = s_cut, .close_month = s_close_month, .scan_counters = s_scan_counters, .scan_freezes = s_scan_freezes,
+	.scan_settled = s_scan_settled, .scan_ledger = s_scan_ledger, .active_since = s_active_since, .settled_get = s_settled_get,
+	.packs_get = s_packs_get, .settle = s_settle, .finish = s_finish, .finished = s_finished, .end_run = s_end_run, .looked = s_looked,
+	.looked_set = s_looked_set, .counter = s_counter, .request_put = s_request_put, .request_peek = s_request_peek,
+	.request_drop = s_request_drop, .close = s_close,
+};
+
+enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e)
+{
+	struct store *real = NULL;
+	enum error_class c = store_redis_open(o, &real, e);
+	if (c != ERROR_NONE)
+		return c;
+	struct sim_store *x = xcalloc(1, sizeof(*x));
+	*x = (struct sim_store){ .s = { &sim_ops }, .real = real, .of = sim->running };
+	int i = 0;
+	while (stores[i] != NULL)
+		check(++i < STORES);
+	stores[i] = x;
+	*ret = &x->s;
+	return ERROR_NONE;
+}
+
+// Its commits that were under way may be in the buffers of the network: some get through.
+void sim_store_forget(struct sim_instance *of)
+{
+	for (int i = 0; i < STORES; i++) {
+		struct sim_store *x = stores[i];
+		if (x == NULL || x->of != of)
+			continue;
+		uint32_t through = x->broken ? 0 : (uint32_t)sim_below(x->n_pending + 1);
+		for (uint32_t k = 0; k < through; k++) {
+			struct commit_result r;
+			apply(x, x->pending[k], &r);
+		}
+		s_close(&x->s);
+	}
+}
+
+// ---- Redis as a whole
+struct saved_key {
+	char *name, *dump;
+	size_t name_n, dump_n;
+};
+struct snapshot {
+	size_t n;
+	struct saved_key *keys;
+};
+struct sim_snapshots {
+	redisContext *c;
+	uint32_t n;
+	struct snapshot list[SIM_SNAPSHOTS];
+};
+
+static struct sim_snapshots *snapshots(void)
+{
+	if (sim->snapshots == NULL) {
+		const char *path = strchr(sim->redis_url, '/') + 2, *end = strchr(path, '?');
+		CLEANUP(freep) char *socket = xstrndup(path, end != NULL ? (size_t)(end - path) : strlen(path));
+		sim->snapshots = xcalloc(1, sizeof(*sim->snapshots));
+		sim->snapshots->c = redisConnectUnix(socket);
+		check(sim->snapshots->c != NULL && sim->snapshots->c->err == 0);
+		const char *db = strstr(sim->redis_url, "db=");
+		redisReply *r = redisCommand(sim->snapshots->c, "SELECT %s", db != NULL ? db + 3 : "0");
+		check(r != NULL && r->type == REDIS_REPLY_STATUS);
+		freeReplyObject(r);
+	}
+	return sim->snapshots;
+}
+
+static redisReply *keys_of(const char *pattern)
+{
+	redisReply *r = redisCommand(snapshots()->c, "KEYS %s", pattern);
+	check(r != NULL && r->type == REDIS_REPLY_ARRAY);
+	return r;
+}
+
+static void snapshot_free(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->keys[i].name);
+		free(s->keys[i].dump);
+	}
+	free(s->keys);
+	*s = (struct snapshot){ 0 };
+}
+
+static void *copy(const char *p, size_t n)
+{
+	char *q = xmalloc(n);
+	memcpy(q, p, n);
+	return q;
+}
+
+void sim_snapshot(void)
+{
+	struct sim_snapshots *all = snapshots();
+	if (all->n == SIM_SNAPSHOTS) {
+		snapshot_free(&all->list[0]);
+		memmove(&all->list[0], &all->list[1], (SIM_SNAPSHOTS - 1) * sizeof(*all->list));
+		all->n--;
+	}
+	struct snapshot *s = &all->list[all->n++];
+	CLEANUP(freep) char *pattern = xasprintf("%s*", sim->prefix);
+	redisReply *keys = keys_of(pattern);
+	*s = (struct snapshot){ .keys = xcalloc(keys->elements + 1, sizeof(*s->keys)) };
+	for (size_t i = 0; i < keys->elements; i++) {
+		redisReply *d = redisCommand(all->c, "DUMP %b", keys->element[i]->str, keys->element[i]->len);
+		check(d != NULL && d->type == REDIS_REPLY_STRING);
+		s->keys[s->n++] = (struct saved_key){ copy(keys->element[i]->str, keys->element[i]->len), copy(d->str, d->len), keys->element[i]->len, d->len };
+		freeReplyObject(d);
+	}
+	freeReplyObject(keys);
+}
+
+static void command(const char *what, const char *key, size_t key_n, const char *dump, size_t dump_n)
+{
+	redisReply *r = dump != NULL ? redisCommand(snapshots()->c, "%s %b 0 %b", what, key, key_n, dump, dump_n)
+				     : redisCommand(snapshots()->c, "%s %b", what, key, key_n);
+	check(r != NULL && r->type != REDIS_REPLY_ERROR);
+	freeReplyObject(r);
+}
+
+void sim_rollback(int shard)
+{
+	struct sim_snapshots *all = snapshots();
+	if (all->n == 0)
+		return;
+	const struct snapshot *s = &all->list[sim_below(all->n)];
+	char tag[16] = "";
+	if (shard >= 0)
+		snprintf(tag, sizeof(tag), "{s%02d}", shard);
+	CLEANUP(freep) char *pattern = xasprintf("%s*%s*", sim->prefix, tag);
+	redisReply *keys = keys_of(pattern);
+	for (size_t i = 0; i < keys->elements; i++)
+		command("DEL", keys->element[i]->str, keys->element[i]->len, NULL, 0);
+	freeReplyObject(keys);
+	for (size_t i = 0; i < s->n; i++) {
+		CLEANUP(freep) char *name = xstrndup(s->keys[i].name, s->keys[i].name_n);
+		if (strstr(name, tag) != NULL)
+			command("RESTORE", s->keys[i].name, s->keys[i].name_n, s->keys[i].dump, s->keys[i].dump_n);
+	}
+}
+
+void sim_redis_clear(void)
+{
+	struct sim_snapshots *all = snapshots();
+	for (uint32_t i = 0; i < all->n; i++)
+		snapshot_free(&all->list[i]);
+	all->n = 0;
+	redisReply *r = redisCommand(all->c, "FLUSHDB");
+	check(r != NULL && r->type == REDIS_REPLY_STATUS);
+	freeReplyObject(r);
+}
