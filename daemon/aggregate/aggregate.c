@@ -63,6 +63,7 @@ void batch_freep(struct batch **b)
 		free((*b)->shards[i].entry_sizes);
 	}
 	arena_free(&(*b)->arena);
+	free((*b)->ordered);
 	free((*b)->shards);
 	free(*b);
 	*b = NULL;
@@ -75,7 +76,8 @@ void aggregate_begin(struct aggregate *a, struct batch *b)
 	for (uint32_t i = 0; i < b->n_shards; i++)
 		b->shards[i].n = b->shards[i].n_entries = 0;
 	b->serial = ++a->serial;
-	b->largest = b->entries = 0;
+	b->largest = b->entries = b->n_ordered = 0;
+	b->latest = MONTH_NONE;
 	b->calls = 0;
 	b->urgent = false;
 }
@@ -136,6 +138,24 @@ static void shard_batch_grow(struct shard_batch *s)
 	s->tails = xrealloc(s->tails, s->size, sizeof(*s->tails));
 }
 
+static void batch_order(struct batch *b, struct counter *c)
+{
+	if (b->n_ordered == b->size_ordered) {
+		b->size_ordered = b->size_ordered * 2 + 64;
+		b->ordered = xrealloc(b->ordered, b->size_ordered, sizeof(struct counter *));
+	}
+	b->ordered[b->n_ordered++] = c;
+	b->latest = c->month > b->latest ? c->month : b->latest;
+}
+
+bool aggregate_later(const struct batch *b, struct span account, int month)
+{
+	for (uint32_t i = 0; month < b->latest && i < b->n_ordered; i++)
+		if (b->ordered[i]->month > month && span_eq(b->ordered[i]->account, account))
+			return true;
+	return false;
+}
+
 // The counter's delta in this batch, made at its first call.
 static uint32_t batch_delta(struct batch *b, struct counter *c)
 {
@@ -155,6 +175,8 @@ static uint32_t batch_delta(struct batch *b, struct counter *c)
 	c->delta = s->n++;
 	if (s->n > b->largest)
 		b->largest = s->n;
+	if (c->ladder_first != NULL || c->allowance != NULL)
+		batch_order(b, c);
 	return c->delta;
 }
 

@@ -64,6 +64,10 @@ struct batch {
 	uint64_t calls;            // call_refs held
 	uint32_t entries;          // in all shards
 	bool urgent;               // a counter reached or may have reached a rung
+	// Counters with calls for which it matters in which month the account became active, and the latest of their months.
+	struct counter **ordered;
+	uint32_t n_ordered, size_ordered;
+	int latest;
 };
 
 struct aggregate;
@@ -85,6 +89,8 @@ void aggregate_take(struct batch *b, struct holder *h, const struct allowance *a
 		    const struct call_ref *ref);
 // Adds one call. `ref` lies in b's arena and is linked into the list; its next must be NULL. ref->calls >= 1.
 void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, struct call_ref *ref);
+// Has the batch calls of the account in a later month, for which it matters that the account is active in this one?
+bool aggregate_later(const struct batch *b, struct span account, int month);
 // Before sending: decides with_calls and activates of each delta of the shard, and counts them as sent.
 void aggregate_sent(struct batch *b, uint32_t shard);
 // The commit of that shard was applied. `known`: the totals in the deltas are the store's; otherwise they are not known.

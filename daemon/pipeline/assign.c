@@ -108,6 +108,16 @@ static bool take_kept(struct worker *w, struct part *p)
 	return false;
 }
 
+// The clock just before the first offset that the log has: no record that is gone had a higher one. Known at each generation's boundary.
+static enum error_class find_gone(struct worker *w, struct part *p, int64_t low, struct error *e)
+{
+	int64_t step = (int64_t)1 << p->dedupe_options.generation_bits, boundary = (low + step - 1) / step * step, clock_ms = TIME_NONE;
+	enum error_class cls = boundary <= p->start ? w->store->ops->mark(w->store, span_of(p->name), boundary, &clock_ms, e) : ERROR_NONE;
+	p->gone_below = low;
+	p->gone_clock_ms = clock_ms != TIME_NONE ? clock_ms : p->stored_clock_ms;
+	return cls;
+}
+
 // Where reading back begins, and the record clock there. The log may not reach back to the whole window in offsets; then it must
 // reach back to its age.
 static enum error_class window_begin(struct worker *w, struct part *p, int64_t low, int64_t *ret_clock, struct error *e)
@@ -137,7 +147,7 @@ static enum error_class window_begin(struct worker *w, struct part *p, int64_t l
 	enum error_class cls = w->o.ports->sink->offset_at(w->o.kafka, p->topic, p->partition, p->course.clock_ms - p->dedupe_options.max_age_ms,
 					       TOPIC_TIMEOUT_MS, &at, e);
 	p->read_from = at < 0 || at > p->start ? p->start : at;
-	return cls;
+	return cls == ERROR_NONE ? find_gone(w, p, low, e) : cls;
 }
 
 static void part_forget_prints(struct part *p, int64_t low)
@@ -243,8 +253,7 @@ enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t 
 {
 	struct worker *w = ctx;
 	check(w->parts == NULL && w->n_flights == 0);
-	if (!facts_ready(w->o.facts))
-		return error_set(e, ERROR_RETRY, 0, "topic %s has not been read yet", w->o.kafka->accounts_topic);
+	check(facts_ready(w->o.facts));
 	enum error_class cls = load_journal(w, e);
 	if (cls != ERROR_NONE)
 		return cls;

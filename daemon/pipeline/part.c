@@ -129,6 +129,17 @@ void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, in
 			part_add_cut(p, month, offset);
 }
 
+bool part_window_short(struct part *p, int64_t offset, int64_t clock_ms)
+{
+	const struct dedupe_options *o = &p->dedupe_options;
+	if (p->gone_below == 0)
+		return false;
+	if (dedupe_window_start(o, offset) < p->gone_below && clock_ms - o->max_age_ms <= p->gone_clock_ms)
+		return true;
+	p->gone_below = 0;
+	return false;
+}
+
 void part_prune(struct part *p)
 {
 	int64_t least = INT64_MAX;

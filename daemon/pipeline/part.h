@@ -42,6 +42,8 @@ struct part {
 	int64_t next_mark;       // next multiple of a dedupe generation whose clock is to be kept
 	int64_t next_turn_ms;    // clock at which ladders may change (plans.h): the open batch may have to end before that record
 
+	// What retention took of the window of duplicates: records below gone_below, whose clock was gone_clock_ms at the most. 0: nothing.
+	int64_t gone_below, gone_clock_ms;
 	struct dedupe *dedupe;
 	struct dedupe_options dedupe_options;
 
@@ -73,6 +75,8 @@ void part_place(struct part *p, const struct position *of_shards);
 void part_begin(struct part *p, const struct journal *j);
 // The clock moves to that of a record at `offset`: cuts, marks, rules.
 void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms);
+// May an event at this offset, with this record clock, repeat one that the log does not hold any more? Never again once it may not.
+bool part_window_short(struct part *p, int64_t offset, int64_t clock_ms);
 // Fingerprint of a record.
 uint64_t record_print(const struct record *r);
 // Drops cuts and marks that every shard has.

@@ -95,8 +95,12 @@ static inline struct flight *worker_open(const struct worker *w)
 	return (struct flight *)&w->flights[(w->first_flight + w->n_flights) % FLIGHTS];
 }
 
-// step.c
-void worker_record(struct worker *w, const struct record *r);
+// step.c: a record is decided, then taken; in between a batch may end (d must be the last decision)
+bool worker_decide(struct worker *w, const struct record *r, struct decision *d); // false: it is passed over
+void worker_take(struct worker *w, const struct record *r, const struct decision *d);
+// Must the batch end before it? An account becomes active in a month before those that the batch holds calls of: those calls are weighed
+// by what was known before.
+bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d);
 
 // flush.c
 bool worker_flush_due(struct worker *w, bool caught_up);

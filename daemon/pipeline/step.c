@@ -131,22 +131,20 @@ static struct dedupe *part_dedupe(const struct part *p, const struct record *r)
 	return p->dedupe == NULL || (r->offset < p->start && !dedupe_knows(p->dedupe, r->offset)) ? NULL : p->dedupe;
 }
 
-static void worker_take(struct worker *w, struct part *p, const struct record *r)
+static void worker_count_outcome(struct worker *w, struct part *p, const struct record *r, const struct decision *d)
 {
-	struct decision d;
-	decide_record(&w->decider, &p->course, part_dedupe(p, r), r, &d);
 	if (r->offset < p->start)
 		return;
-	if (d.outcome == OUTCOME_REJECTED) {
-		worker_reject(w, p, r, d.why.reject, &d.why);
+	if (d->outcome == OUTCOME_REJECTED) {
+		worker_reject(w, p, r, d->why.reject, &d->why);
 		return;
 	}
-	uint32_t shard = d.outcome == OUTCOME_CONTROL ? 0 : store_shard(d.account, w->o.store->shards);
+	uint32_t shard = d->outcome == OUTCOME_CONTROL ? 0 : store_shard(d->account, w->o.store->shards);
 	if (r->offset < p->shards[shard].start)
 		return;
-	if (d.outcome == OUTCOME_COUNTED || d.outcome == OUTCOME_LATE)
-		worker_count(w, p, r, &d, shard);
-	part_outcome(p, shard, d.outcome);
+	if (d->outcome == OUTCOME_COUNTED || d->outcome == OUTCOME_LATE)
+		worker_count(w, p, r, d, shard);
+	part_outcome(p, shard, d->outcome);
 }
 
 // Shards that were ahead join in at their own offset: what lies below it they have had.
@@ -184,18 +182,56 @@ static void part_check_clock(struct part *p, const struct journal *j)
 	p->course.rules = journal_rules_at(j, p->course.clock_ms);
 }
 
-void worker_record(struct worker *w, const struct record *r)
+// An event that may repeat one which retention took cannot be decided.
+static void part_check_window(const struct worker *w, struct part *p, const struct record *r, int64_t clock_ms)
+{
+	char have[TIME_TEXT], need[TIME_TEXT];
+	if (!part_window_short(p, r->offset, clock_ms) || (r->n_headers > 0 && record_is_tick(r)) ||
+	    SETTING_NOW(w->o.settings, dedupe_short_log) == SHORT_LOG_COUNT)
+		return;
+	part_halt(p, "the log begins at offset %lld, and the event at offset %lld may repeat an earlier one: records up to clock %s are gone, those from "
+		  "%s on are needed. Set a longer retention; to count without them, set dedupe.short_log: count and restart",
+		  (long long)p->gone_below, (long long)r->offset, time_text(p->gone_clock_ms, have),
+		  time_text(clock_ms - p->dedupe_options.max_age_ms, need));
+}
+
+bool worker_decide(struct worker *w, const struct record *r, struct decision *d)
 {
 	struct part *p = &w->parts[r->part];
 	if (p->state != PART_RUNNING || r->offset < p->next)
-		return;
+		return false;
 	if (p->n_prints > 0)
 		part_check_print(p, r);
 	bool counting = r->offset >= p->start;
 	if (counting && p->next <= p->start && p->read_from < p->start)
 		part_check_clock(p, w->journal);
+	struct course ahead = p->course;
+	if (counting)
+		course_move(&ahead, w->journal, r->timestamp_ms);
+	else if (r->timestamp_ms > ahead.clock_ms)
+		ahead.clock_ms = r->timestamp_ms;
+	if (!counting && w->journal->n_rules > 1)
+		ahead.rules = journal_rules_at(w->journal, ahead.clock_ms);
+	if (counting && p->dedupe != NULL)
+		part_check_window(w, p, r, ahead.clock_ms);
 	if (p->state != PART_RUNNING)
-		return;
+		return false;
+	if (p->dedupe != NULL)
+		dedupe_advance(p->dedupe, r->offset, ahead.clock_ms);
+	decide_record(&w->decider, &ahead, part_dedupe(p, r), r, d);
+	return true;
+}
+
+bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d)
+{
+	return r->offset >= w->parts[r->part].start && (d->outcome == OUTCOME_COUNTED || d->outcome == OUTCOME_LATE) &&
+	       aggregate_later(worker_open(w)->batch, d->account, d->month);
+}
+
+void worker_take(struct worker *w, const struct record *r, const struct decision *d)
+{
+	struct part *p = &w->parts[r->part];
+	bool counting = r->offset >= p->start;
 	if (counting) {
 		part_tick_clock(p, w->journal, r->offset, r->timestamp_ms);
 		if (r->offset < p->max_start)
@@ -207,11 +243,9 @@ void worker_record(struct worker *w, const struct record *r)
 		if (w->journal->n_rules > 1)
 			p->course.rules = journal_rules_at(w->journal, p->course.clock_ms);
 	}
-	if (p->dedupe != NULL)
-		dedupe_advance(p->dedupe, r->offset, p->course.clock_ms);
 	p->next = r->offset + 1;
 	w->last_record[r->part] = 0; // set to its index by the loop
-	worker_take(w, p, r);
+	worker_count_outcome(w, p, r, d);
 	if (counting)
 		w->open_records++;
 }

@@ -19,6 +19,7 @@ enum {
 	HINT_EVERY_US = 5000000,
 	NO_PARTS_US = 3000000,
 	ASK_EVERY_US = 1000000,
+	FACTS_LOOK_MS = 10,
 	ASK_MS = 1000,
 	ADMISSION_EVERY_US = 2000000,
 	COUNTERS_MOST = 1 << 20,
@@ -216,7 +217,11 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 		w->read_ms = read_ms;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		if (worker_split_due(w, &records[i])) {
+		struct decision d;
+		bool split = worker_split_due(w, &records[i]);
+		if (!split && !worker_decide(w, &records[i], &d))
+			continue;
+		if (split || worker_order_due(w, &records[i], &d)) {
 			update_prints(w, records, i);
 			if (!worker_split(w))
 				return; // what is not committed is dropped, and read again
@@ -224,7 +229,8 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 			w->read_ms = read_ms;
 			urgent = false;
 		}
-		worker_record(w, &records[i]);
+		if (!split || worker_decide(w, &records[i], &d))
+			worker_take(w, &records[i], &d);
 	}
 	if (!urgent && worker_open(w)->batch->urgent)
 		w->read_ms = read_ms;
@@ -385,9 +391,22 @@ void worker_leave(struct worker *w)
 	w->source = NULL;
 }
 
+// Nothing can be weighed before what was said of accounts is known: no reason to ask for partitions, nor for a word unless it takes long.
+static void wait_for_facts(struct worker *w)
+{
+	int64_t since_us = clock_mono_us();
+	while (!facts_ready(w->o.facts) && !worker_stopping(w)) {
+		worker_alive(w);
+		if (clock_mono_us() - since_us > NO_PARTS_US)
+			worker_say(w, "waiting", "the accounts topic has not been read yet");
+		clock_sleep_ms(FACTS_LOOK_MS);
+	}
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
+	wait_for_facts(w);
 	while (!worker_stopping(w))
 		worker_round(w);
 	worker_leave(w);

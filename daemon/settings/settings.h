@@ -16,11 +16,12 @@
 #include "store/store.h"
 
 enum on_state_loss { ON_STATE_LOSS_HALT };
+enum short_log { SHORT_LOG_HALT, SHORT_LOG_COUNT };
 
 // SETTING(path, member, TYPE, default text, min, max, reloadable, decides, help)
 // TYPE: TEXT char*, PATH char* (relative to the file's folder), SECRET_FILE char* (path of a file that holds it), INT int64_t,
 // DURATION int64_t ms ("250ms", "5s", "10m", "24h", "3d"; a unit is required), BYTES int64_t ("512KiB"), BOOL bool,
-// LIST char** (NULL-terminated), CHOICE int (a value of choice.def: enum clock_mode, on_state_loss, log_level).
+// LIST char** (NULL-terminated), CHOICE int (a value of choice.def: enum clock_mode, on_state_loss, short_log, log_level).
 struct settings {
 #define SETTING(path, member, type, ...) SETTING_C_##type member;
 #define SETTING_C_TEXT char *

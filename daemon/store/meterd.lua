@@ -8,7 +8,8 @@
 --   meta                 init, schema, shards, gen, rules; closed:<month> = manifest hash, done:<month>; m:<month>[:<adjust>] = held here
 --   g:off                topic/partition -> "next clock last print token"
 --   g:use:<month>        account/service -> calls          g:late:<month>:<adjust>  the same, come after the close
---   g:fired:<month>      identity of an alert -> 1         g:act   account -> "month:bucket ...", from when an account is active
+--   g:fired:<month>      identity of an alert -> 1; 0: its rung was passed in the month of activation, where it did not hold
+--   g:act   account -> "month:bucket ...", from when an account is active
 --   g:led                topic/partition/outcome -> records (and .../consumed)
 --   g:cut                month/topic/partition -> first offset at or after the close ("first/...": first record at all)
 --   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
@@ -269,11 +270,29 @@ local function alert_of(fired, identity, terms, before, after, first, parts, cal
 	return { fired = fired, identity = identity, entry = entry }
 end
 
+-- Rungs that do not hold in the month of activation and are passed in it, appended: they are not raised later, where the account turns out
+-- to have been active before. A rung is raised by the call that reaches it, or never.
+local function passed_rungs(group, i, plain, look, passed)
+	local account, service = string.match(ARGV[group.fields + i - 1], '^([^/]*)/(.*)$')
+	local old, new = look and -1 or group.old[i], group.new[i]
+	for k = 1, #plain do
+		if plain[k].at > new then
+			break
+		end
+		if plain[k].at > old then
+			passed[#passed + 1] = { group.fired, identity_of(account, service, group.month, plain[k].kind, plain[k].bound, '') }
+		end
+	end
+end
+
 -- The alerts of one delta, appended to `alerts`; returns false when a list is needed and missing.
-local function commit_crossings(group, i, ladders, act, parts, alerts)
+local function commit_crossings(group, i, ladders, act, parts, alerts, passed)
 	local look = group.numbers[(i - 1) * 5 + 5] == 1
 	local rungs, first = ladder_of(group, i, ladders, act, look)
 	local old, new = group.old[i], group.new[i]
+	if first then
+		passed_rungs(group, i, ladders[group.numbers[(i - 1) * 5 + 2]] or {}, look, passed)
+	end
 	if not rungs or not crossed_any(rungs, look and -1 or old, new) then
 		return true
 	end
@@ -483,13 +502,26 @@ local function rung_fired(entry, rung, months)
 	return false
 end
 
+-- Is a rung that does not hold in the month of activation reached in it? (passed_rungs has why.)
+local function first_passed(entry, rung)
+	local m = rung[2]
+	if rung[10] ~= 1 or not entry.first[m] or entry.allowance[4][m][1] <= entry.settled.month then
+		return false
+	end
+	local use = entry.after
+	return (rung[1] == 'calls' and use.totals[m][rung[3]] or rung[1] == 'shared' and use.sums[m][rung[3]] or 0) >= rung[4]
+end
+
 -- The alerts of an entry, appended; false: its list is needed; nil: the list does not add up. Second: calls until the next rung may be
 -- reached.
-local function entry_crossings(entry, months, parts, alerts)
+local function entry_crossings(entry, months, parts, alerts, passed)
 	local slack = LIMIT
 	for _, rung in ipairs(entry.allowance[6]) do
 		local old, new = rung_value(entry, rung, entry.before), rung_value(entry, rung, entry.after)
-		if not old then
+		if not old and first_passed(entry, rung) then
+			local at = months[entry.allowance[4][rung[2]][1]]
+			passed[#passed + 1] = { KEYS[at.fired], identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8]) }
+		elseif not old then
 			-- not a matter of this account any more
 		elseif new < rung[4] then
 			slack = math.min(slack, rung[4] - new)
@@ -583,12 +615,13 @@ local function commit(keys, args)
 	end
 	local act, activated = commit_activations(groups)
 	local ladders, alerts, missing, base = ladders_of(ARGV[6]), {}, {}, 0
+	local passed = {}
 	local months = commit_months()
 	local entries = commit_entries(months, act)
 	for _, group in ipairs(groups) do
 		if not group.late then
 			for i = 1, group.n do
-				local found = commit_crossings(group, i, ladders, act, parts, alerts)
+				local found = commit_crossings(group, i, ladders, act, parts, alerts, passed)
 				if found == nil then
 					return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
 				elseif not found then
@@ -600,7 +633,7 @@ local function commit(keys, args)
 	end
 	local slacks, lacking = {}, {}
 	for e, entry in ipairs(entries) do
-		local found, slack = entry_crossings(entry, months, parts, alerts)
+		local found, slack = entry_crossings(entry, months, parts, alerts, passed)
 		if found == nil then
 			return { 'HALT', entry.account .. ': the list of calls does not add up to its deltas' }
 		elseif not found then
@@ -616,6 +649,9 @@ local function commit(keys, args)
 	local totals = {}
 	for _, group in ipairs(groups) do
 		commit_write_group(group, KEYS[1], totals)
+	end
+	for _, rung in ipairs(passed) do
+		redis.call('HSETNX', rung[1], rung[2], '0')
 	end
 	for _, alert in ipairs(alerts) do
 		redis.call('HSET', alert.fired, alert.identity, '1')

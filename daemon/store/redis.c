@@ -87,8 +87,9 @@ enum error_class redis_connect(struct store_redis *s, struct error *e)
 
 enum commit_status redis_error_rank(const char *text)
 {
+	// Nothing was applied, and somebody else may mend it while we wait.
 	static const char *const passing[] = { "OOM", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS",
-					       "MISCONF", "BUSY" };
+					       "MISCONF", "BUSY", "NOAUTH", "NOPERM", "ERR max number of clients" };
 	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
 		if (strncmp(text, passing[i], strlen(passing[i])) == 0)
 			return COMMIT_REFUSED;
@@ -99,13 +100,13 @@ enum commit_status redis_error_rank(const char *text)
 
 static enum error_class redis_error_reply(const char *text, struct error *e)
 {
+	if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "NOPERM", 6) == 0)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis: %s; check redis.user and redis.password_file", text);
 	if (redis_error_rank(text) == COMMIT_REFUSED)
 		return error_set(e, ERROR_RETRY, 0, "redis refuses for now: %s", text);
 	if (strncmp(text, "MOVED", 5) == 0 || strncmp(text, "ASK ", 4) == 0)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "redis is a cluster (%s); set redis.url to a single Redis, clusters are not supported yet", text);
-	if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "NOPERM", 6) == 0)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis: %s; check redis.user and redis.password_file", text);
 	return error_set(e, ERROR_HALT, 0, "redis: %s", text);
 }
 

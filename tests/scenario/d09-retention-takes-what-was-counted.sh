@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # While meterd is down, retention takes the log up to the offset it stands at: the record whose fingerprint was kept is gone, nothing
-# that was not counted is. It goes on. What is taken beyond that offset is lost calls: then the partition halts and says how many.
+# that was not counted is. It goes on, three days of record time later: before that it could not tell duplicates (d13). What is taken beyond that offset is lost calls: then the partition halts and says how many.
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 1
@@ -10,7 +10,7 @@ calls() { # from to: one call an account and record
 	local i
 	for ((i = $1; i < $2; i++)); do
 		event id="$i" account=a service=image-tag time=1579046400000 |
-			jq -c --argjson at $((1579046400000 + i)) '{partition: 0, timestamp: $at, key: "a", value: .}'
+			jq -c --argjson at $((1579046400000 + i + (i >= 100) * 4 * 86400000)) '{partition: 0, timestamp: $at, key: "a", value: .}'
 	done | produce
 }
 delete_before() {

@@ -7,8 +7,8 @@
 #include "base/check.h"
 #include "sim.h"
 
-enum { TAG, CROP, BETA, SERVICES, MONTHS = 12, RUNGS = 4, OUTCOMES = 6 };
-static const char *const service_names[SERVICES] = { "tag", "crop", "beta" };
+enum { TAG, CROP, NEXT, BETA, SERVICES, MONTHS = 12, RUNGS = 4, OUTCOMES = 6 };
+static const char *const service_names[SERVICES] = { "tag", "crop", "next", "beta" };
 static const int64_t first_year = 2019 * 12 + 6; // month 0 of the arrays
 static const int first_priced = 6;                // 2020-01: before it nothing has a price
 
@@ -26,6 +26,8 @@ struct cell {
 };
 struct audit {
 	struct cell cells[SIM_ACCOUNTS][SERVICES][MONTHS];
+	int active[SIM_ACCOUNTS];    // first month with calls, as far as the log is read; MONTHS: none
+	int active_by[SIM_ACCOUNTS][MONTHS]; // the same, by calls that are closed with that month or before
 	int64_t outcomes[OUTCOMES];  // counted, duplicate, late, rejected, not billable, control
 	int wrong;
 	int first, last;             // months with a settlement
@@ -115,6 +117,12 @@ static void count(struct cell *c, const struct sim_record *e)
 		rung(c, e, "tier.crossed", 400);
 	} else if (e->service == CROP) {
 		rung(c, e, "tier.crossed", 60);
+	} else if (e->service == NEXT) {
+		if (audit->active[e->account] != month_of(e->time_ms)) {
+			rung(c, e, "free_quota.warning", 15);
+			rung(c, e, "free_quota.exhausted", 30);
+		}
+		rung(c, e, "tier.crossed", 80);
 	}
 	c->calls += e->calls;
 }
@@ -132,6 +140,11 @@ static int outcome(struct reading *r, const struct sim_record *e)
 	int month = month_of(e->time_ms);
 	check(month >= 0 && month < MONTHS);
 	struct cell *c = &audit->cells[e->account][e->service][month];
+	if (month < audit->active[e->account])
+		audit->active[e->account] = month;
+	for (int m = month >= r->open ? month : r->open; m < MONTHS; m++)
+		if (month < audit->active_by[e->account][m])
+			audit->active_by[e->account][m] = month;
 	if (month >= r->open) {
 		count(c, e);
 		return 0;
@@ -298,6 +311,8 @@ static int64_t list_price(int service, int64_t calls, int64_t billable) // of `c
 {
 	if (service == TAG)
 		return billable * (calls >= 400 ? 200 : calls >= 100 ? 220 : 250);
+	if (service == NEXT)
+		return billable * (calls >= 80 ? 50 : 100);
 	if (service == CROP)
 		return calls < 60 ? billable * 300 : 60 * 300 + (billable - 60) * 100;
 	return 0;
@@ -309,14 +324,15 @@ static int64_t list_freeze(int service, int64_t calls)
 	return service == CROP ? calls * (calls < 60 ? 300 : 100) : list_price(service, calls, calls);
 }
 
-static int64_t free_calls(int service, int64_t calls)
+static int64_t free_calls(int service, int64_t calls, bool activation)
 {
-	return service != TAG ? 0 : calls < 50 ? calls : 50;
+	int64_t quota = service == TAG ? 50 : service == NEXT && !activation ? 30 : 0;
+	return calls < quota ? calls : quota;
 }
 
-static int64_t charge(int service, int64_t calls)
+static int64_t charge(int service, int64_t calls, bool activation)
 {
-	return list_price(service, calls, calls - free_calls(service, calls));
+	return list_price(service, calls, calls - free_calls(service, calls, activation));
 }
 
 struct line {                        // settled, or expected to be
@@ -338,7 +354,7 @@ static void expect_line(struct line l)
 // Month by month: adjustments of earlier months that came in, then the month itself.
 static void expect_lines(int a, int s)
 {
-	int64_t total[MONTHS] = { 0 }, frozen = 0;
+	int64_t total[MONTHS] = { 0 }, charged[MONTHS] = { 0 }, frozen = 0;
 	int revision[MONTHS];
 	for (int m = 0; m < MONTHS; m++)
 		revision[m] = -1;
@@ -347,17 +363,19 @@ static void expect_lines(int a, int s)
 			int64_t late = audit->cells[a][s][e].late[m];
 			if (late == 0)
 				continue;
-			int64_t before = charge(s, total[e]);
 			total[e] += late;
 			revision[e] = revision[e] < 0 ? 1 : revision[e] + 1;
-			expect_line((struct line){ a, s, e, revision[e], 0, total[e], charge(s, total[e]), 0, 0, charge(s, total[e]) - before });
+			int64_t now = charge(s, total[e], audit->active_by[a][m] == e);
+			expect_line((struct line){ a, s, e, revision[e], 0, total[e], now, 0, 0, now - charged[e] });
+			charged[e] = now;
 		}
 		int64_t calls = audit->cells[a][s][m].calls;
 		if (calls == 0 && frozen == 0)
 			continue;
 		total[m] = calls;
 		revision[m] = 0;
-		expect_line((struct line){ a, s, m, 0, 0, calls, charge(s, calls), frozen, list_freeze(s, calls), 0 });
+		charged[m] = charge(s, calls, audit->active_by[a][m] == m);
+		expect_line((struct line){ a, s, m, 0, 0, calls, charged[m], frozen, list_freeze(s, calls), 0 });
 		frozen = list_freeze(s, calls);
 	}
 }
@@ -437,6 +455,11 @@ static void months_settled(void)
 bool sim_audit(void)
 {
 	audit = xcalloc(1, sizeof(*audit));
+	for (int a = 0; a < SIM_ACCOUNTS; a++) {
+		audit->active[a] = MONTHS;
+		for (int m = 0; m < MONTHS; m++)
+			audit->active_by[a][m] = MONTHS;
+	}
 	for (int32_t p = 0; p < SIM_PARTITIONS; p++)
 		read_partition(p);
 	for (int m = 0; m < MONTHS; m++)

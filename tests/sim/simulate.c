@@ -112,7 +112,7 @@ static void put(int32_t partition, int64_t stamp_ms, const struct sim_record *pr
 
 static void put_event(struct sim_record r, int64_t stamp_ms)
 {
-	static const char *const names[] = { "tag", "crop", "beta" };
+	static const char *const names[] = { "tag", "crop", "next", "beta" };
 	char time[TIME_TEXT];
 	const char *service = r.service < 0 ? "nothing" : r.service == 0 && r.id % 3 == 0 ? "old-tag" : names[r.service];
 	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
@@ -131,7 +131,7 @@ static void produce(void)
 		put_event(again, stamp_ms);
 		return;
 	}
-	struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(SIM_ACCOUNTS), .service = (int)sim_below(3), .billable = true,
+	struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(SIM_ACCOUNTS), .service = (int)sim_below(4), .billable = true,
 				.readable = true, .calls = 1 + (int64_t)sim_below(sim_chance(0.1) ? 200 : 20),
 				.time_ms = stamp_ms - (int64_t)sim_below((uint64_t)hour_ms) };
 	if (sim_chance(0.1))
