@@ -6,11 +6,11 @@ with what meterd shows. Shares no code with meterd. Prints every difference; exi
 
     auditor.py --config meterd.yaml --meterctl PROGRAM [--only counters,ledger,alerts,settlements,dlq]
 
-Run it when meterd has drained the topic and published what it has. Money is Decimal, counts are int, never a float.
-Refuses (exit 70) what it does not know: other pricing models than volume, packs, contracts, several rules versions.
+What a record is, is decided here; what it costs and which alerts it raises, in calculator.py. The price book is the file that the
+configuration names; where the control topic has several versions, theirs, and the file must be the newest.
+Run it when meterd has drained the topic and published what it has.
 """
 import argparse
-import bisect
 import hashlib
 import json
 import multiprocessing
@@ -18,59 +18,19 @@ import re
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta, timezone
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, setcontext
-from zoneinfo import ZoneInfo
+from datetime import datetime, timezone
 
 import yaml
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-setcontext(Context(prec=80))
+from calculator import NEVER, Book, Calculator, Months, identify, to_ms
+
 sys.set_int_max_str_digits(0)  # numbers that nobody reads may have any size
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-FIRST_YEAR, LAST_YEAR = 1999, 2200
-NEVER = 1 << 62
 
 
 def refuse(why):
     print(f"auditor: {why}", file=sys.stderr)
     sys.exit(70)
-
-
-# -- months: number = (year - FIRST_YEAR) * 12 + month - 1
-
-def to_ms(when):
-    return (when - EPOCH) // timedelta(milliseconds=1)
-
-
-def show_ms(ms):
-    return (EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
-
-
-class Months:
-    def __init__(self, zone, grace_ms):
-        z = ZoneInfo(zone)
-        n = (LAST_YEAR - FIRST_YEAR) * 12
-        self.start = [to_ms(datetime(FIRST_YEAR + i // 12, i % 12 + 1, 1, tzinfo=z)) for i in range(n + 1)]
-        self.close = [s + grace_ms for s in self.start[1:]]
-
-    def of(self, ms):
-        return bisect.bisect_right(self.start, ms) - 1
-
-    def first_open(self, clock):
-        """The first month whose close lies after the clock."""
-        return bisect.bisect_right(self.close, clock)
-
-    @staticmethod
-    def name(m):
-        return f"{FIRST_YEAR + m // 12}-{m % 12 + 1:02d}"
-
-    @staticmethod
-    def parse(text):
-        m = re.fullmatch(r"(\d{4})-(\d\d)", text)
-        if not m:
-            refuse(f"not a month: {text}")
-        return (int(m[1]) - FIRST_YEAR) * 12 + int(m[2]) - 1
 
 
 # -- settings and price book
@@ -105,6 +65,7 @@ class Settings:
         self.alerts = get("topics.alerts", "meterd.alerts")
         self.settlements = get("topics.settlements", "meterd.settlements")
         self.control = get("topics.control", "meterd.control")
+        self.accounts = get("topics.accounts", "meterd.accounts")
         self.dlq = get("topics.dlq", "usage.calls.dlq")
         self.max_future = duration(get("event.max_future", "5m"))
         self.dedupe = get("dedupe.enabled", "true") == "true"
@@ -115,122 +76,31 @@ class Settings:
         self.fields = {k: get("event.fields." + k, k) for k in ("id", "account", "service", "time", "calls", "status", "items")}
 
 
-def whole(text):
-    return int(text.replace("_", ""))
+class Catalog(Book):
+    """What names mean, beside what they cost."""
 
-
-def instant(text, months, default):
-    if text is None:
-        return default
-    if re.fullmatch(r"\d{4}-\d\d", text):
-        return months.start[Months.parse(text)]
-    ms = rfc3339(text)
-    if ms is None:
-        refuse(f"not an instant: {text}")
-    return ms
-
-
-class Plan:
-    """What a service costs in a month."""
-
-    def __init__(self, prices, free):
-        if prices.get("model") != "volume":
-            refuse(f"pricing model {prices.get('model')} is not audited")
-        self.per = int(prices.get("per", "1"))
-        self.upper = prices.get("bounds", "lower-inclusive") == "upper-inclusive"
-        self.basis = prices.get("tier_basis", "total")
-        tiers = prices.get("tiers") or [{"from": "0", "price": prices["price"]}]
-        if any("fee" in t for t in tiers):
-            refuse("fees are not audited")
-        self.bounds = [whole(t["from"]) for t in tiers]
-        self.prices = [Decimal(t["price"]) for t in tiers]
-        free = free or {"calls": "0"}
-        self.quota = whole(free.get("calls", "0"))
-        self.share = None if free.get("warn", "0.8") == "none" else Decimal(free.get("warn", "0.8"))
-        self.next = free.get("first_month", "immediate") == "next"
-
-    def tier(self, count):
-        find = bisect.bisect_left if self.upper else bisect.bisect_right
-        return max(find(self.bounds, count) - 1, 0)
-
-    def bill(self, calls, quota):
-        """free, billable, tier, exact"""
-        free = min(calls, quota)
-        billable = calls - free
-        tier = self.tier(calls if self.basis == "total" else billable)
-        return free, billable, tier, billable * self.prices[tier] / self.per
-
-    def ladder(self, quota):
-        rungs = []
-        if quota > 0:
-            if self.share is not None and self.share > 0:
-                warn = -int(-(self.share * quota) // 1)
-                rungs.append((warn, warn, "free_quota.warning", None))
-            rungs.append((quota, quota, "free_quota.exhausted", None))
-        for i, bound in enumerate(self.bounds):
-            if i > 0:
-                at = bound + (quota if self.basis == "billable" else 0) + (1 if self.upper else 0)
-                rungs.append((at, bound, "tier.crossed", i))
-        return sorted(rungs, key=lambda r: r[0])
-
-
-class Service:
-    def __init__(self, row, months):
-        self.id = row["id"]
-        self.begin = instant(row.get("begin"), months, -NEVER)
-        self.end = instant(row.get("end"), months, NEVER)
-        self.prices = sorted(((Months.parse(p["from"]), p) for p in row.get("prices") or []), key=lambda p: p[0])
-        self.free = sorted(((Months.parse(f["from"]), f) for f in row.get("free") or []), key=lambda f: f[0])
-        self.plans = {}
-
-    def plan(self, month):
-        """None: a month at price 0."""
-        if month not in self.plans:
-            prices = [p for m, p in self.prices if m <= month]
-            free = [f for m, f in self.free if m <= month]
-            known = prices and prices[-1].get("model") != "free"
-            self.plans[month] = Plan(prices[-1], free[-1] if free else None) if known else None
-        return self.plans[month]
-
-    def lives_in(self, month, months):
-        return self.begin < months.start[month + 1] and self.end > months.start[month]
-
-
-class Catalog:
-    def __init__(self, path, grace):
-        raw = open(path, "rb").read()
+    def __init__(self, raw, grace):
+        super().__init__(raw, grace)
         tree = yaml.load(raw.decode("utf-8"), Loader=yaml.BaseLoader)
-        self.sha256 = hashlib.sha256(raw).hexdigest()
-        self.version = tree["version"]
-        self.currency = tree["currency"]
-        self.months = Months(tree["time_zone"], grace)
-        self.rounding_name = tree.get("rounding", "half-up")
-        self.rounding = {"half-up": ROUND_HALF_UP, "half-even": ROUND_HALF_EVEN, "down": ROUND_DOWN}[self.rounding_name]
-        self.freeze_basis = tree.get("freeze_basis", "list")
-        self.freeze_ratio = Decimal(tree.get("freeze_ratio", "1"))
-        if (tree.get("statements") or {}).get("zero_price", "false") != "false":
-            refuse("statements.zero_price is not audited")
-        self.services = [Service(row, self.months) for row in tree["services"]]
-        self.names = {}  # name -> [(from, until, index)]
-        for i, row in enumerate(tree["services"]):
-            self.names.setdefault(row["id"], []).append((-NEVER, NEVER, i))
+        self.names = {}  # name -> [(from, until, service)]
+        for row in tree["services"]:
+            self.names.setdefault(row["id"], []).append((-NEVER, NEVER, row["id"]))
             for a in row.get("aliases") or []:
                 a = {"name": a} if isinstance(a, str) else a
-                span = (instant(a.get("from"), self.months, -NEVER), instant(a.get("until"), self.months, NEVER), i)
+                span = (self.instant(a.get("from"), -NEVER), self.instant(a.get("until"), NEVER), row["id"])
                 self.names.setdefault(a["name"], []).append(span)
-        self.status = [(instant(s.get("from"), self.months, -NEVER), frozenset(s["codes"])) for s in tree.get("billable_status") or []]
+        self.status = [(self.instant(s.get("from"), -NEVER), frozenset(s["codes"])) for s in tree.get("billable_status") or []]
         self.status = sorted(self.status, key=lambda s: s[0]) or [(-NEVER, frozenset(["ok"]))]
         self.owners = {}
         for a in tree.get("accounts") or []:
-            span = (instant(a.get("from"), self.months, -NEVER), instant(a.get("until"), self.months, NEVER), a["owner"])
+            span = (self.instant(a.get("from"), -NEVER), self.instant(a.get("until"), NEVER), a["owner"])
             self.owners.setdefault(a["account"], []).append(span)
 
     def find(self, name, ms):
-        """Index of the service, or None."""
-        for begin, until, i in self.names.get(name, ()):
+        """The service, or None."""
+        for begin, until, s in self.names.get(name, ()):
             if begin <= ms < until:
-                s = self.services[i]
-                return i if s.begin <= ms < s.end else None
+                return s if self.begin[s] <= ms < self.end[s] else None
         return None
 
     def billable(self, status, ms):
@@ -245,15 +115,6 @@ class Catalog:
             if begin <= ms < until:
                 return owner
         return account
-
-    def round(self, amount):
-        return amount.quantize(Decimal("0.01"), rounding=self.rounding)
-
-
-def money(amount):
-    """Without trailing zeros, never with an exponent."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # -- one record
@@ -488,19 +349,24 @@ class Partition:
 class Log:
     """Everything that follows from the log."""
 
-    def __init__(self, settings, catalog):
-        self.s, self.c, self.m = settings, catalog, catalog.months
-        self.decoder = Decoder(settings, catalog)
+    def __init__(self, settings, topics):
+        self.s = settings
+        self.calc = Calculator(settings.group, settings.grace)
+        self.decoders = {}
+        for number, effective, raw, lead in topics.versions:
+            catalog = Catalog(raw, settings.grace)
+            self.decoders[number] = Decoder(settings, catalog)
+            self.calc.rules(number, effective, catalog, lead)
+        self.m = self.calc.months
+        for fact in topics.facts:
+            self.calc.fact(*fact)
+        for period, (_, record) in topics.manifests.items():  # `cutoffs` follow when all partitions are read
+            cuts = {int(name.rsplit("/", 1)[1]): offset for name, offset in record.get("accounts", {}).items()}
+            self.calc.manifest(Months.parse(period), Months.parse(period), record["rules_version"], cuts)
         self.parts = {}
-        self.counters = {}  # (account, service index, month) -> calls
-        self.late = {}
-        self.buckets = {}   # late calls by (account, service index, month, month with which they are adjusted)
-        self.active = {}    # account -> {month: smallest bucket}
-        self.alerts = {}
         self.rejected = {}  # (topic, partition, offset) -> value
         self.home = {}      # account -> partition it was seen in
         self.spread = set()
-        self.ladders = {}
 
     def record(self, part, offset, stamp, value, headers):
         ledger = part.ledger
@@ -510,9 +376,10 @@ class Log:
         if headers and not value and any(n == "__meterd.tick" for n, _ in headers):
             ledger["control"] += 1
             return
+        decoder = self.decoders[self.calc.version_at(part.clock).number]
         try:
-            key, account, steps, status, when = self.decoder.decode(value, headers)
-            steps = self.services(steps, when)
+            key, account, steps, status, when = decoder.decode(value, headers)
+            steps = self.services(decoder.catalog, steps, when)
             if when > stamp + self.s.max_future:
                 raise Bad("future")
         except Bad:
@@ -522,27 +389,16 @@ class Log:
         if self.duplicate(part, offset, key):
             ledger["duplicate"] += 1
             return
-        if not self.c.billable(status, when):
+        if not decoder.catalog.billable(status, when):
             ledger["not_billable"] += 1
             return
-        month = self.m.of(when)
-        account = self.c.owner(account, when)
-        bucket = self.m.first_open(part.clock)
-        late = bucket > month
-        ledger["late" if late else "counted"] += 1
-        months = self.active.setdefault(account, {})
-        months[month] = min(months.get(month, NEVER), bucket)
+        account = decoder.catalog.owner(account, when)
         if self.home.setdefault(account, part) is not part:
             self.spread.add(account)
-        for service, calls in steps:
-            k = (account, service, month)
-            if late:
-                self.late[k] = self.late.get(k, 0) + calls
-                self.buckets[(*k, bucket)] = self.buckets.get((*k, bucket), 0) + calls
-            else:
-                before = self.counters.get(k, 0)
-                self.counters[k] = before + calls
-                self.cross(k, before, before + calls, part, offset, key, when, calls, months)
+        source, id = key if isinstance(key, tuple) else (None, key)
+        call = {"id": id, "source": source, "topic": part.topic, "partition": part.number, "offset": offset}
+        late = self.calc.call(account, steps, when, part.clock, call)
+        ledger["late" if late else "counted"] += 1
 
     def advance(self, part, offset, stamp):
         """A record that carries the clock on; notes the cuts it makes."""
@@ -551,11 +407,12 @@ class Log:
         for month in range(first, self.m.first_open(stamp)):
             part.cuts[month] = offset
 
-    def services(self, steps, when):
-        """[(index, calls)], one for each service in order of first mention."""
+    @staticmethod
+    def services(catalog, steps, when):
+        """[(service, calls)], one for each service in order of first mention."""
         merged = {}
         for name, calls in steps:
-            i = self.c.find(name, when)
+            i = catalog.find(name, when)
             if i is None:
                 raise Bad("service")
             merged[i] = merged.get(i, 0) + calls
@@ -571,194 +428,41 @@ class Log:
         low = ((offset >> self.s.bits) - self.s.generations) << self.s.bits
         return last[0] >= low and last[1] >= part.clock - self.s.max_age
 
-    def cross(self, k, before, after, part, offset, key, when, calls, months):
-        account, service, month = k
-        plan = self.c.services[service].plan(month)
-        if plan is None:
-            return
-        quota = 0 if plan.next and min(months) == month else plan.quota
-        where = (service, month, quota)
-        ladder = self.ladders.get(where)
-        if ladder is None:
-            ladder = self.ladders[where] = plan.ladder(quota)
-        for at, bound, kind, tier in ladder:
-            if at > after:
-                break
-            if at <= before:
-                continue
-            self.alert(k, plan, quota, bound, kind, tier, before, after, part, offset, key, when, calls)
-
-    def alert(self, k, plan, quota, bound, kind, tier, before, after, part, offset, key, when, calls):
-        account, service, month = k
-        name, period = self.c.services[service].id, self.m.name(month)
-        source, id = key if isinstance(key, tuple) else (None, key)
-        data = {"kind": kind, "account": account, "service": name, "period": period, "threshold": bound,
-                "calls_before": before, "calls_after": after, "catalog": self.c.version,
-                "call": {"id": id, "source": source, "time": show_ms(when), "calls": calls, "topic": part.topic,
-                         "partition": part.number, "offset": offset}}
-        if kind == "tier.crossed":
-            data.update(from_tier=tier, to_tier=tier + 1, unit_price_from=money(plan.prices[tier - 1]),
-                        unit_price_to=money(plan.prices[tier]), per=plan.per, currency=self.c.currency,
-                        bill_before=money(plan.bill(before, quota)[3]), bill_after=money(plan.bill(after, quota)[3]))
-        else:
-            data["quota"] = quota
-            if kind == "free_quota.warning":
-                data.update(share=money(plan.share), left=max(0, quota - after))
-        identity = ("alert", account, name, period, kind, str(bound), "")
-        self.alerts.setdefault(identify(identity), envelope(identity, self.s.group, f"meterd.{kind}.v1",
-                                                            f"{account}/{name}/{period}", show_ms(when), data))
-
-
     def merge(self, other):
-        for name in ("parts", "alerts", "rejected"):
+        for name in ("parts", "rejected"):
             getattr(self, name).update(getattr(other, name))
-        for name in ("counters", "late", "buckets"):
-            mine = getattr(self, name)
-            for k, v in getattr(other, name).items():
-                mine[k] = mine.get(k, 0) + v
-        for account, months in other.active.items():
-            mine = self.active.setdefault(account, {})
-            for m, bucket in months.items():
-                mine[m] = min(mine.get(m, NEVER), bucket)
-        self.spread |= other.spread | (self.home.keys() & other.home.keys())
-        self.home.update(other.home)
+        self.spread |= other.spread | self.calc.merge(other.calc)
 
-    def spread_alerts(self):
-        """Accounts in several partitions: which alerts are due follows from the totals; which call, the log does not say."""
-        for k, total in self.counters.items():
-            plan = self.c.services[k[1]].plan(k[2]) if k[0] in self.spread else None
-            if plan is not None:
-                part = next(iter(self.parts.values()))
-                self.cross(k, 0, total, part, 0, "", 0, total, self.active[k[0]])
-
-
-def identify(parts):
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def envelope(identity, group, type, subject, when, data):
-    return {"specversion": "1.0", "id": identify(identity), "source": f"/meterd/{group}", "type": type, "subject": subject,
-            "time": when, "data": data}
-
-
-# -- bills
-
-class Books:
-    """Settlements, statements and ends of run of all months that the log closes."""
-
-    def __init__(self, log):
-        self.log, self.c, self.m = log, log.c, log.m
-        self.lines, self.statements, self.closed = {}, {}, {}
-        self.frozen = {}  # (account, service) -> what the last settlement froze
-        self.newest = {}  # (account, month) -> {service index: newest line}
-        self.revision = {}  # (account, month) -> of its newest statement
-        seen = [k[2] for k in (*log.counters, *log.late)]
-        parts = log.parts.values()
-        if not seen or not all(p.clock > -NEVER for p in parts):
+    def end(self):
+        """All is read: accounts in several partitions again from their totals, then the months that are closed."""
+        self.unknown = {name for name in self.spread if not self.calc.begin_again(name)}
+        clocks = [p.clock for p in self.parts.values()]
+        if not any(a.first for a in self.calc.accounts.values()) or min(clocks) == -NEVER:
+            self.calc.manifests = {}
             return
-        by_month = {}
-        for (account, service, month), calls in log.counters.items():
-            by_month.setdefault(month, {})[(account, service)] = calls
-        for month in range(min(seen), self.m.first_open(min(p.clock for p in parts))):
-            self.close(month, by_month.get(month, {}))
-
-    def close(self, month, calls):
-        period, end = self.m.name(month), show_ms(self.m.start[month + 1])
-        cuts = {p.name: p.cuts[month] for p in self.log.parts.values()}
-        by_account = {}
-        unfreeze, self.frozen = self.frozen, {}
-        for k in sorted({*calls, *unfreeze}):
-            line = self.line(k, month, calls.get(k, 0), unfreeze.get(k, Decimal(0)), cuts)
-            if line is not None:
-                identity = ("settlement", k[0], line["service"], period, "0")
-                e = envelope(identity, self.log.s.group, "meterd.settlement.v1", f"{k[0]}/{line['service']}/{period}", end, line)
-                self.lines[e["id"]] = e
-                by_account.setdefault(k[0], []).append(e)
-                self.newest.setdefault((k[0], month), {})[k[1]] = e
-                self.revision[(k[0], month)] = 0
-        total = dict.fromkeys(("charge", "unfreeze", "freeze"), Decimal(0))
-        for account, lines in by_account.items():
-            sums = {f: sum((Decimal(e["data"][f]) for e in lines), Decimal(0)) for f in total}
-            for f in total:
-                total[f] += sums[f]
-            data = {"account": account, "period": period, "revision": 0, "currency": self.c.currency,
-                    "lines": sorted(e["id"] for e in lines), **{f: f"{v:.2f}" for f, v in sums.items()}}
-            identity = ("statement", account, period, "0")
-            e = envelope(identity, self.log.s.group, "meterd.statement.v1", None, end, data)
-            self.statements[e["id"]] = e
-        data = {"period": period, "accounts": len(by_account), "lines": sum(map(len, by_account.values())),
-                **{f: f"{v:.2f}" for f, v in total.items()}, **self.adjust(month, cuts)}
-        e = envelope(("closed", period), self.log.s.group, "meterd.period.closed.v1", None, end, data)
-        self.closed[e["id"]] = e
-
-    def adjust(self, bucket, cuts):
-        """Late calls of earlier months that are adjusted with this one: each corrected as a whole, then a statement of the next revision."""
-        count, difference, touched = 0, Decimal(0), set()
-        for (account, index, month, _), more in sorted((k, v) for k, v in self.log.buckets.items() if k[3] == bucket):
-            service = self.c.services[index]
-            plan = service.plan(month)
-            if plan is None:
-                continue
-            before = self.newest.get((account, month), {}).get(index)
-            old = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
-            line = self.line((account, index), month, old["calls"] + more, Decimal(0), cuts, bucket)
-            change = Decimal(line["charge"]) - Decimal(old["charge"])
-            line.update(revision=old["revision"] + 1, adjusts={f: old[f] for f in ("revision", "calls", "charge")}, difference=f"{change:.2f}")
-            period = self.m.name(month)
-            e = envelope(("settlement", account, service.id, period, str(line["revision"])), self.log.s.group, "meterd.settlement.v1",
-                         f"{account}/{service.id}/{period}", show_ms(self.m.start[month + 1]), line)
-            self.lines[e["id"]] = self.newest.setdefault((account, month), {})[index] = e
-            count, difference = count + 1, difference + change
-            touched.add((account, month))
-        for account, month in touched:
-            lines = self.newest[(account, month)].values()
-            self.revision[(account, month)] = revision = self.revision.get((account, month), 0) + 1
-            sums = {f: f"{sum((Decimal(e['data'][f]) for e in lines), Decimal(0)):.2f}" for f in ("charge", "unfreeze", "freeze")}
-            data = {"account": account, "period": self.m.name(month), "revision": revision, "currency": self.c.currency,
-                    "lines": sorted(e["id"] for e in lines), **sums}
-            e = envelope(("statement", account, self.m.name(month), str(revision)), self.log.s.group, "meterd.statement.v1", None,
-                         show_ms(self.m.start[month + 1]), data)
-            self.statements[e["id"]] = e
-        return {"adjustments": count, "difference": f"{difference:.2f}"}
-
-    def line(self, k, month, calls, unfreeze, cuts, known=None):
-        """known: the month whose close this is, where it is not `month`'s own: then nothing is frozen."""
-        account, index = k
-        service = self.c.services[index]
-        plan = service.plan(month)
-        if plan is None and unfreeze == 0:
-            return None
-        if calls == 0 and unfreeze == 0:
-            return None
-        if plan is None:
-            refuse(f"{service.id} has no price in a month that must unfreeze")
-        months = self.log.active.get(account, {})
-        first = min((m for m, bucket in months.items() if bucket <= (month if known is None else known)), default=None)
-        quota = 0 if plan.next and first == month else plan.quota
-        free, billable, tier, exact = plan.bill(calls, quota)
-        freeze = Decimal(0)
-        if known is None and service.lives_in(month + 1, self.m):
-            basis = {"list": lambda: calls * plan.prices[tier] / plan.per, "billable": lambda: billable * plan.prices[tier] / plan.per,
-                     "bill": lambda: exact}[self.c.freeze_basis]()
-            freeze = self.c.round(basis * self.c.freeze_ratio)
-        if freeze:
-            self.frozen[k] = freeze
-        return {"account": account, "service": service.id, "period": self.m.name(month), "revision": 0, "catalog": self.c.version,
-                "catalog_sha256": self.c.sha256, "calls": calls, "free": free, "packs": [], "billable": billable, "tier": tier + 1,
-                "unit_price": money(plan.prices[tier]), "per": plan.per, "exact": money(exact), "charge": f"{self.c.round(exact):.2f}",
-                "currency": self.c.currency, "unfreeze": f"{unfreeze:.2f}", "freeze": f"{freeze:.2f}",
-                "rounding": self.c.rounding_name, "tier_basis": plan.basis, "cutoffs": cuts, "adjusts": None}
+        wanted = range(self.calc.begins(), self.m.first_open(min(clocks)))
+        for month in [m for m in self.calc.manifests if m not in wanted]:
+            del self.calc.manifests[month]
+        for month in wanted:
+            if month not in self.calc.manifests:
+                self.calc.manifest(month, month)
+        self.calc.end(max(wanted, default=0), min(clocks))
+        cuts = {month: {p.name: p.cuts[month] for p in self.parts.values()} for month in wanted}
+        for e in self.calc.lines.values():
+            e["data"]["cutoffs"] = cuts[e["data"]["cutoffs"]]
 
 
 # -- reading topics
 
-def read_topic(bootstrap, topic, handle, starts=None, share=(0, 1)):
+def read_topic(bootstrap, topic, handle, starts=None, share=(0, 1), optional=False):
     """Every committed record up to the ends now, of the partitions that leave share[0] on division by share[1]:
     handle(partition, offset, stamp, value, headers)."""
     c = Consumer({"bootstrap.servers": bootstrap, "group.id": "auditor", "isolation.level": "read_committed", "log_level": 3,
                   "enable.partition.eof": True, "enable.auto.commit": False, "fetch.message.max.bytes": 524288,
                   "queued.max.messages.kbytes": 65536, "check.crcs": True})
     partitions = sorted(c.list_topics(topic, timeout=20).topics[topic].partitions)
+    if not partitions and optional:
+        return
     if not partitions:
         refuse(f"no topic {topic}")
     partitions = [p for p in partitions if p % share[1] == share[0]]
@@ -809,12 +513,13 @@ def read_share(args):
     """A share of the partitions, in a process of its own: they meet in no counter where an account keeps to its partition."""
     config, share = args
     settings = Settings(config)
-    log = Log(settings, Catalog(settings.catalog, settings.grace))
-    starts, _ = read_starts(settings)
+    topics = Topics(settings)
+    log = Log(settings, topics)
     for topic in settings.inputs:
-        read_input(log, topic, starts, share)
+        read_input(log, topic, topics.starts, share)
     for part in log.parts.values():
         part.seen = {}
+    log.calc.simple = {}
     return log
 
 
@@ -823,23 +528,44 @@ def read_log(config, jobs):
         first, *rest = pool.map(read_share, [(config, (j, jobs)) for j in range(jobs)], chunksize=1)
     for log in rest:
         first.merge(log)
-    first.spread_alerts()
+    first.end()
     return first
 
 
-def read_starts(settings):
-    """Start offsets out of the control topic's init and admit records; and the hashes of manifests."""
-    starts, manifests = {}, {}
+class Topics:
+    """What was decided and said: rules, start offsets and manifests of the control topic; records of the accounts topic."""
 
-    def handle(_, __, ___, value, ____):
-        record = json.loads(value)
-        for p in record.get("parts") or record.get("partitions") or []:
-            starts[(p["topic"], p["partition"])] = p["offset"]
-        if record.get("type") == "manifest":
-            manifests[record.get("month") or record.get("period")] = (hashlib.sha256(value).hexdigest(), record)
+    def __init__(self, settings):
+        self.starts, self.manifests, self.facts, rules = {}, {}, [], []
 
-    read_topic(settings.bootstrap, settings.control, handle)
-    return starts, manifests
+        def control(_, __, ___, value, ____):
+            record = json.loads(value)
+            for p in record.get("parts") or []:
+                self.starts[(p["topic"], p["partition"])] = p["offset"]
+            if record.get("type") == "manifest":
+                self.manifests[record["period"]] = (hashlib.sha256(value).hexdigest(), record)
+            elif record.get("type") == "rules":
+                rules.append(record)
+
+        def account(partition, offset, stamp, value, _):
+            try:
+                record = json.loads(value)
+                if record["type"] in ("activation", "contract", "pack", "pack.cancelled") and type(record["version"]) is int and record["id"]:
+                    self.facts.append((partition, offset, stamp, record))
+            except (ValueError, KeyError, TypeError):
+                pass  # refused: what exactly is, is not audited
+
+        read_topic(settings.bootstrap, settings.control, control)
+        read_topic(settings.bootstrap, settings.accounts, account, optional=True)
+        with open(settings.catalog, "rb") as f:
+            book = f.read()
+        effective = [None if r["effective"] is None else rfc3339(r["effective"]) for r in rules]
+        self.versions = [(r["version"], e, r["rules"]["catalog"].encode(), r["rules"]["settings"]["lead_ms"]) for r, e in zip(rules, effective)]
+        if len(self.versions) <= 1:
+            lead = self.versions[0][3] if self.versions else 600000
+            self.versions = [(1, None, book, lead)]
+        elif self.versions[-1][2] != book:
+            refuse("the price book of the configuration is not the newest that is in the control topic")
 
 
 def read_published(settings, topic):
@@ -950,8 +676,13 @@ def ctl(args, verb, *more):
 
 def compare_counters(report, log, args):
     wanted = {}
-    for k in {*log.counters, *log.late}:
-        wanted[(k[0], log.c.services[k[1]].id, log.m.name(k[2]))] = (log.counters.get(k, 0), log.late.get(k, 0))
+    for name, a in log.calc.accounts.items():
+        for (service, month), n in a.calls.items():
+            wanted[(name, service, Months.name(month))] = (n, 0)
+        for (service, month, _), n in a.late.items():
+            k = (name, service, Months.name(month))
+            calls, late = wanted.get(k, (0, 0))
+            wanted[k] = (calls, late + n)
     rows = ctl(args, "counters")
     keys = [(r["account"], r["service"], r["period"]) for r in rows]
     if keys != sorted(keys) or len(set(keys)) != len(keys):
@@ -995,14 +726,14 @@ def compare_dlq(report, log):
     return len(got)
 
 
-def compare_settlements(report, books, settings, manifests):
+def compare_settlements(report, calc, settings, manifests):
     got, twice = read_published(settings, settings.settlements)
     for e in got.values():
         if "lines" in e["data"] and isinstance(e["data"]["lines"], list):
             e["data"]["lines"].sort()
-    wanted = {**books.lines, **books.statements, **books.closed}
+    wanted = {**calc.lines, **calc.statements, **calc.closed}
     report.events("settlement", wanted, got, twice)
-    for id, e in books.closed.items():
+    for id, e in calc.closed.items():
         hash, record = manifests.get(e["data"]["period"], (None, None))
         if hash is None:
             report.say(f"manifest of {e['data']['period']}: not in the control topic")
@@ -1021,22 +752,22 @@ def main():
     began = time.monotonic()
     settings = Settings(args.config)
     log = read_log(args.config, args.jobs)
-    _, manifests = read_starts(settings)
-    books = Books(log)
-    report = Report()
+    calc = log.calc
+    report = Report(log.spread)
     counters = compare_counters(report, log, args) if "counters" in only else 0
     if "ledger" in only:
         compare_ledger(report, log, args)
     if "alerts" in only:
         got, twice = read_published(settings, settings.alerts)
-        report.events("alert", log.alerts, got, twice, skip=lambda e: e["data"]["account"] in log.spread)
+        got = {id: e for id, e in got.items() if e["data"]["account"] not in log.unknown}
+        compare_alerts(report, calc, got, twice, skip=lambda e: e["data"]["account"] in log.spread)
     if "settlements" in only:
-        compare_settlements(report, books, settings, manifests)
+        compare_settlements(report, calc, settings, Topics(settings).manifests)
     letters = compare_dlq(report, log) if "dlq" in only else 0
     records = {k: sum(part.ledger[k] for part in log.parts.values()) for k in next(iter(log.parts.values())).ledger}
-    print(f"auditor: {', '.join(f'{v} {k}' for k, v in records.items())}; {counters} counters, {len(log.alerts)} alerts "
-          f"({len(log.spread)} accounts in several partitions), {len(books.lines)} lines, {len(books.statements)} statements, "
-          f"{len(books.closed)} months, {letters} dead letters; {time.monotonic() - began:.1f} s; "
+    print(f"auditor: {', '.join(f'{v} {k}' for k, v in records.items())}; {counters} counters, {len(calc.alerts)} alerts "
+          f"({len(log.spread)} accounts in several partitions), {len(calc.lines)} lines, {len(calc.statements)} statements, "
+          f"{len(calc.closed)} months, {letters} dead letters; {time.monotonic() - began:.1f} s; "
           f"{report.differences or 'no'} differences")
     sys.exit(1 if report.differences else 0)
 

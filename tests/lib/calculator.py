@@ -452,6 +452,7 @@ class Account:
         self.settled = None # the newest month that is settled
         self.uncertain = False # late calls took from packs: see adjust_month
         self.documents = {} # closing month -> (own lines, adjustments, their difference)
+        self.lines, self.statements = {}, {}
         self.deducted = {}  # pack -> calls, by all settlements and adjustments so far
         self.frozen = {}    # service -> what the last settlement froze
         self.newest = {}    # (month) -> {service: (Taken, line envelope)}
@@ -476,11 +477,19 @@ class Calculator:
         self.group, self.grace = group, grace_ms
         self.versions = []
         self.accounts = {}
-        self.alerts, self.lines, self.statements, self.closed = {}, {}, {}, {}
+        self.alerts, self.closed = {}, {}
         self.manifests = {}  # month -> (version, cuts of the accounts topic)
         self.clocks = {}     # of partitions of the accounts topic
         self.simple = {}
         self.terms_kept = {}
+
+    @property
+    def lines(self):
+        return {id: e for a in self.accounts.values() for id, e in a.lines.items()}
+
+    @property
+    def statements(self):
+        return {id: e for a in self.accounts.values() for id, e in a.statements.items()}
 
     # ---- what is known
     def rules(self, number, effective, book, lead_ms):
@@ -798,6 +807,47 @@ class Calculator:
         e = envelope(("closed", period), self.group, "meterd.period.closed.v1", None, show_ms(self.months.start[month + 1]), data)
         self.closed[e["id"]] = e
 
+    def terms_of_bill(self, a, v, facts, month):
+        if a.said.records:
+            return Terms(v.book, a.said.as_of(NEVER, facts), month)
+        key = ("bill", v.number, month)
+        if key not in self.terms_kept:
+            self.terms_kept[key] = Terms(v.book, a.said.as_of(NEVER, facts), month)
+        return self.terms_kept[key]
+
+    # ---- several partitions, several processes
+    def merge(self, other):
+        """Another calculator's accounts and alerts. Returns the accounts that both have calls of."""
+        both = set()
+        self.alerts.update(other.alerts)
+        for name, b in other.accounts.items():
+            a = self.accounts.get(name)
+            if a is None or not a.first:
+                self.accounts[name] = b
+            elif b.first:
+                both.add(name)
+                for mine, theirs in ((a.calls, b.calls), (a.late, b.late)):
+                    for k, n in theirs.items():
+                        mine[k] = mine.get(k, 0) + n
+                for m, bucket in b.first.items():
+                    a.first[m] = min(a.first.get(m, NEVER), bucket)
+        return both
+
+    def begin_again(self, name):
+        """An account whose calls lie in several partitions: its bills follow from the totals. Which alerts are due does too where it shares
+        nothing; which call each has, the log does not say. Returns whether its alerts are known."""
+        old, self.accounts[name] = self.accounts[name], Account()
+        a = self.accounts[name]
+        a.said, a.late, a.first = old.said, old.late, old.first
+        self.alerts = {id: e for id, e in self.alerts.items() if e["data"]["account"] != name}
+        shares = any(self.shares(name, s, m, self.months.close[m] - 1) for s, m in old.calls)
+        for (s, m), n in old.calls.items():
+            if shares:
+                a.calls[(s, m)] = n
+            else:
+                self.simple_step(name, s, m, n, 0, self.months.close[m] - 1, {})
+        return not shares
+
     def balances(self, name, terms):
         a = self.accounts[name]
         return {p.id: max(0, p.calls - a.deducted.get(p.id, 0)) for p in terms.packs}
@@ -815,7 +865,7 @@ class Calculator:
         released, a.frozen = a.frozen, {}
         if not calls and not released:
             return []
-        terms = Terms(book, a.said.as_of(NEVER, facts), month)
+        terms = self.terms_of_bill(a, v, facts, month)
         taken = deduct(terms, calls, terms.active(self.by_calls(a, month)), self.balances(name, terms))
         lines = []
         for s in book.services:
@@ -832,7 +882,7 @@ class Calculator:
             line = self.line(name, s, month, book, t, x, cuts)
             line.update(unfreeze=cents(back), freeze=cents(frost))
             e = envelope(("settlement", name, s, line["period"], "0"), self.group, "meterd.settlement.v1", f"{name}/{s}/{line['period']}", end, line)
-            self.lines[e["id"]] = e
+            a.lines[e["id"]] = e
             a.newest.setdefault(month, {})[s] = (x, e)
             lines.append(e)
         if lines:
@@ -868,7 +918,7 @@ class Calculator:
         data = {"account": name, "period": period, "revision": revision, "lines": sorted(e["id"] for e in lines), "charge": cents(sums[0]),
                 "unfreeze": cents(sums[1]), "freeze": cents(sums[2]), "currency": book.currency}
         e = envelope(("statement", name, period, str(revision)), self.group, "meterd.statement.v1", None, end, data)
-        self.statements[e["id"]] = e
+        self.accounts[name].statements[e["id"]] = e
         self.accounts[name].revision[month] = revision
 
     def adjust(self, name, closing):
@@ -884,7 +934,7 @@ class Calculator:
         a, cuts = self.accounts[name], self.manifests[closing][2]
         v, facts, _ = self.manifests.get(month, self.manifests[closing])
         book, end = v.book, show_ms(self.months.start[month + 1])
-        terms = Terms(book, a.said.as_of(NEVER, facts), month)
+        terms = self.terms_of_bill(a, v, facts, month)
         activated = terms.active(self.by_calls(a, closing))
         newest = a.newest.setdefault(month, {})
         left = self.balances(name, terms)
@@ -910,7 +960,7 @@ class Calculator:
             line.update(revision=was["revision"] + 1, adjusts={f: was[f] for f in ("revision", "calls", "charge")}, difference=cents(d))
             e = envelope(("settlement", name, s, line["period"], str(line["revision"])), self.group, "meterd.settlement.v1",
                          f"{name}/{s}/{line['period']}", end, line)
-            self.lines[e["id"]] = e
+            a.lines[e["id"]] = e
             newest[s] = (x, e)
             count, difference = count + 1, difference + d
         if count:

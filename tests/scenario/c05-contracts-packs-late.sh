@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three months of one account with a contract, two packs, free calls that two services share, and late calls; the daemon is killed in
-# between. Every figure is worked out by hand, with the price book of tests/table/settlement.yaml. Then all of it is proved from Kafka
-# alone, and what was changed afterwards is found.
+# between. Every figure is worked out by hand, with the price book of tests/table/settlement.yaml, and once more by the auditor. Then
+# all of it is proved from Kafka alone, and what was changed afterwards is found.
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 2
@@ -37,6 +37,7 @@ call acme crop 1000 $((mar_close + 1)) $((feb_close + 3))
 call later crop 1 $apr_close
 wait_for 60 'settled 2020-03' 'the end of March'
 stop m
+auditor_agrees
 
 lines=$(ctl_q settlements --format ndjson | jq -c 'select(.type == "meterd.settlement.v1" and .data.account == "acme") | .data |
 	[.period, .service, .revision, .calls, .free, (.packs | map("\(.id):\(.calls)") | join(",")), .billable, .charge, .unfreeze, .freeze, .difference]' | sort)
