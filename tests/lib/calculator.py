@@ -438,6 +438,7 @@ class Rung:
 
     def __init__(self, kind, of, month, name, at, bound, tier=None, pack=None):
         self.kind, self.of, self.month, self.name, self.at, self.bound, self.tier, self.pack = kind, of, month, name, at, bound, tier, pack
+        self.over = False
 
 
 class Account:
@@ -562,14 +563,14 @@ class Calculator:
         if not used:
             return [], {}, {}
         packs, left, result, seen = {}, {}, [], {}
-        taken_of = dict(a.deducted)
+        taken_of, alive = dict(a.deducted), set()
         for m in range(min(used), max(used) + 1):
             terms = self.terms_at(account, m, clock)
             if self.months.close[m] <= clock:
                 continue
             for p in terms.packs:
-                if any(p in t.packs for t in terms.service.values()):
-                    packs[p.id] = p
+                packs[p.id] = p
+                alive |= {p.id for t in terms.service.values() if p in t.packs}
                 left[p.id] = max(0, p.calls - taken_of.get(p.id, 0))
             calls = {s: n for (s, month), n in a.calls.items() if month == m}
             activated = terms.active(self.by_calls(a))
@@ -588,6 +589,8 @@ class Calculator:
                 at = ceil(p.share * p.calls)
                 result.append((Rung("pack.warning", "pack", None, name, at, at, pack=p), taken_of.get(id, 0)))
             result.append((Rung("pack.exhausted", "pack", None, name, p.calls, p.calls, pack=p), taken_of.get(id, 0)))
+        for r, _ in result:
+            r.over = r.pack is not None and r.pack.id not in alive  # it gives nothing in any open month
         return result, seen, taken_of
 
     def shares(self, account, service, month, clock):
@@ -741,6 +744,7 @@ class Calculator:
                     e = self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause="?")
                     a.due[self.once(r)] = Due(e["data"], e["subject"], e["type"])
                 due = a.due[self.once(r)]
+                due.must = due.must and not r.over
                 if due.times is None:
                     continue
                 due.times.add(show_ms(t))
@@ -875,7 +879,7 @@ class Calculator:
             if not back and not (x.calls > 0 and priced):
                 continue
             frost = Fraction(0)
-            if t.tariff is not None and book.lives_in(s, month + 1):
+            if t.tariff is not None and x.calls > 0 and book.lives_in(s, month + 1):
                 frost = round_cents(self.freeze(book, t, x) * book.freeze_ratio, book.rounding)
             if frost:
                 a.frozen[s] = frost

@@ -287,7 +287,8 @@ class Run:
         self.dir = f"{parts.work}/{self.name}"
         os.mkdir(self.dir)
         self.meterd = None
-        self.prefix = f"property-{os.getpid()}-{self.name}."
+        self.group = f"property-{os.getpid()}-{self.name}"  # no other run of this broker has it
+        self.prefix = f"{self.group}."
         self.bootstrap = parts.bootstrap
         if self.bootstrap:
             subprocess.run([sys.executable, TOPICS, "create", self.bootstrap, "--prefix", self.prefix, "--partitions", str(PARTITIONS), "--stamps", "any"], check=True)
@@ -328,7 +329,7 @@ catalog: catalog.yaml
 state_dir: {self.dir}
 clock: records
 workers: {self.settings['workers']}
-kafka: {{bootstrap: "{self.bootstrap}", embedded: {"false" if self.parts.bootstrap else "true"}, group: {self.name}, session_timeout: 6s}}
+kafka: {{bootstrap: "{self.bootstrap}", embedded: {"false" if self.parts.bootstrap else "true"}, group: "{self.group}", session_timeout: 6s}}
 topics: {{input: ["{self.input}"], alerts: "{self.alerts}", settlements: "{self.settlements}", control: "{self.control}", accounts: "{self.accounts}", dlq: "{self.prefix}usage.calls.dlq"}}
 redis: {{url: "{self.parts.redis}", prefix: "{self.name}:", shards: {self.settings['shards']}}}
 flush: {{idle_advance: 100ms, max_interval: {self.settings['max_interval']}, max_events: {self.settings['max_events']}, max_deltas: {self.settings['max_deltas']}}}
@@ -395,7 +396,7 @@ http: {{listen: ""}}
                 manifests[record["period"]] = record
 
         read_topic(self.bootstrap, self.control, control)
-        calc = Calculator(self.name, GRACE)
+        calc = Calculator(self.group, GRACE)
         texts = {Book(t, GRACE).sha256: t for t in self.w.book_texts}
         calc.rules(1, None, Book(texts[Book(self.w.book_texts[0], GRACE).sha256], GRACE), LEAD)
         if len(versions) != 1:
