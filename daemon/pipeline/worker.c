@@ -369,13 +369,13 @@ void worker_round(struct worker *w)
 	else if (!full)
 		round_of_source(w, idle ? IDLE_POLL_MS : 0);
 	worker_results(w, full ? IDLE_POLL_MS : w->open_records == 0 ? 2 : 0);
+	look_around(w);
 	handle_trouble(w);
 	bool well = w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && !w->source_away && !w->away;
 	if (well && strcmp(w->state, "waiting") == 0)
 		worker_say(w, "running", "");
 	look_for_kafka(w);
 	look_for_admission(w);
-	look_around(w);
 	if (aggregate_full(w->aggregate) && w->n_flights == 0 && w->open_records == 0) {
 		aggregate_forget(w->aggregate);
 		aggregate_begin(w->aggregate, worker_open(w)->batch);

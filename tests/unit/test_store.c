@@ -2,6 +2,9 @@
 // The ledger's steps against a real Redis of its own, on a Unix socket.
 #include "redis_test.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "base/clock.h"
 
 TestSuite(store, .init = setup, .fini = teardown);
@@ -488,6 +491,85 @@ Test(store, missing_functions_are_loaded_again)
 	step_call(s, 1, NULL, false);
 	cr_assert_eq(step_send(s).status, COMMIT_REFUSED);
 	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+}
+
+// What Redis answers is written down before anything is asked: the answers to two commands.
+static void answer(const char *text)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/scripted", dir);
+	int listening = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert(bind(listening, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listening, 1) == 0);
+	if (fork() == 0) {
+		int c = accept(listening, NULL, NULL);
+		char gone[4096];
+		ssize_t n = write(c, text, strlen(text));
+		while (n > 0)
+			n = read(c, gone, sizeof(gone));
+		_exit(0);
+	}
+	close(listening);
+}
+
+static enum error_class load_with(const char *answers, struct error *e)
+{
+	char to[160];
+	struct store *s = NULL;
+	answer(answers);
+	snprintf(to, sizeof(to), "unix://%s/scripted", dir);
+	struct store_options o = { .url = to, .prefix = "t:", .shards = 4, .timeout_ms = 20000 };
+	cr_assert_eq(store_redis_open(&o, &s, e), ERROR_NONE, "%s", e->text);
+	enum error_class cls = redis_load_functions(redis_of(s), e);
+	s->ops->close(s);
+	cr_assert_eq(wait(NULL) > 0, true);
+	return cls;
+}
+
+// Two instances load the library at once, and a person deletes it in between: nobody has to stop for that.
+Test(store, a_library_deleted_while_it_is_looked_at_is_loaded_later)
+{
+	struct error e = { 0 };
+	cr_assert_eq(load_with("-ERR Library 'meterd_1' already exists\r\n*0\r\n", &e), ERROR_RETRY, "%s", e.text);
+}
+
+Test(store, a_refusal_to_show_the_library_is_not_another_library)
+{
+	struct error e = { 0 };
+	cr_assert_eq(load_with("-ERR Library 'meterd_1' already exists\r\n-LOADING Redis is loading the dataset in memory\r\n", &e), ERROR_RETRY, "%s",
+		     e.text);
+}
+
+Test(store, another_library_is_for_a_person)
+{
+	struct error e = { 0 };
+	cr_assert_eq(load_with("-ERR Library 'meterd_1' already exists\r\n*1\r\n*2\r\n$12\r\nlibrary_code\r\n$1\r\nx\r\n", &e), ERROR_ABORT, "%s", e.text);
+	cr_assert(strstr(e.text, "FUNCTION DELETE meterd_1") != NULL);
+}
+
+// Redis has as many clients as it takes: it says so to a new one and hangs up. Nothing was applied, and it passes.
+Test(store, a_redis_without_room_for_another_client_is_waited_for)
+{
+	char path[128];
+	claim_as("tok1");
+	signal(SIGPIPE, SIG_IGN); // as meterd does
+	snprintf(path, sizeof(path), "%s/s", dir);
+	redisContext *c = redisConnectUnix(path);
+	cr_assert(c != NULL && c->err == 0);
+	freeReplyObject(redisCommand(c, "CONFIG SET maxclients 1"));
+	freeReplyObject(redisCommand(c, "CLIENT KILL TYPE normal SKIPME yes"));
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	for (int i = 0; i < 20; i++) {
+		struct commit_result r = step_send(s);
+		cr_assert(r.status == COMMIT_REFUSED || r.status == COMMIT_UNKNOWN, "%d %s", r.status, r.text);
+		struct error e = { 0 };
+		cr_assert_eq(store->ops->verify(store, &e), ERROR_RETRY, "%s", e.text);
+	}
+	freeReplyObject(redisCommand(c, "CONFIG SET maxclients 100"));
+	redisFree(c);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	cr_assert_eq(total(), 1);
 	free(s);
 }
 
