@@ -14,7 +14,7 @@
 #   wait_for SECONDS 'condition' [what]
 #   expect_equal WHAT GOT WANTED, expect_match WHAT TEXT REGEX, expect_code CODE COMMAND…, fail WHY
 #   past N MOST                 waits until more than N records are taken in; MOST of them would be too late
-#   drained                     true when meterd has taken in every record of the input topic
+#   drained                     true when meterd has taken in every record of the input topic (DRAINED_OPTIONS=--whole: many ticks)
 #   settled MONTH               true when the end of the run of MONTH is published
 #   auditor_agrees […]          the independent computation over the log equals counters, ledger, alerts, settlements; whole: and proved
 #   proved […]                  meterctl prove derives the same bytes from Kafka alone; options and id are its own
@@ -185,7 +185,8 @@ past() {
 drained() {
 	local got
 	got=$(ctl_q audit --format ndjson) || return 1
-	"$PYTHON" "$ROOT/tests/lib/drained.py" "$(bootstrap)" "$INPUT" <<<"$got"
+	# shellcheck disable=SC2086
+	"$PYTHON" "$ROOT/tests/lib/drained.py" ${DRAINED_OPTIONS:-} "$(bootstrap)" "$INPUT" <<<"$got"
 }
 settled() {
 	ctl_q settlements --format ndjson | jq -es --arg p "$1" \
