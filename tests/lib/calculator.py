@@ -565,9 +565,9 @@ class Calculator:
         packs, left, result, seen = {}, {}, [], {}
         taken_of, alive = dict(a.deducted), set()
         for m in range(min(used), max(used) + 1):
-            terms = self.terms_at(account, m, clock)
             if self.months.close[m] <= clock:
                 continue
+            terms = self.terms_at(account, m, clock)
             for p in terms.packs:
                 packs[p.id] = p
                 alive |= {p.id for t in terms.service.values() if p in t.packs}
@@ -871,6 +871,10 @@ class Calculator:
             return []
         terms = self.terms_of_bill(a, v, facts, month)
         taken = deduct(terms, calls, terms.active(self.by_calls(a, month)), self.balances(name, terms))
+        if a.said.records and calls:
+            # Facts that the bill takes and that no call knew yet: from when alerts know what they gave is open too.
+            ladder = self.look(name, self.months.close[month] - 1)[1][month][1]
+            a.uncertain = a.uncertain or any(ladder[s].packs != x.packs for s, x in taken.items() if s in ladder)
         lines = []
         for s in book.services:
             t, x, back = terms.service[s], taken[s], released.get(s, Fraction(0))
