@@ -37,6 +37,7 @@ struct office {
 	uint64_t facts_taken;
 	char transactional_id[256], source[256];
 	int64_t closer_us;      // when to look again
+	bool closing_halted;    // as of its last step
 	struct balance {        // by index in the journal: they never move
 		int64_t difference, at_ms;
 	} *balance;
@@ -213,12 +214,12 @@ static enum relay_status office_round(struct office *f, bool *ret_more, struct e
 		f->closer_us = more ? 0 : clock_mono_us() + CLOSER_EVERY_US;
 		if (closing != RELAY_DONE && closing != RELAY_HALT)
 			return closing;
-		if (closing == RELAY_HALT) {
+		f->closing_halted = closing == RELAY_HALT; // until its next step says otherwise, not only for this round
+		if (f->closing_halted && !halted)
 			office_say(f, "halted", e->text);
-			*e = (struct error){ 0 };
-			halted = true;
-		}
+		*e = (struct error){ 0 };
 	}
+	halted = halted || f->closing_halted;
 	if (!halted)
 		office_say(f, "running", "");
 	*ret_more = (left && !halted) || more;

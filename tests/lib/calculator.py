@@ -786,7 +786,7 @@ class Calculator:
 
     def begins(self):
         """The first month that is closed: of the calls that the earliest close takes in, the earliest month."""
-        return min((bucket, m) for a in self.accounts.values() for m, bucket in a.first.items())[1]
+        return min((max(bucket, m), m) for a in self.accounts.values() for m, bucket in a.first.items())[1]  # a month's own calls wait for its own close
 
     def end(self, month, clock=None):
         """Nothing more comes, and months up to this one are closed: their ends of run."""

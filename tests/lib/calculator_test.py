@@ -7,6 +7,7 @@ import re
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 from calculator import Book, Calculator, Months, Pack, Taken, Tariff, Term, cents, deduct, deduct_late, money, round_cents
 
@@ -43,6 +44,15 @@ def take(t, quota, packs, calls):
     x.free = x.take(quota)
     gave = [x.take(p) for p in packs]
     return x.free, gave, x.billable
+
+
+def beginnings():
+    """Closing begins with the earliest month of what the first close takes in; a month's own calls wait for its own close, whatever was
+    open when they came."""
+    nov, dec, jan = (Months.parse(f"{y}-{m:02d}") for y, m in ((2019, 11), (2019, 12), (2020, 1)))
+    for first, wanted in (({jan: dec}, jan), ({jan: dec, nov: jan}, nov), ({jan: dec, nov: jan + 1}, jan), ({jan: jan, nov: dec}, nov)):
+        log = SimpleNamespace(accounts={i: SimpleNamespace(first={m: bucket}) for i, (m, bucket) in enumerate(first.items())})
+        expect(f"closing begins, {first}", Calculator.begins(log), wanted)
 
 
 def ratings():
@@ -253,6 +263,7 @@ def vectors():
 
 
 if __name__ == "__main__":
+    beginnings()
     ratings()
     freezes()
     roundings()

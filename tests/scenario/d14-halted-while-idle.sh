@@ -19,6 +19,13 @@ redis_do "$DIR" set "$off" somebody-elses >/dev/null
 wait_for 90 'grep -q "event=worker_state .*state=halted .*WRONGTYPE" "$DIR/m.log"' 'the halt to be said'
 wait_for 30 '[[ $(ready) == 503 ]] && grep -q WRONGTYPE "$DIR/ready.out"' '503 of /-/ready'
 running m || fail "meterd ended"
+# The closer meets it too, at every step: one line says so.
+wait_for 30 'grep -q "event=office_state .*state=halted .*WRONGTYPE" "$DIR/m.log"' 'the closer to halt'
+lines() { grep -c 'event=office_state' "$DIR/m.log"; }
+met() { redis_do "$DIR" info errorstats | tr -d '\r' | sed -n 's/^errorstat_WRONGTYPE:count=//p'; }
+before=$(lines) met=$(met)
+wait_for 60 '(($(met) >= met + 20))' 'the shard to be met twenty times more'
+expect_equal "lines of the office" "$(lines)" "$before"
 stop m
 
 redis_do "$DIR" rename kept "$off" >/dev/null
