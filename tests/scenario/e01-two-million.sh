@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # 2,000,000 calls in 8 partitions with duplicates, invalid ones, late ones and the end of a month, while meterd is killed ten times at
-# random points: counters, ledger, every alert with its call and totals, every settlement as computed from the log alone.
+# random points, and Redis twice, once losing the tail of its AOF: counters, ledger, every alert with its call and totals, every settlement as computed from the log alone.
 . "$(dirname "$0")/../lib/scenario.sh"
 SEED=${SEED:-$RANDOM}
 echo "SEED=$SEED"
@@ -16,6 +16,10 @@ start m
 for k in 1 2 3 4 5 6 7 8 9 10; do
 	at=$((events * k / 12 + RANDOM % (events / 13)))
 	past $at "$events"
+	case $k in
+	4) kill9_redis; restart_redis ;;
+	8) kill9_redis; redis_aof_cut "$DIR" $(($(redis_aof_size "$DIR") * 9 / 10)); restart_redis ;;
+	esac
 	kill9 m
 	start m
 done

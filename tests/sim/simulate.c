@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// simulate --redis URL [--seeds A..B] [--jobs N] [--trace]: runs seeds, a process each few; shrinks what fails; prints which fault met
+// simulate --redis URL [--seeds A..B] [--trace | --quick] [--most-failures N]: runs seeds, a process each few; shrinks what fails; prints which fault met
 // which step. Exit 1 where a seed fails, or where a pair of fault and step that can meet never did in a long run.
 #include <getopt.h>
 #include <inttypes.h>
@@ -292,6 +292,7 @@ static bool drain(void)
 {
 	const struct zone *z = catalog_zone(sim->rules->catalog);
 	int last = period_month(z, sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
+	bool again = sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_ROLLBACK));
 	sim->quiet = true;
 	sim->dies_next = false;
 	for (int i = 0; i < SIM_INSTANCES; i++)
@@ -300,8 +301,13 @@ static bool drain(void)
 	for (int i = 0; i < DRAIN_ROUNDS; i++) {
 		if (!step_once())
 			return false;
-		if (i % 50 == 49 && all_taken() && all_settled(last))
+		if (i % 50 != 49 || !all_taken() || !all_settled(last))
+			continue;
+		if (!again)
 			return true;
+		again = false; // when all is done, and nothing comes any more
+		coverage->events[EVENT_ROLLBACK]++;
+		sim_rollback(-1);
 	}
 	fprintf(stderr, "it does not come to an end: %s, %s\n", all_taken() ? "all is taken in" : "records are left", all_settled(last) ? "all is settled" : "a month is not settled");
 	for (int i = 0; i < SIM_INSTANCES; i++) {
@@ -459,9 +465,9 @@ static uint32_t never_met(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "redis", required_argument, NULL, 'r' }, { "seeds", required_argument, NULL, 's' },
-						 { "trace", no_argument, NULL, 't' }, { "most-failures", required_argument, NULL, 'm' }, { 0 } };
+						 { "trace", no_argument, NULL, 't' }, { "quick", no_argument, NULL, 'q' }, { "most-failures", required_argument, NULL, 'm' }, { 0 } };
 	unsigned long long from = 1, to = 100, most = 1;
-	bool trace = false;
+	bool trace = false, quick = false; // quick: which seed fails, not why
 	int c;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'r')
@@ -472,6 +478,8 @@ int main(int argc, char **argv)
 			to = from;
 		else if (c == 't')
 			trace = true;
+		else if (c == 'q')
+			quick = true;
 		else if (c == 'm')
 			most = strtoull(optarg, NULL, 10);
 		else if (c == '?')
@@ -493,7 +501,10 @@ int main(int argc, char **argv)
 		}
 		at = shared_outcome->seed + 1;
 		failed++;
-		report(shared_outcome->seed);
+		if (quick)
+			printf("seed %" PRIu64 " fails\n", shared_outcome->seed);
+		else
+			report(shared_outcome->seed);
 	}
 	print_coverage();
 	uint32_t missed = to - from + 1 >= LONG_RUN ? never_met() : 0;

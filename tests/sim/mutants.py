@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Deliberate defects of the protocol, each of which the simulator must find: mutants.py REDIS_URL [--seeds N] [NAME…]
+
+Some defects are not in the list because another step of the protocol makes them harmless, which the simulator showed: tokens that are not
+compared or not renewed, a refused or unknown commit taken for done, an applied one sent again (the stored offset is compared: the next commit
+finds that it does not follow, and everything starts over); partitions that are lost and flushed all the same (their token is another one); an alert that is not remembered (the relay's read-back drops it); a closer that
+does not wait for the slowest partition (the shard refuses the close).
+
+Works in a copy of the sources under build/mutants. Prints a line each: the seed that finds it, or that none of N did; the last line is
+`N passed, N failed`. tests/sim/mutants.found keeps the seeds."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+LUA, STEP, FLUSH, PART = "daemon/store/meterd.lua", "daemon/pipeline/step.c", "daemon/pipeline/flush.c", "daemon/pipeline/part.c"
+ASSIGN, RELAY, DEDUPE, CLOSER = "daemon/pipeline/assign.c", "daemon/outbox/relay.c", "daemon/dedupe/dedupe.c", "daemon/closing/closer.c"
+DECIDE, COURSE, WORKER, LOOK = "daemon/decide/decide.c", "daemon/decide/course.c", "daemon/pipeline/worker.c", "daemon/closing/look.c"
+# name, what goes wrong with it, file, text, what stands in its place
+MUTANTS = [
+    ("offset-not-compared", "a commit behind or ahead of the stored offset is applied", LUA, "if next ~= part.from then", "if false then"),
+    ("claim-forgets-token", "the instance before goes on counting", LUA,
+     "redis.call('HSET', keys[2], args[i], reply[2 + (i - 4) / 2] .. ' ' .. args[3])", "redis.call('HSETNX', keys[2], args[i], reply[2 + (i - 4) / 2] .. ' ' .. args[3])"),
+    ("rung-above-not-at", "the call that reaches a bound raises nothing", LUA, "if total >= at then", "if total > at then"),
+    ("crossing-excludes-bound", "a total that ends at the bound crosses nothing", LUA, "\t\tif rung.at > new then\n\t\t\tbreak", "\t\tif rung.at >= new then\n\t\t\tbreak"),
+    ("passed-rung-forgotten", "an alert of the month of activation comes later, by chance", LUA, "redis.call('HSETNX', rung[1], rung[2], '0')", "local _ = rung"),
+    ("ledger-beside-the-step", "the ledger does not move with the counters", LUA,
+     "redis.call('HINCRBY', KEYS[3], part.name .. '/consumed', text(counts[1]))", "-- elsewhere"),
+    ("late-into-the-month", "late calls go into a month that is closed", DECIDE, "ret->month < c->open_month ? OUTCOME_LATE", "ret->month < c->open_month - 1 ? OUTCOME_LATE"),
+    ("cut-off-by-one", "the record at the close still belongs to the month before", COURSE, "if (first || timestamp_ms >= c->next_close_ms)", "if (first || timestamp_ms > c->next_close_ms)"),
+    ("clock-of-last-record", "a month opens again with an older stamp", "daemon/decide/course.h",
+     "(c->clock_ms != TIME_NONE && timestamp_ms <= c->clock_ms)", "(c->clock_ms != TIME_NONE && timestamp_ms == c->clock_ms)"),
+    ("unknown-is-done", "a commit whose answer is missing is taken for applied", FLUSH, "\tcase COMMIT_UNKNOWN:\n\t\tworker_trouble(w, TROUBLE_RESOLVE, r->text);\n", "\tcase COMMIT_UNKNOWN:\n\t\tflight_done(w, f, r->shard, false);\n"),
+    ("dead-letters-not-awaited", "the offset passes a rejected record that is nowhere", FLUSH, "while (w->open_rejects && w->dlq->ops->pending(w->dlq, 50) > 0) {", "while (false) {"),
+    ("window-not-read-back", "after a restart nothing is known of duplicates", ASSIGN, "\tif (begin >= low) {\n\t\tp->read_from = begin;", "\tif (begin >= low) {\n\t\tbegin = p->start;\n\t\tp->read_from = begin;"),
+    ("window-by-offset", "the window begins inside a generation, and differs after a restart", DEDUPE, "int64_t start = generation_start(o, offset);", "int64_t start = generation_start(o, offset) + (offset & 15);"),
+    ("duplicates-read-again", "an event that is read again is its own duplicate", DEDUPE, "\tif (offset != d->fresh)\n\t\treturn list_holds(d, offset);", "\tif (offset != d->fresh)\n\t\treturn list_holds(d, offset) || offset >= 0;"),
+    ("shards-joined-from-start", "what a shard has had is sent to it again", STEP, "\tif (r->offset < p->shards[shard].start)\n\t\treturn;\n\tif (d->outcome", "\tif (false)\n\t\treturn;\n\tif (d->outcome"),
+    ("consumed-twice", "records are entered again for a shard that was ahead", STEP, "\t\t\tp->shards[s].consumed_sent = p->consumed + 1;", "\t\t\tp->shards[s].consumed_sent = p->shards[s].consumed_sent;"),
+    ("published-not-read-back", "what was published before a death is published again", RELAY, "enum relay_status s = read_back(r, earlier(r->covered_ms, oldest_ms), e);", "enum relay_status s = RELAY_DONE;\n\tr->covered_ms = TIME_NONE;\n\t(void)oldest_ms;\n\t(void)earlier;"),
+    ("acknowledged-first", "an alert is taken off before Kafka has it", RELAY, "\tenum relay_status s = publish(r, m, r->send.n, e);", "\tenum relay_status s = acknowledge(r, &r->send, e);\n\tif (s == RELAY_DONE)\n\t\ts = publish(r, m, r->send.n, e);"),
+    ("unknown-end-is-success", "a transaction whose end is not known is taken for published", RELAY, "\tif (s == TXN_DONE)\n\t\treturn RELAY_DONE;", "\tif (s == TXN_DONE || s == TXN_UNKNOWN)\n\t\treturn RELAY_DONE;"),
+    ("settled-twice", "an account is settled again by the next closer", LUA, "if redis.call('HEXISTS', keys[5], s[1]) == 0 and redis.call('HEXISTS', keys[5], '#late/' .. s[1]) == 0 then", "if true then"),
+    ("freeze-forgotten", "what a month froze is not kept for the next", LUA, "\t\tif line[4] ~= '0' then", "\t\tif false then"),
+    ("no-split-at-activation", "calls are weighed by an activation that came after them", "daemon/aggregate/aggregate.c", "if (b->ordered[i]->month > month && span_eq", "if (false && span_eq"),
+    ("adrift-reads-on", "after a conflict records are counted that no shard will get", WORKER, "\tif (w->adrift)\n\t\treturn; // read again", "\tif (false)\n\t\treturn; // read again"),
+    ("rollback-not-noticed", "a Redis that went back while nothing was sent is not asked", FLUSH, "\t\tif (!same)\n\t\t\tworker_trouble", "\t\tif (false)\n\t\t\tworker_trouble"),
+    ("marks-missing", "the clock at the window's begin is unknown after a restart", LUA, "\t\tredis.call('HSET', KEYS[7], marks[k], marks[k + 1])", "\t\tredis.call('HDEL', KEYS[7], marks[k])"),
+]
+
+
+def copy(root, to):
+    for part in ("CMakeLists.txt", "daemon", "config", "tests", "systemd", "scripts", "README.md"):
+        a, b = root / part, to / part
+        if a.is_dir():
+            shutil.copytree(a, b, dirs_exist_ok=True, copy_function=copy_changed)
+        else:
+            copy_changed(a, b)
+
+
+def copy_changed(a, b):
+    a, b = pathlib.Path(a), pathlib.Path(b)
+    if not b.exists() or b.read_bytes() != a.read_bytes():
+        b.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(a, b)
+
+
+def build(to):
+    steps = [["cmake", "-S", to, "-B", to / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"] +
+             (["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []), ["ninja", "-C", to / "build", "-j2", "simulate"]]
+    for step in steps:
+        r = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if r.returncode != 0:
+            return r.stdout[-2000:]
+    return None
+
+
+def simulate(to, url, seeds):
+    subprocess.run(["redis-cli", "-s", url.removeprefix("unix://").split("?")[0], "FUNCTION", "FLUSH"], stdout=subprocess.DEVNULL, check=True)
+    r = subprocess.run([to / "build/bin/simulate", "--redis", url, "--quick", "--seeds", f"1..{seeds}"], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, text=True)
+    m = re.search(r"^seed (\d+) fails", r.stdout, re.M)
+    return int(m.group(1)) if m else None
+
+
+def main():
+    args = sys.argv[1:]
+    url, seeds = args.pop(0), 2000
+    if args and args[0] == "--seeds":
+        seeds = int(args[1])
+        args = args[2:]
+    root = pathlib.Path(__file__).resolve().parents[2]
+    to, passed, failed, found = root / "build/mutants", 0, 0, {}
+    to.mkdir(parents=True, exist_ok=True)
+    for name, why, file, text, instead in MUTANTS:
+        if args and name not in args:
+            continue
+        copy(root, to)
+        source = (root / file).read_text()
+        if source.count(text) != 1:
+            print(f"FAILED {name}: its text stands {source.count(text)} times in {file}", flush=True)
+            failed += 1
+            continue
+        (to / file).write_text(source.replace(text, instead))
+        trouble = build(to)
+        seed = None if trouble else simulate(to, url, seeds)
+        if seed is None:
+            print(f"FAILED {name}: {'does not build: ' + trouble if trouble else f'none of {seeds} seeds finds that {why}'}", flush=True)
+            failed += 1
+        else:
+            print(f"ok     {name}: seed {seed} ({why})", flush=True)
+            passed += 1
+            found[name] = seed
+    if not args:
+        lines = [f"{name} {found[name]}\n" for name, *_ in MUTANTS if name in found]
+        (root / "tests/sim/mutants.found").write_text("".join(lines))
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
