@@ -813,6 +813,18 @@ static enum error_class redis_counter(struct store *port, uint32_t shard, int mo
 	return call_number(s, -1, ret, e);
 }
 
+static enum error_class redis_counters_get(struct store *port, uint32_t shard, int month, int adjust_month, const struct span *fields, uint32_t n,
+					   struct arena *arena, struct span *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	if (n == 0)
+		return ERROR_NONE;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, adjust_month != MONTH_NONE ? "late" : "use", month, adjust_month);
+	return get_fields(s, fields, n, arena, ret, e);
+}
+
 // ---- requests
 
 static enum error_class redis_request_put(struct store *port, struct span request, struct error *e)
@@ -899,6 +911,7 @@ const struct store_ops store_redis_ops = {
 	.looked_set = redis_looked_set,
 	.end_run = redis_end_run,
 	.counter = redis_counter,
+	.counters_get = redis_counters_get,
 	.request_put = redis_request_put,
 	.request_peek = redis_request_peek,
 	.request_drop = redis_request_drop,

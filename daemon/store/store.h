@@ -197,6 +197,10 @@ struct store_ops {
 	// Counters by field, for `usage`; -1 where there is none.
 	enum error_class (*counter)(struct store *s, uint32_t shard, int month, struct span account, struct span service_id, int64_t *ret, struct error *e);
 
+	// The same for many "account/service" fields, also of a late bucket: copies in `arena`, p NULL where there is none.
+	enum error_class (*counters_get)(struct store *s, uint32_t shard, int month, int adjust_month, const struct span *fields, uint32_t n,
+					 struct arena *arena, struct span *ret, struct error *e);
+
 	// -- requests to the closer: one-line JSON documents, in order
 	enum error_class (*request_put)(struct store *s, struct span request, struct error *e);
 	enum error_class (*request_peek)(struct store *s, char **ret, struct error *e); // NULL: none; free it

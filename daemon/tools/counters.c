@@ -13,7 +13,7 @@ int tool_counters(int argc, char **argv)
 	int month = MONTH_NONE;
 	CLEANUP(options_close) struct options o = { .verb = argv[0] };
 	CLEANUP(state_close) struct state s = { 0 };
-	CLEANUP(state_counters_free) struct state_counters c = { 0 };
+	CLEANUP(usage_counters_free) struct usage_counters c = { 0 };
 	const struct option_row rows[] = { { "period", OPTION_TEXT, &period, "YYYY-MM", "only this month" },
 					   { "generation", OPTION_INT, &generation, "G", "of this generation, not of the one in force" } };
 	int code = options_parse(&o, argc, argv, rows, ARRAY_LEN(rows), NULL, 0, 0);

@@ -18,7 +18,7 @@ static const struct output_column columns[] = {
 struct diff {
 	struct rules_tool *tool;
 	struct accounts_feed *feed;
-	struct state_counters counters;
+	struct usage_counters counters;
 	struct rules_differences differences;
 	struct effect_alerts alerts;
 	struct faults refused;
@@ -30,7 +30,7 @@ struct diff {
 static void diff_free(struct diff *d)
 {
 	accounts_feed_freep(&d->feed);
-	state_counters_free(&d->counters);
+	usage_counters_free(&d->counters);
 	rules_differences_free(&d->differences);
 	effect_alerts_free(&d->alerts);
 	faults_free(&d->refused);

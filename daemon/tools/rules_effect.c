@@ -83,7 +83,7 @@ static const char *terms_text(const struct terms *t, uint32_t service, enum rule
 }
 
 // Does the difference reach this counter? Where it does not, *ret_contract is what decides instead.
-static bool reaches(const struct effect_scope *s, const struct rules_difference *d, const struct account *a, const struct state_counter *k,
+static bool reaches(const struct effect_scope *s, const struct rules_difference *d, const struct account *a, const struct usage_counter *k,
 		    struct span *ret_contract, struct known *known)
 {
 	uint32_t in_from = 0, in_to = 0;
@@ -97,7 +97,7 @@ static bool reaches(const struct effect_scope *s, const struct rules_difference 
 	return strcmp(terms_text(t.from, in_from, d->aspect, &known->arena), terms_text(t.to, in_to, d->aspect, &known->arena)) != 0;
 }
 
-static bool counts(const struct effect_scope *s, const struct rules_difference *d, const struct state_counter *k)
+static bool counts(const struct effect_scope *s, const struct rules_difference *d, const struct usage_counter *k)
 {
 	return k->calls > 0 && strcmp(k->service, d->service) == 0 && is_open(s, k->month) && k->month >= d->month &&
 	       (d->until == MONTH_NONE || k->month < d->until);
@@ -112,7 +112,7 @@ static void add_account(const struct effect_scope *s, const struct rules_differe
 	struct span contract = { NULL, 0 };
 	bool touched = false;
 	for (uint32_t i = begin; i < end; i++) {
-		const struct state_counter *k = &s->counters->list[i];
+		const struct usage_counter *k = &s->counters->list[i];
 		if (!counts(s, d, k) || !reaches(s, d, a, k, &contract, &known))
 			continue;
 		touched = true;
@@ -126,7 +126,7 @@ static void add_account(const struct effect_scope *s, const struct rules_differe
 
 void effect_of(const struct effect_scope *s, const struct rules_difference *d, struct effect *ret)
 {
-	const struct state_counters *c = s->counters;
+	const struct usage_counters *c = s->counters;
 	check(d->month != MONTH_NONE && d->service != NULL);
 	*ret = (struct effect){ 0 };
 	for (uint32_t begin = 0, end; begin < c->n; begin = end) {
@@ -151,7 +151,7 @@ static void foreseeing_free(struct foreseeing *f)
 }
 
 // The ladder that holds for the counter; NULL: price 0, or no such service. False where it cannot be told.
-static bool ladder_of(struct foreseeing *f, const struct terms *t, uint32_t service, const struct state_counter *k, struct ladder **ret)
+static bool ladder_of(struct foreseeing *f, const struct terms *t, uint32_t service, const struct usage_counter *k, struct ladder **ret)
 {
 	const struct terms_service *x = t != NULL ? &t->services[service] : NULL;
 	int since = MONTH_NONE;
@@ -177,7 +177,7 @@ static bool has_reached(const struct ladder *l, const struct rung *r, int64_t ca
 	return false;
 }
 
-static void add_alert(struct effect_alerts *a, const struct state_counter *k, const struct rung *r)
+static void add_alert(struct effect_alerts *a, const struct usage_counter *k, const struct rung *r)
 {
 	uint32_t i = 0;
 	while (i < a->n && (a->list[i].month != k->month || a->list[i].kind != r->kind || a->list[i].bound != r->bound ||
@@ -193,7 +193,7 @@ static void add_alert(struct effect_alerts *a, const struct state_counter *k, co
 	add_name(&a->list[i].accounts, k->account, (struct span){ NULL, 0 });
 }
 
-static bool foresee(struct foreseeing *f, const struct state_counter *k)
+static bool foresee(struct foreseeing *f, const struct usage_counter *k)
 {
 	const struct account *a = find_account(f->scope, k->account);
 	uint32_t in_from = 0, in_to = 0;
@@ -230,7 +230,7 @@ bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret)
 	CLEANUP(foreseeing_free) struct foreseeing f = { .scope = s, .to = ret };
 	*ret = (struct effect_alerts){ 0 };
 	for (uint32_t i = 0; i < s->counters->n; i++) {
-		const struct state_counter *k = &s->counters->list[i];
+		const struct usage_counter *k = &s->counters->list[i];
 		if (k->calls == 0 || !is_open(s, k->month))
 			continue;
 		if (!foresee(&f, k))

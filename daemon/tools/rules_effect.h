@@ -16,7 +16,7 @@ typedef bool effect_since_fn(void *ctx, const char *account, int month, int *ret
 struct effect_scope {
 	const struct catalog *from, *to;
 	const struct account_book *book;       // NULL: nothing was said of anybody
-	const struct state_counters *counters; // by account
+	const struct usage_counters *counters; // by account
 	int settled;                           // newest settled month, MONTH_NONE
 	effect_since_fn *since;
 	void *ctx;

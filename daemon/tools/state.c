@@ -49,18 +49,8 @@ void state_close(struct state *s)
 	journal_freep(&s->journal);
 }
 
-void state_counters_free(struct state_counters *c)
-{
-	for (uint32_t i = 0; i < c->n; i++) {
-		free(c->list[i].account);
-		free(c->list[i].service);
-	}
-	free(c->list);
-	*c = (struct state_counters){ 0 };
-}
-
 struct gather {
-	struct state_counters *to;
+	struct usage_counters *to;
 	const char *account; // NULL: all
 	int month;
 	bool late, good;
@@ -77,12 +67,12 @@ static bool gather_field(void *ctx, struct span field, struct span value)
 	size_t account = (size_t)(slash - field.p);
 	if (g->account != NULL && !span_is((struct span){ field.p, account }, g->account))
 		return true;
-	struct state_counters *c = g->to;
+	struct usage_counters *c = g->to;
 	if (c->n == c->size) {
 		c->size = c->size * 2 + 256;
 		c->list = xrealloc(c->list, c->size, sizeof(*c->list));
 	}
-	c->list[c->n++] = (struct state_counter){ .account = xstrndup(field.p, account),
+	c->list[c->n++] = (struct usage_counter){ .account = xstrndup(field.p, account),
 						  .service = xstrndup(slash + 1, field.n - account - 1),
 						  .month = g->month,
 						  .calls = g->late ? 0 : n,
@@ -92,7 +82,7 @@ static bool gather_field(void *ctx, struct span field, struct span value)
 
 static int counter_order(const void *a, const void *b)
 {
-	const struct state_counter *x = a, *y = b;
+	const struct usage_counter *x = a, *y = b;
 	int d = strcmp(x->account, y->account);
 	if (d == 0)
 		d = strcmp(x->service, y->service);
@@ -100,7 +90,7 @@ static int counter_order(const void *a, const void *b)
 }
 
 // A scan may give a field twice: the same number again. Late buckets of one counter add up, so each is made unique by itself.
-static void drop_twins(struct state_counters *c, uint32_t from)
+static void drop_twins(struct usage_counters *c, uint32_t from)
 {
 	qsort(c->list + from, c->n - from, sizeof(*c->list), counter_order);
 	uint32_t n = from;
@@ -115,7 +105,7 @@ static void drop_twins(struct state_counters *c, uint32_t from)
 	c->n = n;
 }
 
-static void add_up(struct state_counters *c)
+static void add_up(struct usage_counters *c)
 {
 	uint32_t n = 0;
 	if (c->n > 0)
@@ -155,7 +145,7 @@ static enum error_class gather_shard(struct state *s, uint32_t shard, int month,
 	return cls;
 }
 
-int state_counters(struct state *s, int month, const char *account, struct state_counters *ret)
+int state_counters(struct state *s, int month, const char *account, struct usage_counters *ret)
 {
 	struct error e = { 0 };
 	struct gather g = { .to = ret, .account = account };

@@ -6,6 +6,7 @@
 #include "journal/journal.h"
 #include "store/store.h"
 #include "tools/options.h"
+#include "usage/counters.h"
 
 struct state {
 	struct options *options;
@@ -21,17 +22,7 @@ int state_open(struct state *s, struct options *o);
 void state_close(struct state *s);
 
 // All counters, or those of one month and account: sorted by account, service, period.
-struct state_counter {
-	char *account, *service; // owned
-	int month;
-	int64_t calls, late;     // late: the sum of all buckets
-};
-struct state_counters {
-	uint32_t n, size;
-	struct state_counter *list;
-};
 // month MONTH_NONE: all months. OPTIONS_GO_ON or an exit code.
-int state_counters(struct state *s, int month, const char *account, struct state_counters *ret);
-void state_counters_free(struct state_counters *c);
+int state_counters(struct state *s, int month, const char *account, struct usage_counters *ret);
 
 #endif

@@ -486,6 +486,15 @@ static inline enum error_class fake_packs_get(struct store *port, uint32_t shard
 	FAKE_RETURN;
 }
 
+static inline enum error_class fake_counters_get(struct store *port, uint32_t shard, int month, int adjust, const struct span *fields, uint32_t n,
+						 struct arena *arena, struct span *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	fake_get_all(&s->shard[shard], adjust == MONTH_NONE ? fake_key("use", month) : fake_late_key(month, adjust), fields, n, arena, ret);
+	FAKE_RETURN;
+}
+
 static inline bool fake_whole(const struct fake_shard *h, int month, const struct store_held *held)
 {
 	int64_t late = 0;
@@ -595,7 +604,7 @@ static const struct store_ops fake_store_ops = {
 	.outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
 	.scan_freezes = fake_scan_freezes, .scan_settled = fake_scan_settled, .active_since = fake_active_since,
-	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .settle = fake_settle,
+	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
 	.looked_set = fake_looked_set,

@@ -12,7 +12,7 @@
 #include "table.h"
 #include "tools/explain.h"
 #include "tools/figure.h"
-#include "tools/usage_month.h"
+#include "usage/month.h"
 
 enum { SHARDS = 3, JAN = 2020 * 12, FEB, MAR, APR, MAY };
 static const int64_t hour = 3600000, day = 24 * 3600000;
@@ -1013,7 +1013,7 @@ static void case_explain(struct case_of *c)
 static void expect_usage(struct case_of *c, struct usage_world *u, const struct published *all, const struct published_document *d)
 {
 	static struct rating_slice slices[2 * RATING_MAX_SLICES];
-	struct state_counter counter = { .account = (char *)d->account, .service = (char *)d->service, .month = d->month };
+	struct usage_counter counter = { .account = (char *)d->account, .service = (char *)d->service, .month = d->month };
 	struct usage_month m;
 	struct usage_line l;
 	uint32_t service;
@@ -1023,11 +1023,12 @@ static void expect_usage(struct case_of *c, struct usage_world *u, const struct 
 	u->month = d->month;
 	u->closed = true;
 	u->plain = NULL;
-	const struct journal_manifest *manifest = journal_manifest(u->state->journal, d->month);
+	const struct journal_manifest *manifest = journal_manifest(u->journal, d->month);
 	if (manifest == NULL)
 		return; // never closed itself: not counted, only late calls
-	month_frame_make(u->state->journal, manifest, d->month, &u->kept, &u->frame);
-	cr_assert_eq(usage_month_make(u, &counter, 1, &m), OPTIONS_GO_ON);
+	month_frame_make(u->journal, manifest, d->month, &u->kept, &u->frame);
+	struct error e = { 0 };
+	cr_assert_eq(usage_month_make(u, &counter, 1, &m, &e), ERROR_NONE, "%s", e.text);
 	cr_assert(catalog_find_id(u->frame.rules->catalog, span_of(d->service), &service));
 	cr_assert(usage_line_make(u, &m, service, slices, &l));
 	if (!l.priced)
@@ -1079,7 +1080,7 @@ static enum error_class no_packs(struct store *s, uint32_t shard, const struct s
 static void expect_open(struct case_of *c, struct usage_world *u, const struct published *own, const struct published_document *d)
 {
 	static struct rating_slice slices[2 * RATING_MAX_SLICES];
-	struct state_counter counters[100];
+	struct usage_counter counters[100];
 	struct usage_month m;
 	struct usage_line l;
 	uint32_t service, n = 0;
@@ -1089,13 +1090,14 @@ static void expect_open(struct case_of *c, struct usage_world *u, const struct p
 		if (x->revision > 0)
 			return;
 		if (x->service != NULL && n < 100)
-			counters[n++] = (struct state_counter){ .account = (char *)x->account, .service = (char *)x->service, .month = x->month,
+			counters[n++] = (struct usage_counter){ .account = (char *)x->account, .service = (char *)x->service, .month = x->month,
 								.calls = json_integer_value(json_object_get(x->data, "calls")) };
 	}
 	u->month = d->month;
 	u->plain = NULL;
-	month_frame_make(u->state->journal, journal_manifest(u->state->journal, d->month), d->month, &u->kept, &u->frame);
-	cr_assert_eq(usage_month_make(u, counters, n, &m), OPTIONS_GO_ON);
+	month_frame_make(u->journal, journal_manifest(u->journal, d->month), d->month, &u->kept, &u->frame);
+	struct error e = { 0 };
+	cr_assert_eq(usage_month_make(u, counters, n, &m, &e), ERROR_NONE, "%s", e.text);
 	cr_assert(catalog_find_id(u->frame.rules->catalog, span_of(d->service), &service));
 	cr_assert(usage_line_make(u, &m, service, slices, &l));
 	if (!l.priced)
@@ -1117,13 +1119,11 @@ static void case_usage(struct case_of *c)
 	nothing_settled.s.ops = &bare;
 	struct error e = { 0 };
 	struct accounts_feed *feed = accounts_feed_new();
-	struct options o = { .verb = "usage" };
-	struct state state = { .options = &o, .store = &c->w.s.s, .shards = SHARDS };
+	struct journal *journal = NULL;
 	struct published all = published_of(NULL, MONTH_NONE);
-	cr_assert_eq(journal_load_from(&fake_port, &c->w.k.o, 1000, &state.journal, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(journal_load_from(&fake_port, &c->w.k.o, 1000, &journal, &e), ERROR_NONE, "%s", e.text);
 	cr_assert_eq(accounts_feed_refresh(feed, &fake_port, &c->w.k.o, 1000, &e), ERROR_NONE, "%s", e.text);
-	state.rules = state.journal->rules[state.journal->n_rules - 1].rules;
-	struct usage_world u = { .state = &state, .book = accounts_feed_book(feed), .clock_ms = TIME_NONE };
+	struct usage_world u = { .store = &c->w.s.s, .shards = SHARDS, .journal = journal, .book = accounts_feed_book(feed), .clock_ms = TIME_NONE };
 	take_published(&c->w, &all);
 	for (uint32_t i = 0; i < all.n; i++) {
 		const struct published_document *d = &all.list[i];
@@ -1131,14 +1131,14 @@ static void case_usage(struct case_of *c)
 		take_published(&c->w, &own);
 		if (d->service != NULL && published_find(&all, d->account, d->service, d->month, -1) == d)
 			expect_usage(c, &u, &own, d);
-		state.store = &nothing_settled.s;
+		u.store = &nothing_settled.s;
 		if (d->service != NULL && d->revision == 0)
 			expect_open(c, &u, &own, published_by_id(&own, d->id));
-		state.store = &c->w.s.s;
+		u.store = &c->w.s.s;
 		published_free(&own);
 	}
 	published_free(&all);
-	journal_freep(&state.journal);
+	journal_freep(&journal);
 	accounts_feed_freep(&feed);
 	arena_free(&u.arena);
 	arena_free(&u.kept);

@@ -13,8 +13,8 @@ enum { JAN = 2020 * 12, FEB, MAR };
 struct world {
 	struct rules *from, *to;
 	struct account_book *book;
-	struct state_counter list[16];
-	struct state_counters counters;
+	struct usage_counter list[16];
+	struct usage_counters counters;
 	bool since_fails;
 };
 
@@ -29,7 +29,7 @@ static bool since(void *ctx, const char *account, int month, int *ret)
 static void count(struct world *w, const char *account, const char *service, int month, int64_t calls)
 {
 	cr_assert_lt(w->counters.n, ARRAY_LEN(w->list));
-	w->list[w->counters.n++] = (struct state_counter){ (char *)(uintptr_t)account, (char *)(uintptr_t)service, month, calls, 0 };
+	w->list[w->counters.n++] = (struct usage_counter){ (char *)(uintptr_t)account, (char *)(uintptr_t)service, month, calls, 0 };
 	w->counters.list = w->list;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/usage_month.h"
+#include "usage/month.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "closing/closing.h"
 #include "ladder/allowance.h"
 
 static const struct catalog *book_of(const struct usage_world *w)
@@ -31,7 +31,7 @@ static void *zeros(struct usage_world *w, size_t n, size_t size)
 	return p;
 }
 
-static int64_t *calls_of(struct usage_world *w, const struct state_counter *counters, uint32_t n, int month)
+static int64_t *calls_of(struct usage_world *w, const struct usage_counter *counters, uint32_t n, int month)
 {
 	int64_t *calls = zeros(w, catalog_services(book_of(w)), sizeof(*calls));
 	uint32_t service;
@@ -41,37 +41,35 @@ static int64_t *calls_of(struct usage_world *w, const struct state_counter *coun
 	return calls;
 }
 
-static int activation_of(struct usage_world *w, struct span account, const struct terms *t, bool *ret)
+static enum error_class activation_of(struct usage_world *w, struct span account, const struct terms *t, bool *ret, struct error *e)
 {
-	struct store *s = w->state->store;
-	struct error e = { 0 };
+	struct store *s = w->store;
 	int since = MONTH_NONE;
 	*ret = false;
 	if (!terms_ask_activation(t))
-		return OPTIONS_GO_ON;
-	if (s->ops->active_since(s, store_shard(account, w->state->shards), &account, 1, t->month, &since, &e) != ERROR_NONE)
-		return options_fail(w->state->options, &e);
+		return ERROR_NONE;
+	enum error_class c = s->ops->active_since(s, store_shard(account, w->shards), &account, 1, t->month, &since, e);
+	if (c != ERROR_NONE)
+		return c;
 	*ret = terms_activation(t, since);
-	return OPTIONS_GO_ON;
+	return ERROR_NONE;
 }
 
 // ---- what was settled
 
-static int unreadable(const struct usage_world *w, struct span account)
+static enum error_class unreadable(struct span account, struct error *e)
 {
-	fprintf(stderr, "meterctl %s: what was settled of account %.*s cannot be read; look for what else writes to this Redis\n",
-		w->state->options->verb, (int)account.n, account.p);
-	return EXIT_DEFECT;
+	return error_set(e, ERROR_HALT, 0, "what was settled of account %.*s cannot be read; look for what else writes to this Redis", (int)account.n,
+			 account.p);
 }
 
 // Lines of revision 0 lie under account/service, all of the newest revision together under "#rev/account".
-static int read_settled(struct usage_world *w, struct span account, struct usage_month *m)
+static enum error_class read_settled(struct usage_world *w, struct span account, struct usage_month *m, struct error *e)
 {
 	uint32_t n = catalog_services(book_of(w)), n_newest = 0;
 	struct span *fields = zeros(w, n + 1, sizeof(*fields)), *values = zeros(w, n + 1, sizeof(*values));
 	struct settled_line *newest = NULL;
-	struct store *s = w->state->store;
-	struct error e = { 0 };
+	struct store *s = w->store;
 	char *text;
 	for (uint32_t i = 0; i <= n; i++) {
 		text = i < n ? xasprintf("%.*s/%s", (int)account.n, account.p, catalog_service_id(book_of(w), i))
@@ -79,33 +77,34 @@ static int read_settled(struct usage_world *w, struct span account, struct usage
 		fields[i] = arena_copy(&w->arena, span_of(text));
 		free(text);
 	}
-	if (s->ops->settled_get(s, store_shard(account, w->state->shards), w->month, fields, n + 1, &w->arena, values, &e) != ERROR_NONE)
-		return options_fail(w->state->options, &e);
+	enum error_class c = s->ops->settled_get(s, store_shard(account, w->shards), w->month, fields, n + 1, &w->arena, values, e);
+	if (c != ERROR_NONE)
+		return c;
 	for (uint32_t i = 0; i < n; i++) {
 		m->first[i].service = i;
 		if (values[i].p != NULL && !settled_line_parse(values[i], &w->arena, &m->first[i]))
-			return unreadable(w, account);
+			return unreadable(account, e);
 		m->settled[i] = m->first[i];
 	}
 	if (values[n].p != NULL && !settled_newest_parse(values[n], book_of(w), &w->arena, &n_newest, &newest))
-		return unreadable(w, account);
+		return unreadable(account, e);
 	for (uint32_t i = 0; i < n_newest; i++)
 		m->settled[newest[i].service] = newest[i];
 	for (uint32_t i = 0; i < n; i++)
 		m->any_settled = m->any_settled || m->settled[i].revision >= 0;
-	return OPTIONS_GO_ON;
+	return ERROR_NONE;
 }
 
 // ---- what packs hold
 
-static int read_balance(struct usage_world *w, struct span account, struct balance *ret)
+static enum error_class read_balance(struct usage_world *w, struct span account, struct balance *ret, struct error *e)
 {
-	struct store *s = w->state->store;
-	struct error e = { 0 };
+	struct store *s = w->store;
 	struct span text = { NULL, 0 };
-	if (s->ops->packs_get(s, store_shard(account, w->state->shards), &account, 1, &w->arena, &text, &e) != ERROR_NONE)
-		return options_fail(w->state->options, &e);
-	return balance_parse(text, &w->arena, ret) ? OPTIONS_GO_ON : unreadable(w, account);
+	enum error_class c = s->ops->packs_get(s, store_shard(account, w->shards), &account, 1, &w->arena, &text, e);
+	if (c != ERROR_NONE)
+		return c;
+	return balance_parse(text, &w->arena, ret) ? ERROR_NONE : unreadable(account, e);
 }
 
 static void left_of(const struct terms *t, const struct balance *b, int64_t *left)
@@ -115,25 +114,25 @@ static void left_of(const struct terms *t, const struct balance *b, int64_t *lef
 }
 
 // A month between: not settled, but its calls take first.
-static int take_month(struct usage_world *w, const struct account *a, int month, const int64_t *calls, struct balance *b)
+static enum error_class take_month(struct usage_world *w, const struct account *a, int month, const int64_t *calls, struct balance *b, struct error *e)
 {
 	const struct terms *t = terms_at(w, a, month);
 	int64_t *left = zeros(w, t->n_packs + 1, sizeof(*left));
 	struct pack_use *given = zeros(w, t->n_packs + 1, sizeof(*given));
 	struct taking k;
 	bool activation;
-	int code = activation_of(w, a->name, t, &activation);
-	if (code != OPTIONS_GO_ON)
-		return code;
+	enum error_class cls = activation_of(w, a->name, t, &activation, e);
+	if (cls != ERROR_NONE)
+		return cls;
 	left_of(t, b, left);
 	taking_make(t, &w->arena, &k);
 	taking_run(&k, activation, calls, left);
 	for (uint32_t i = 0; i < t->n_packs; i++)
 		given[i] = (struct pack_use){ t->packs[i].id, left[i] - k.pack_left[i] };
-	return balance_add(b, given, t->n_packs, &w->arena) ? OPTIONS_GO_ON : unreadable(w, a->name);
+	return balance_add(b, given, t->n_packs, &w->arena) ? ERROR_NONE : unreadable(a->name, e);
 }
 
-static int first_open(const struct state_counter *counters, uint32_t n, const struct balance *b)
+static int first_open(const struct usage_counter *counters, uint32_t n, const struct balance *b)
 {
 	int first = b->month != MONTH_NONE ? b->month + 1 : MONTH_NONE;
 	for (uint32_t i = 0; i < n && b->month == MONTH_NONE; i++)
@@ -143,22 +142,42 @@ static int first_open(const struct state_counter *counters, uint32_t n, const st
 }
 
 // At the beginning of the month; of a settled one at its end. -1: not known.
-static int packs_of(struct usage_world *w, const struct account *a, const struct state_counter *counters, uint32_t n, struct usage_month *m)
+static enum error_class packs_of(struct usage_world *w, const struct account *a, const struct usage_counter *counters, uint32_t n, struct usage_month *m,
+				 struct error *e)
 {
 	struct balance b = { .month = MONTH_NONE };
 	m->pack_left = zeros(w, m->terms->n_packs + 1, sizeof(*m->pack_left));
 	if (m->terms->n_packs == 0)
-		return OPTIONS_GO_ON;
-	int code = read_balance(w, a->name, &b);
-	for (int month = first_open(counters, n, &b); code == OPTIONS_GO_ON && month != MONTH_NONE && month < w->month && !m->any_settled; month++)
-		code = take_month(w, a, month, calls_of(w, counters, n, month), &b);
+		return ERROR_NONE;
+	enum error_class cls = read_balance(w, a->name, &b, e);
+	for (int month = first_open(counters, n, &b); cls == ERROR_NONE && month != MONTH_NONE && month < w->month && !m->any_settled; month++)
+		cls = take_month(w, a, month, calls_of(w, counters, n, month), &b, e);
 	left_of(m->terms, &b, m->pack_left);
 	for (uint32_t i = 0; i < m->terms->n_packs && m->any_settled && b.month != w->month; i++)
 		m->pack_left[i] = -1;
-	return code;
+	return cls;
 }
 
 // ---- the whole
+
+enum error_class usage_world_begin(struct usage_world *w, int month, struct error *e)
+{
+	char waits[256];
+	const struct journal_manifest *m = journal_manifest(w->journal, month);
+	check(w->journal->n_rules > 0);
+	w->month = month;
+	w->closed = m != NULL;
+	w->frame = (struct month_frame){ .month = month, .rules = w->journal->rules[w->journal->n_rules - 1].rules };
+	if (m != NULL)
+		month_frame_make(w->journal, m, month, &w->kept, &w->frame);
+	return closing_waits(w->store, w->shards, w->journal, month, waits, &w->clock_ms, e);
+}
+
+void usage_world_end(struct usage_world *w)
+{
+	arena_free(&w->arena);
+	arena_free(&w->kept);
+}
 
 static void forecast_of(struct usage_world *w, struct usage_month *m)
 {
@@ -175,7 +194,7 @@ static void forecast_of(struct usage_world *w, struct usage_month *m)
 	}
 }
 
-int usage_month_make(struct usage_world *w, const struct state_counter *counters, uint32_t n, struct usage_month *ret)
+enum error_class usage_month_make(struct usage_world *w, const struct usage_counter *counters, uint32_t n, struct usage_month *ret, struct error *e)
 {
 	struct span account = span_of(counters[0].account);
 	const struct account *a = account_book_find(w->book, account);
@@ -184,18 +203,18 @@ int usage_month_make(struct usage_world *w, const struct state_counter *counters
 		.settled = zeros(w, n_services, sizeof(*ret->settled)), .first = zeros(w, n_services, sizeof(*ret->first)) };
 	for (uint32_t i = 0; i < n_services; i++)
 		ret->settled[i].revision = ret->first[i].revision = -1;
-	int code = activation_of(w, account, ret->terms, &ret->activation);
-	if (code == OPTIONS_GO_ON && w->closed)
-		code = read_settled(w, account, ret);
-	if (code == OPTIONS_GO_ON)
-		code = packs_of(w, a, counters, n, ret);
-	if (code != OPTIONS_GO_ON)
-		return code;
+	enum error_class cls = activation_of(w, account, ret->terms, &ret->activation, e);
+	if (cls == ERROR_NONE && w->closed)
+		cls = read_settled(w, account, ret, e);
+	if (cls == ERROR_NONE)
+		cls = packs_of(w, a, counters, n, ret, e);
+	if (cls != ERROR_NONE)
+		return cls;
 	taking_make(ret->terms, &w->arena, &ret->taking);
 	if (!ret->any_settled)
 		taking_run(&ret->taking, ret->activation, ret->calls, ret->pack_left);
 	forecast_of(w, ret);
-	return OPTIONS_GO_ON;
+	return ERROR_NONE;
 }
 
 // ---- one line

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// One account's month as `meterctl usage` shows it: settled, as the shard keeps it; or open, worked out from the counters under the rules in
-// force and what is said of the account by now.
-#ifndef TOOLS_USAGE_MONTH_H
-#define TOOLS_USAGE_MONTH_H
+// One account's month as `meterctl usage` and the HTTP interface show it: settled, as the shard keeps it; or open, worked out from the
+// counters under the rules in force and what is said of the account by now.
+#ifndef USAGE_MONTH_H
+#define USAGE_MONTH_H
 
 #include "closing/frame.h"
 #include "closing/kept.h"
+#include "store/store.h"
 #include "terms/forecast.h"
-#include "tools/state.h"
+#include "usage/counters.h"
 
 struct usage_world {                   // the same for all accounts
-	struct state *state;
+	struct store *store;           // its identity is set
+	uint32_t shards;
+	const struct journal *journal; // with rules
 	const struct account_book *book;
 	int month;
 	int64_t clock_ms;              // highest record clock; TIME_NONE: none
@@ -19,6 +22,10 @@ struct usage_world {                   // the same for all accounts
 	const struct terms *plain;     // of an account of which nothing was said; made when first asked for
 	struct arena kept, arena;      // for all, and for one account
 };
+
+// Before the first account: which rules hold in the month, and how far the record clock is.
+enum error_class usage_world_begin(struct usage_world *w, int month, struct error *e);
+void usage_world_end(struct usage_world *w);
 
 struct usage_line {                    // of one service
 	bool priced;                   // otherwise the month is at price 0, or the price book does not know it
@@ -50,8 +57,9 @@ struct usage_month {                   // of one account
 	struct forecast forecast;
 };
 
-// `counters`: all of the account, at least of the months from the one settled last on. OPTIONS_GO_ON or an exit code.
-int usage_month_make(struct usage_world *w, const struct state_counter *counters, uint32_t n, struct usage_month *ret);
+// `counters`: all of the account, at least of the months from the one settled last on. ERROR_HALT: what was
+// settled cannot be read. *ret lies in w->arena.
+enum error_class usage_month_make(struct usage_world *w, const struct usage_counter *counters, uint32_t n, struct usage_month *ret, struct error *e);
 // slices: 2 * RATING_MAX_SLICES. False: an overflow.
 bool usage_line_make(struct usage_world *w, struct usage_month *m, uint32_t service, struct rating_slice *slices, struct usage_line *ret);
 
