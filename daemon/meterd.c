@@ -20,6 +20,7 @@
 #include "pipeline/engine.h"
 #include "tools/frontend.h"
 #include "tools/reload.h"
+#include "usage/reader.h"
 
 static const char usage_text[] =
 	"usage: meterd --config FILE [--check-config | --print-config]\n"
@@ -34,9 +35,13 @@ static const char usage_text[] =
 	"exit codes: 0 stopped in order, 64 usage, 69 a server is unreachable, 70 a defect, 75 try again later\n"
 	"(a topic missing, a port in use), 78 what only an edit of files or of a topic's or Redis' settings can mend\n";
 
+enum { ASK_MS = 5000 };
+
 struct run {
 	struct engine *engine;
 	struct settings *settings;
+	struct usage_reader *reader; // NULL without http
+	struct kafka_options kafka;  // its own view
 	struct error error;
 	enum error_class cls;
 	pthread_mutex_t lock;      // of what follows
@@ -108,6 +113,28 @@ static int wait_for_signal(struct run *r, const sigset_t *signals)
 	}
 }
 
+static enum usage_answer ask_usage(void *ctx, const struct usage_question *q, char **ret_json, struct error *why)
+{
+	return usage_reader_ask(((struct run *)ctx)->reader, q, ret_json, why);
+}
+
+// With a store connection of its own: who asks never stands in a worker's way, and waits no longer than ASK_MS for either server's answer.
+static enum error_class open_reader(struct run *r)
+{
+	struct store_options so;
+	struct store *store = NULL;
+	enum error_class c = settings_store(r->settings, &so, &r->error);
+	if (c == ERROR_NONE) {
+		so.timeout_ms = so.timeout_ms < ASK_MS ? so.timeout_ms : ASK_MS;
+		c = store_redis_open(&so, &store, &r->error);
+	}
+	if (c != ERROR_NONE)
+		return c;
+	settings_kafka(r->settings, &r->kafka);
+	r->reader = usage_reader_new(&(struct usage_reader_options){ .kafka = &r->kafka, .store = store, .timeout_ms = ASK_MS });
+	return ERROR_NONE;
+}
+
 // A socket of the service manager's goes before http.listen.
 static enum error_class open_http(struct run *r, struct http **ret)
 {
@@ -117,7 +144,9 @@ static enum error_class open_http(struct run *r, struct http **ret)
 				 sockets);
 	if (fd < 0 && r->settings->http_listen[0] == '\0')
 		return ERROR_NONE;
-	struct http_options ho = { r->settings->http_listen, fd >= 0, fd, read_status, r };
+	if (open_reader(r) != ERROR_NONE)
+		return r->error.cls;
+	struct http_options ho = { r->settings->http_listen, fd >= 0, fd, read_status, r, ask_usage, r };
 	return http_open(&ho, ret, &r->error);
 }
 
@@ -130,6 +159,7 @@ static int serve(struct settings *settings, const struct rules *rules, const sig
 		return fprintf(stderr, "meterd: %s\n", run.error.text), run.error.exit_code;
 	if (open_http(&run, &http) != ERROR_NONE) {
 		fprintf(stderr, "meterd: %s\n", run.error.text);
+		usage_reader_freep(&run.reader);
 		engine_freep(&run.engine);
 		return run.error.exit_code;
 	}
@@ -142,6 +172,7 @@ static int serve(struct settings *settings, const struct rules *rules, const sig
 	engine_stop(run.engine);
 	pthread_join(thread, NULL);
 	http_freep(&http);
+	usage_reader_freep(&run.reader);
 	engine_freep(&run.engine);
 	reload_free(&run.reload);
 	char quoted[1100];

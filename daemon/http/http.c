@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/utf8.h"
+#include "http/question.h"
 #include "http/render.h"
 
 enum { CONNECTIONS = 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, BACKLOG = 64, HOST_MAX = 255 };
@@ -23,6 +26,7 @@ enum { CONNECTIONS = 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, BACKLOG = 64
 struct http {
 	struct MHD_Daemon *daemon;
 	struct http_options o;
+	pthread_mutex_t reading; // one o.read at a time
 	uint16_t port;
 };
 
@@ -45,8 +49,22 @@ static void reply_text(struct reply *r, unsigned code, const char *type, const s
 	r->type = type;
 }
 
-static void reply_problem(struct reply *r, unsigned code, const char *title, const char *detail)
+// Texts of errors may have been cut anywhere.
+static void make_utf8(char *text)
 {
+	size_t n = strlen(text);
+	uint32_t c;
+	for (size_t i = 0, step; i < n; i += step) {
+		step = utf8_next(text + i, n - i, &c);
+		if (step == 0)
+			text[i] = '?', step = 1;
+	}
+}
+
+static void reply_problem(struct reply *r, unsigned code, const char *title, const char *why)
+{
+	CLEANUP(freep) char *detail = xstrdup(why);
+	make_utf8(detail);
 	json_t *j = json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", title, "status", (int)code, "detail", detail);
 	check(j != NULL);
 	r->code = code;
@@ -78,17 +96,45 @@ static void serve_status(const struct status *s, struct reply *r)
 	*r = (struct reply){ MHD_HTTP_OK, "application/json", text, strlen(text) };
 }
 
+static void serve_usage(const struct http *h, struct MHD_Connection *c, struct reply *r)
+{
+	struct usage_question q;
+	struct error why = { 0 };
+	char wrong[QUESTION_WHY], *json = NULL;
+	if (!question_read(c, &q, wrong)) {
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "Bad Request", wrong);
+		return;
+	}
+	if (h->o.ask == NULL) {
+		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found", "No usage is told here.");
+		return;
+	}
+	switch (h->o.ask(h->o.ask_ctx, &q, &json, &why)) {
+	case USAGE_TOLD:
+		*r = (struct reply){ MHD_HTTP_OK, "application/json", json, strlen(json) };
+		break;
+	case USAGE_NOTHING:
+		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found", why.text);
+		break;
+	case USAGE_AWAY:
+		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable", why.text);
+		break;
+	}
+}
+
 static const struct route {
 	const char *path;
-	void (*serve)(const struct status *s, struct reply *r);
+	void (*serve)(const struct status *s, struct reply *r);                             // how the process is, at once
+	void (*look)(const struct http *h, struct MHD_Connection *c, struct reply *r);      // what the servers say
 } routes[] = {
-	{ "/-/healthy", serve_healthy },
-	{ "/-/ready", serve_ready },
-	{ "/metrics", serve_metrics },
-	{ "/api/v1/status", serve_status },
+	{ "/-/healthy", serve_healthy, NULL },
+	{ "/-/ready", serve_ready, NULL },
+	{ "/metrics", serve_metrics, NULL },
+	{ "/api/v1/status", serve_status, NULL },
+	{ "/api/v1/usage", NULL, serve_usage },
 };
 
-static void route(const struct http *h, const char *path, const char *method, struct reply *r)
+static void route(struct http *h, struct MHD_Connection *c, const char *path, const char *method, struct reply *r)
 {
 	const struct route *found = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
@@ -96,16 +142,22 @@ static void route(const struct http *h, const char *path, const char *method, st
 			found = &routes[i];
 	if (found == NULL) {
 		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found",
-			      "There is /-/healthy, /-/ready, /metrics and /api/v1/status.");
+			      "There is /-/healthy, /-/ready, /metrics, /api/v1/status and /api/v1/usage.");
 		return;
 	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		reply_problem(r, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed", "This interface only reads: use GET.");
 		return;
 	}
+	if (found->look != NULL) {
+		found->look(h, c, r);
+		return;
+	}
 	struct status s;
 	status_init(&s);
+	pthread_mutex_lock(&h->reading);
 	h->o.read(h->o.ctx, &s);
+	pthread_mutex_unlock(&h->reading);
 	found->serve(&s, r);
 	status_free(&s);
 }
@@ -118,7 +170,7 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *p
 	(void)body_size;
 	(void)state; // answered at the first call: a request body is not waited for
 	struct reply r = { 0 };
-	route(ctx, path, method, &r);
+	route(ctx, c, path, method, &r);
 	struct MHD_Response *response = MHD_create_response_from_buffer(r.n, r.body, MHD_RESPMEM_MUST_FREE);
 	if (response == NULL) {
 		free(r.body);
@@ -242,12 +294,15 @@ enum error_class http_open(const struct http_options *o, struct http **ret, stru
 	struct http *h = xcalloc(1, sizeof(*h));
 	h->o = *o;
 	h->port = port_of(fd);
-	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, h,
+	pthread_mutex_init(&h->reading, NULL);
+	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
+				     NULL, NULL, answer, h,
 				     MHD_OPTION_EXTERNAL_LOGGER, log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
 				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	if (h->daemon == NULL) {
 		close(fd);
+		pthread_mutex_destroy(&h->reading);
 		free(h);
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "http: cannot start a thread for %s; see the limits of the service", o->listen);
 	}
@@ -269,6 +324,7 @@ void http_freep(struct http **h)
 	check(fd >= 0);
 	MHD_stop_daemon((*h)->daemon);
 	close(fd);
+	pthread_mutex_destroy(&(*h)->reading);
 	free(*h);
 	*h = NULL;
 }

@@ -6,14 +6,17 @@
 //	/-/ready          200 "ready", or 503 with the reasons, one a line
 //	/metrics          Prometheus text
 //	/api/v1/status    what `meterctl status` shows
+//	/api/v1/usage     ?account= [&service=] [&period=]: what `meterctl usage ACCOUNT --format json` prints
 //	anything wrong    application/problem+json
 //
-// @thread http runs one thread of its own; `read` is called on it, one call at a time.
+// @thread http runs a thread of its own and one for each connection, so that who waits for Redis or Kafka keeps nobody else from asking
+// how the process is. `read` is called one call at a time, `ask` by several threads.
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
 #include "base/error.h"
 #include "model/status.h"
+#include "usage/reader.h"
 
 struct http_options {
 	const char *listen; // "127.0.0.1:9464", "[::1]:9464", "localhost:0"; port 0: any free one
@@ -22,6 +25,9 @@ struct http_options {
 	// Fills *ret, which was made by status_init. It must not wait for Redis or Kafka.
 	void (*read)(void *ctx, struct status *ret);
 	void *ctx;
+	// Answers a question about usage; may wait for a bounded time. NULL: there is no such answer here.
+	enum usage_answer (*ask)(void *ctx, const struct usage_question *q, char **ret_json, struct error *why);
+	void *ask_ctx;
 };
 
 struct http;

@@ -275,7 +275,12 @@ static inline enum error_class fake_months(struct store *port, uint32_t shard, s
 	*ret = (struct store_months){ .list = xcalloc(h->n + 1, sizeof(*ret->list)) };
 	for (size_t i = 0; i < h->n; i++) {
 		int month, adjust = MONTH_NONE;
-		if (sscanf(h->cells[i].hash, "use:%d", &month) == 1 || sscanf(h->cells[i].hash, "late:%d:%d", &month, &adjust) == 2)
+		if (sscanf(h->cells[i].hash, "use:%d", &month) != 1 && sscanf(h->cells[i].hash, "late:%d:%d", &month, &adjust) != 2)
+			continue;
+		uint32_t k = 0; // each once
+		while (k < ret->n && (ret->list[k].month != month || ret->list[k].adjust_month != adjust))
+			k++;
+		if (k == ret->n)
 			ret->list[ret->n++] = (struct store_month){ month, adjust };
 	}
 	return ERROR_NONE;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -246,6 +247,125 @@ Test(http, process_metrics_are_true)
 	double age = (double)clock_wall_ms() / 1000 - atof(at + strlen("\nprocess_start_time_seconds "));
 	cr_assert(age > -2 && age < 60, "started %f s ago", age);
 	cr_assert_geq(atoi(fds + strlen("\nprocess_open_fds ")), 4);
+}
+
+// ---- usage
+
+struct teller {
+	char said[200];     // the last question
+	sem_t asked, go_on; // of an account "slow"
+};
+
+static enum usage_answer tell(void *ctx, const struct usage_question *q, char **ret_json, struct error *why)
+{
+	struct teller *t = ctx;
+	char month[MONTH_TEXT];
+	snprintf(t->said, sizeof(t->said), "%s %s %s", q->account, q->service != NULL ? q->service : "-", q->month != MONTH_NONE ? month_text(q->month, month) : "-");
+	if (strcmp(q->account, "slow") == 0) {
+		sem_post(&t->asked);
+		sem_wait(&t->go_on);
+	}
+	if (strcmp(q->account, "away") == 0)
+		return error_set(why, ERROR_RETRY, 0, "redis: \"gone\" \xe9\x98"), USAGE_AWAY; // cut in a character
+	if (strcmp(q->account, "nobody") == 0)
+		return error_set(why, ERROR_REJECT, 0, "account nobody has no calls"), USAGE_NOTHING;
+	*ret_json = xstrdup("[{\"calls\":1}]\n");
+	return USAGE_TOLD;
+}
+
+static struct http *open_teller(struct teller *t)
+{
+	struct http_options o = { .listen = "127.0.0.1:0", .read = fill, .ctx = (void *)(uintptr_t)"", .ask = tell, .ask_ctx = t };
+	struct http *h = NULL;
+	struct error e = { 0 };
+	*t = (struct teller){ 0 };
+	sem_init(&t->asked, 0, 0);
+	sem_init(&t->go_on, 0, 0);
+	cr_assert_eq(http_open(&o, &h, &e), ERROR_NONE, "%s", e.text);
+	return h;
+}
+
+Test(http, usage_asks_what_was_meant)
+{
+	struct teller t;
+	CLEANUP(http_freep) struct http *h = open_teller(&t);
+	static const char *const good[][2] = { { "account=a", "a - -" }, { "account=a%3A1&service=image-tag", "a:1 image-tag -" },
+		{ "period=2020-02&service=x&account=A_b.c@d-e", "A_b.c@d-e x 2020-02" } };
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		CLEANUP(freep) char *line = xasprintf("GET /api/v1/usage?%s", good[i][0]), *a = ask(h, line);
+		EXPECT(a, "HTTP/1.1 200");
+		EXPECT(a, "Content-Type: application/json");
+		cr_assert_str_eq(body_of(a), "[{\"calls\":1}]\n");
+		cr_assert_str_eq(t.said, good[i][1]);
+	}
+}
+
+static void expect_problem(struct http *h, const char *parameters, int status, const char *detail)
+{
+	CLEANUP(freep) char *line = xasprintf("GET /api/v1/usage%s", parameters), *a = ask(h, line), *code = xasprintf("HTTP/1.1 %d ", status);
+	EXPECT(a, code);
+	EXPECT(a, "Content-Type: application/problem+json");
+	json_t *j = json_loads(body_of(a), 0, NULL);
+	cr_assert(j != NULL, "%s", a);
+	cr_expect_eq(json_integer_value(json_object_get(j, "status")), status);
+	cr_expect_str_eq(json_string_value(json_object_get(j, "detail")), detail, "%s", parameters);
+	json_decref(j);
+}
+
+Test(http, usage_says_what_is_wrong)
+{
+	struct teller t;
+	CLEANUP(http_freep) struct http *h = open_teller(&t);
+	static const char missing[] = "the parameter account is missing: /api/v1/usage?account=ID, and if wanted &service=ID&period=YYYY-MM";
+	static const struct {
+		const char *parameters;
+		const char *detail;
+	} bad[] = {
+		{ "", missing }, { "?", missing }, { "?service=a", missing },
+		{ "?account", "account= is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=", "account= is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=a%00b", "account=a?b is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=a/b", "account=a/b is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=%ff%22%0a", "account=?\"? is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=12345678901234567890123456789012345678901234567890123456789012345",
+		  "account=1234567890123456789012345678901234567890 is no name: 1 to 64 letters, digits and . _ : @ -" },
+		{ "?account=a&service=", "service= is no name: 1 to 128 letters, digits and . _ : @ -" },
+		{ "?account=a&period=2020-13", "period=2020-13 is no month: write it as 2020-01" },
+		{ "?account=a&period=", "period= is no month: write it as 2020-01" },
+		{ "?account=a&period=2020-01%00", "period=2020-01? is no month: write it as 2020-01" },
+		{ "?account=a&acount=b", "the parameter acount is unknown: there are account, service and period" },
+		{ "?account=a&%ff%ff=b", "the parameter ?? is unknown: there are account, service and period" },
+		{ "?account=a&account=b", "the parameter account is given twice" },
+		{ "?account=a&period=2020-01&period=2020-01", "the parameter period is given twice" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		expect_problem(h, bad[i].parameters, 400, bad[i].detail);
+	cr_assert_str_eq(t.said, "", "what is wrong was asked");
+	expect_problem(h, "?account=nobody", 404, "account nobody has no calls");
+	expect_problem(h, "?account=away", 503, "redis: \"gone\" ??");
+	CLEANUP(http_freep) struct http *none = open_http("");
+	expect_problem(none, "?account=a", 404, "No usage is told here.");
+}
+
+static void *ask_slowly(void *h)
+{
+	return ask(h, "GET /api/v1/usage?account=slow");
+}
+
+// Who waits for Redis or Kafka keeps nobody from seeing how the process is.
+Test(http, usage_that_waits_holds_nobody_up, .timeout = 60)
+{
+	struct teller t;
+	CLEANUP(http_freep) struct http *h = open_teller(&t);
+	pthread_t thread;
+	pthread_create(&thread, NULL, ask_slowly, h);
+	sem_wait(&t.asked);
+	CLEANUP(freep) char *healthy = ask(h, "GET /-/healthy"), *metrics = ask(h, "GET /metrics"), *slow = NULL;
+	EXPECT(healthy, "HTTP/1.1 200");
+	EXPECT(metrics, "HTTP/1.1 200");
+	sem_post(&t.go_on);
+	pthread_join(thread, (void **)&slow);
+	EXPECT(slow, "HTTP/1.1 200");
 }
 
 static enum error_class try_open(const char *listen, struct error *e)

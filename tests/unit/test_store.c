@@ -422,6 +422,13 @@ Test(store, adjusts_each_account_once_and_counts_late_buckets)
 	cr_assert(got[0].p == NULL && got[1].p == NULL && span_is(got[2], "{late}"));
 	cr_assert_eq(store->ops->packs_get(store, 1, names, 1, &arena, got, &e), ERROR_NONE);
 	cr_assert(span_is(got[0], "2020-02 p-1=5"));
+	struct span counters[] = { SPAN_LIT("a/image-tag"), SPAN_LIT("b/image-tag"), SPAN_LIT("a") };
+	cr_assert_eq(store->ops->counters_get(store, 1, JAN, MONTH_NONE, counters, 3, &arena, got, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(span_is(got[0], "3") && got[1].p == NULL && got[2].p == NULL);
+	cr_assert_eq(store->ops->counters_get(store, 1, JAN, JAN + 1, counters, 3, &arena, got, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(span_is(got[0], "2") && got[1].p == NULL && got[2].p == NULL);
+	cr_assert_eq(store->ops->counters_get(store, 1, JAN + 1, MONTH_NONE, counters, 3, &arena, got, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(got[0].p == NULL);
 	arena_free(&arena);
 	int months[] = { JAN };
 	struct store_held held = { .freezes = 1, .late = 1, .n_late_months = 1, .late_months = months, .statements = 1 };
