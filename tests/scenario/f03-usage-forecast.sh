@@ -21,8 +21,8 @@ detail() { jq -r .detail "$DIR/body"; }
 # What the topics say may be a second old, so the same is waited for.
 says_the_same() { # words of meterctl; parameters
 	local words="$1" parameters="$2"
-	wait_for 30 "[[ \$(api '$parameters' | jq -cS .) == \$(ctl_q usage $words --format json | jq -cS .) ]]" "the same of '$words' over HTTP"
-	[[ $(api "$parameters" | jq length) -gt 0 ]] || fail "nothing is said of '$words' over HTTP: $(api "$parameters")"
+	wait_for 30 "diff <(api '$parameters' | jq -S .) <(ctl_q usage $words --format json | jq -S .) >'$DIR/diff'" "the same of '$words' over HTTP"
+	(($(api "$parameters" | jq length) > 0)) || fail "nothing is said of '$words' over HTTP: $(api "$parameters")"
 }
 day=86400000 jan=1579046400000 feb=1580486400000 mar_close=1583078400000 # February begins; the close of February
 
