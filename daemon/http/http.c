@@ -21,7 +21,7 @@
 #include "http/question.h"
 #include "http/render.h"
 
-enum { CONNECTIONS = 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, BACKLOG = 64, HOST_MAX = 255 };
+enum { CONNECTIONS = 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, BACKLOG = 64, AGAIN_S = 1, HOST_MAX = 255 };
 
 struct http {
 	struct MHD_Daemon *daemon;
@@ -35,6 +35,7 @@ struct reply {
 	const char *type;
 	char *body; // owned
 	size_t n;
+	int retry_s; // when to ask again; 0: nothing is said of that
 };
 
 // ---- what is served
@@ -77,7 +78,7 @@ static void reply_problem(struct reply *r, unsigned code, const char *title, con
 static void serve_healthy(const struct status *s, struct reply *r)
 {
 	(void)s;
-	*r = (struct reply){ MHD_HTTP_OK, "text/plain; charset=utf-8", xstrdup("healthy\n"), strlen("healthy\n") };
+	*r = (struct reply){ MHD_HTTP_OK, "text/plain; charset=utf-8", xstrdup("healthy\n"), strlen("healthy\n"), 0 };
 }
 
 static void serve_ready(const struct status *s, struct reply *r)
@@ -93,7 +94,7 @@ static void serve_metrics(const struct status *s, struct reply *r)
 static void serve_status(const struct status *s, struct reply *r)
 {
 	char *text = render_status(s);
-	*r = (struct reply){ MHD_HTTP_OK, "application/json", text, strlen(text) };
+	*r = (struct reply){ MHD_HTTP_OK, "application/json", text, strlen(text), 0 };
 }
 
 static void serve_usage(const struct http *h, struct MHD_Connection *c, struct reply *r)
@@ -111,13 +112,14 @@ static void serve_usage(const struct http *h, struct MHD_Connection *c, struct r
 	}
 	switch (h->o.ask(h->o.ask_ctx, &q, &json, &why)) {
 	case USAGE_TOLD:
-		*r = (struct reply){ MHD_HTTP_OK, "application/json", json, strlen(json) };
+		*r = (struct reply){ MHD_HTTP_OK, "application/json", json, strlen(json), 0 };
 		break;
 	case USAGE_NOTHING:
 		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found", why.text);
 		break;
 	case USAGE_AWAY:
 		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable", why.text);
+		r->retry_s = AGAIN_S;
 		break;
 	}
 }
@@ -179,6 +181,11 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *p
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r.type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (r.retry_s > 0) {
+		char seconds[16];
+		snprintf(seconds, sizeof(seconds), "%d", r.retry_s);
+		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+	}
 	if (r.code == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	enum MHD_Result result = MHD_queue_response(c, r.code, response);

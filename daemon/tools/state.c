@@ -80,40 +80,13 @@ static bool gather_field(void *ctx, struct span field, struct span value)
 	return true;
 }
 
-static int counter_order(const void *a, const void *b)
-{
-	const struct usage_counter *x = a, *y = b;
-	int d = strcmp(x->account, y->account);
-	if (d == 0)
-		d = strcmp(x->service, y->service);
-	return d != 0 ? d : (x->month > y->month) - (x->month < y->month);
-}
-
 // A scan may give a field twice: the same number again. Late buckets of one counter add up, so each is made unique by itself.
 static void drop_twins(struct usage_counters *c, uint32_t from)
 {
-	qsort(c->list + from, c->n - from, sizeof(*c->list), counter_order);
+	qsort(c->list + from, c->n - from, sizeof(*c->list), usage_counter_order);
 	uint32_t n = from;
 	for (uint32_t i = from; i < c->n; i++) {
-		if (n > from && counter_order(&c->list[n - 1], &c->list[i]) == 0) {
-			free(c->list[i].account);
-			free(c->list[i].service);
-			continue;
-		}
-		c->list[n++] = c->list[i];
-	}
-	c->n = n;
-}
-
-static void add_up(struct usage_counters *c)
-{
-	uint32_t n = 0;
-	if (c->n > 0)
-		qsort(c->list, c->n, sizeof(*c->list), counter_order);
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (n > 0 && counter_order(&c->list[n - 1], &c->list[i]) == 0) {
-			c->list[n - 1].calls += c->list[i].calls;
-			c->list[n - 1].late += c->list[i].late;
+		if (n > from && usage_counter_order(&c->list[n - 1], &c->list[i]) == 0) {
 			free(c->list[i].account);
 			free(c->list[i].service);
 			continue;
@@ -154,6 +127,6 @@ int state_counters(struct state *s, int month, const char *account, struct usage
 	for (uint32_t shard = 0; cls == ERROR_NONE && shard < s->shards; shard++)
 		if (account == NULL || shard == only)
 			cls = gather_shard(s, shard, month, &g, &e);
-	add_up(ret);
+	usage_counters_add_up(ret);
 	return cls == ERROR_NONE ? OPTIONS_GO_ON : options_fail(s->options, &e);
 }

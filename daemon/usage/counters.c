@@ -18,6 +18,33 @@ void usage_counters_free(struct usage_counters *c)
 	*c = (struct usage_counters){ 0 };
 }
 
+int usage_counter_order(const void *a, const void *b)
+{
+	const struct usage_counter *x = a, *y = b;
+	int d = strcmp(x->account, y->account);
+	if (d == 0)
+		d = strcmp(x->service, y->service);
+	return d != 0 ? d : (x->month > y->month) - (x->month < y->month);
+}
+
+void usage_counters_add_up(struct usage_counters *c)
+{
+	uint32_t n = 0;
+	if (c->n > 0)
+		qsort(c->list, c->n, sizeof(*c->list), usage_counter_order);
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (n > 0 && usage_counter_order(&c->list[n - 1], &c->list[i]) == 0) {
+			c->list[n - 1].calls += c->list[i].calls;
+			c->list[n - 1].late += c->list[i].late;
+			free(c->list[i].account);
+			free(c->list[i].service);
+			continue;
+		}
+		c->list[n++] = c->list[i];
+	}
+	c->n = n;
+}
+
 int usage_newest_month(const struct usage_counters *c)
 {
 	int month = MONTH_NONE;
@@ -109,32 +136,6 @@ static enum error_class look_at(struct look *l, const struct store_month *m, str
 	return c;
 }
 
-static int counter_order(const void *a, const void *b)
-{
-	const struct usage_counter *x = a, *y = b;
-	int d = strcmp(x->service, y->service);
-	return d != 0 ? d : (x->month > y->month) - (x->month < y->month);
-}
-
-// A counter and its late buckets become one line.
-static void add_up(struct usage_counters *c)
-{
-	uint32_t n = 0;
-	if (c->n > 0)
-		qsort(c->list, c->n, sizeof(*c->list), counter_order);
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (n > 0 && counter_order(&c->list[n - 1], &c->list[i]) == 0) {
-			c->list[n - 1].calls += c->list[i].calls;
-			c->list[n - 1].late += c->list[i].late;
-			free(c->list[i].account);
-			free(c->list[i].service);
-			continue;
-		}
-		c->list[n++] = c->list[i];
-	}
-	c->n = n;
-}
-
 enum error_class usage_counters_of(struct store *s, const struct journal *j, struct span account, struct usage_counters *ret, struct error *e)
 {
 	struct look l = { .store = s, .shard = store_shard(account, j->shards), .account = account, .to = ret };
@@ -150,6 +151,6 @@ enum error_class usage_counters_of(struct store *s, const struct journal *j, str
 		c = look_at(&l, &months.list[i], e);
 	store_months_free(&months);
 	arena_free(&l.arena);
-	add_up(ret);
+	usage_counters_add_up(ret);
 	return c;
 }

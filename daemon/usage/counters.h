@@ -17,6 +17,8 @@ struct usage_counters {          // sorted by account, service, period
 	struct usage_counter *list;
 };
 void usage_counters_free(struct usage_counters *c);
+int usage_counter_order(const void *a, const void *b); // by account, service, period; for qsort
+void usage_counters_add_up(struct usage_counters *c);  // sorts; a counter and its late buckets become one
 int usage_newest_month(const struct usage_counters *c); // MONTH_NONE: no counter
 // Packs are taken month by month: are the months before the one that is shown needed too?
 bool usage_asks_all_months(const struct account_book *book);

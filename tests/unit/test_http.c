@@ -305,6 +305,7 @@ static void expect_problem(struct http *h, const char *parameters, int status, c
 	CLEANUP(freep) char *line = xasprintf("GET /api/v1/usage%s", parameters), *a = ask(h, line), *code = xasprintf("HTTP/1.1 %d ", status);
 	EXPECT(a, code);
 	EXPECT(a, "Content-Type: application/problem+json");
+	cr_expect_eq(strstr(a, "\r\nRetry-After: 1\r\n") != NULL, status == 503, "%s", a);
 	json_t *j = json_loads(body_of(a), 0, NULL);
 	cr_assert(j != NULL, "%s", a);
 	cr_expect_eq(json_integer_value(json_object_get(j, "status")), status);
