@@ -43,6 +43,10 @@ enum {
 	ACCOUNT_CONTRACT_SERVICES = 1000, // of one contract
 	ACCOUNT_PACK_SERVICES = 64,       // of one pack
 	ACCOUNT_FACTS_MOST = 250000,      // of one account
+	// Packs of one account in all its life, where one that several services share counts for each of them. The store weighs all of them in
+	// each commit that touches the account (a fifth of a second for so many), and the line that they all gave to still fits a record
+	// of Kafka's usual size.
+	ACCOUNT_PACKS_MOST = 10000,
 };
 #define ACCOUNT_NUMBER_MOST INT64_C(9007199254740991) // versions, calls of packs, free calls: 2^53 - 1, as the store counts
 
@@ -85,12 +89,14 @@ struct account_fact {
 struct account_history {         // one thing: its records in the order in which they are taken, some of them refused
 	const struct account_fact **facts;
 	uint32_t n, room;
+	uint32_t pack_services;  // the most that a version of it names
 };
 struct account {
 	struct span name;
 	uint32_t n_things;
 	const struct account_history *things; // in the order of first mention
 	uint32_t n_facts;        // of all things
+	uint32_t pack_services;  // of all things
 };
 
 // As of when. A fact is visible when its stamp is <= stamp_ms and it lies below the cut of its partition. What holds is what the

@@ -267,6 +267,22 @@ static void refuse(struct account_fault *ret, enum account_fault_code why, const
 	ret->code = why;
 }
 
+// How many more services its account's packs name with this fact.
+static uint32_t more_pack_services(const struct entry *e, const struct thing_name *name, const struct account_fact *f)
+{
+	uint32_t before = name != NULL ? e->things[name->thing].pack_services : 0;
+	return f->n_pack_services > before ? f->n_pack_services - before : 0;
+}
+
+static bool has_room(const struct entry *e, const struct thing_name *name, const struct account_fact *f, enum account_fault_code *ret_why)
+{
+	*ret_why = ACCOUNT_FAULT_ACCOUNT_FULL;
+	if (e != NULL && e->account.n_facts >= ACCOUNT_FACTS_MOST)
+		return false;
+	*ret_why = ACCOUNT_FAULT_PACKS_FULL;
+	return (e != NULL ? e->account.pack_services : 0) + more_pack_services(e, name, f) <= ACCOUNT_PACKS_MOST;
+}
+
 // *ret_kept: the fact is in the book now, and must stay where it is.
 static enum account_applied enter(struct account_book *b, struct span account, const struct account_fact *f, bool *ret_kept,
 				  struct account_fault *ret_fault)
@@ -274,15 +290,18 @@ static enum account_applied enter(struct account_book *b, struct span account, c
 	struct entry *e = find_entry(b, account);
 	const struct thing_name *name = e != NULL ? find_thing(b, e->number, f->kind, f->id) : NULL;
 	const struct account_fact *newest = name != NULL ? e->stand[name->thing].newest : NULL;
-	enum account_fault_code why = ACCOUNT_FAULT_ACCOUNT_FULL;
+	enum account_fault_code why;
 	enum account_applied how = ACCOUNT_REFUSED;
 	if (name != NULL && never_matters(&e->stand[name->thing], f)) {
 		how = judge(&e->stand[name->thing], f, &why);
-	} else if (e == NULL || e->account.n_facts < ACCOUNT_FACTS_MOST) {
+	} else if (has_room(e, name, f, &why)) {
+		uint32_t more = more_pack_services(e, name, f);
 		if (e == NULL)
 			e = make_entry(b, account);
 		uint32_t thing = name != NULL ? name->thing : make_thing(b, e, f);
 		how = insert(&e->things[thing], &e->stand[thing], f, &why);
+		e->things[thing].pack_services += more;
+		e->account.pack_services += more;
 		e->account.n_facts++;
 		b->serial++;
 		*ret_kept = true;

@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/utf8.h"
 
-enum { DEPTH_MOST = 32, NODES_MOST = 200000, TEXT_MOST = 4 * 1024 * 1024, WORD_MOST = 64, WORDS_SHOWN = 400 };
+enum { DEPTH_MOST = 32, NODES_MOST = 1000000, TEXT_MOST = 4 * 1024 * 1024, WORD_MOST = 64, WORDS_SHOWN = 400 };
 
 struct yaml {
 	struct arena arena;
@@ -431,8 +431,8 @@ const char *nearest_word(const char *word, const char *const *known)
 		return NULL;
 	for (; *known != NULL; known++) {
 		size_t kn = strlen(*known);
-		if (kn > WORD_MOST)
-			continue;
+		if (kn > WORD_MOST || (kn > n ? kn - n : n - kn) >= least)
+			continue; // as many edits as the lengths differ, at least
 		unsigned d = edit_distance(word, n, *known, kn);
 		if (d < least && d * 2 <= n) { // two edits of a word of three letters make any word
 			least = d;

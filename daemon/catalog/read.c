@@ -223,11 +223,19 @@ static void read_accounts(struct book_reader *r, const struct yaml_node *list)
 
 // --- services -----------------------------------------------------------------------------------------------------------
 
-static const char **read_groups(struct book_reader *r, const struct yaml_node *list)
+static void check_groups(struct book_reader *r, const struct name_use *uses, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++)
+		if (span_eq(uses[i].name, uses[i - 1].name))
+			fault_add(r->faults, r->file, uses[i].line, uses[i].column, "group `%s` stands twice: remove one of them", uses[i].name.p);
+}
+
+static void read_groups(struct book_reader *r, const struct yaml_node *list)
 {
 	static const char *const known[] = { "id", "name", NULL };
-	uint32_t n = list != NULL && read_is_list(r, list, "`groups`") ? list->n : 0, got = 0;
-	const char **ids = read_alloc(r, n + 1, sizeof(*ids)); // ends with NULL
+	uint32_t n = list != NULL && read_is_list(r, list, "`groups`") ? list->n : 0, got = 0, differ = 0;
+	struct name_use *uses = read_alloc(r, n, sizeof(*uses));
+	r->group_ids = read_alloc(r, n + 1, sizeof(*r->group_ids));
 	for (uint32_t i = 0; i < n; i++) {
 		const struct yaml_node *g = list->items[i];
 		const char *unused, *id = NULL;
@@ -239,12 +247,15 @@ static const char **read_groups(struct book_reader *r, const struct yaml_node *l
 			read_text(r, name, "the group's name", NAME_MOST, &unused);
 		if (id_node == NULL || !read_word(r, id_node, "group id", "._-", ID_MOST, &id))
 			continue;
-		for (uint32_t k = 0; k < got; k++)
-			if (strcmp(ids[k], id) == 0)
-				read_fault(r, id_node, "group `%s` stands twice: remove one of them", id);
-		ids[got++] = id;
+		uses[got] = (struct name_use){ span_of(id), INT64_MIN, INT64_MAX, got, true, id_node->line, id_node->column };
+		r->group_ids[got++] = id;
 	}
-	return ids;
+	name_uses_sort(uses, got);
+	check_groups(r, uses, got);
+	for (uint32_t i = 0; i < got; i++)
+		if (i == 0 || !span_eq(uses[i].name, uses[differ - 1].name))
+			uses[differ++] = uses[i];
+	name_index_build(&r->groups, &r->book->arena, uses, differ);
 }
 
 static void read_other_names(struct book_reader *r, struct service *s, const struct yaml_node *list)
@@ -272,21 +283,18 @@ static void read_life(struct book_reader *r, struct service *s, const struct yam
 		read_word(r, successor, "`successor`", "._-", ID_MOST, &s->successor);
 }
 
-static void read_group(struct book_reader *r, struct service *s, const struct yaml_node *n, const char *const *groups)
+static void read_group(struct book_reader *r, struct service *s, const struct yaml_node *n)
 {
-	if (n == NULL || !read_word(r, n, "`group`", "._-", ID_MOST, &s->group))
+	if (n == NULL || !read_word(r, n, "`group`", "._-", ID_MOST, &s->group) || name_index_find(&r->groups, span_of(s->group), 0) != NULL)
 		return;
-	for (const char *const *g = groups; *g != NULL; g++)
-		if (strcmp(*g, s->group) == 0)
-			return;
-	const char *near = nearest_word(s->group, groups);
+	const char *near = read_nearest(r, s->group, r->group_ids);
 	if (near != NULL)
 		read_fault(r, n, "group `%s` is unknown: did you mean `%s`?", s->group, near);
 	else
 		read_fault(r, n, "group `%s` is unknown: list it under `groups`", s->group);
 }
 
-static void read_service(struct book_reader *r, struct service *s, const struct yaml_node *n, const char *const *groups)
+static void read_service(struct book_reader *r, struct service *s, const struct yaml_node *n)
 {
 	static const char *const known[] = { "id", "name", "other_names", "group", "begin", "end", "successor", "aliases", "prices", "free", NULL };
 	s->shared = -1;
@@ -299,7 +307,7 @@ static void read_service(struct book_reader *r, struct service *s, const struct 
 	if (name != NULL)
 		read_text(r, name, "the service's name", NAME_MOST, &s->name);
 	read_other_names(r, s, yaml_get(n, "other_names"));
-	read_group(r, s, yaml_get(n, "group"), groups);
+	read_group(r, s, yaml_get(n, "group"));
 	read_life(r, s, n);
 	read_plans(r, s, yaml_get(n, "prices"), yaml_get(n, "free"));
 }
@@ -342,7 +350,7 @@ static void check_successors(struct book_reader *r, const struct yaml_node *list
 		const struct yaml_node *at = s->successor != NULL ? yaml_get(list->items[i], "successor") : NULL;
 		uint32_t unused;
 		bool found = at == NULL || read_find_service(r, s->successor, &unused);
-		const char *near = found ? NULL : nearest_word(s->successor, r->ids);
+		const char *near = found ? NULL : read_nearest(r, s->successor, r->ids);
 		if (!found && near != NULL)
 			read_fault(r, at, "successor `%s` is no service: did you mean `%s`?", s->successor, near);
 		else if (!found)
@@ -418,7 +426,7 @@ static void read_names(struct book_reader *r, const struct yaml_node *list)
 		name_index_build(&c->names, &c->arena, uses, n);
 }
 
-static void read_services(struct book_reader *r, const struct yaml_node *list, const char *const *groups)
+static void read_services(struct book_reader *r, const struct yaml_node *list)
 {
 	struct catalog *c = r->book;
 	if (!read_is_list(r, list, "`services`"))
@@ -428,7 +436,7 @@ static void read_services(struct book_reader *r, const struct yaml_node *list, c
 	c->n_services = list->n;
 	c->services = read_alloc(r, list->n, sizeof(*c->services));
 	for (uint32_t i = 0; i < list->n; i++)
-		read_service(r, &c->services[i], list->items[i], groups);
+		read_service(r, &c->services[i], list->items[i]);
 	read_names(r, list);
 	order_ids(r);
 	check_successors(r, list);
@@ -444,10 +452,10 @@ static void read_book(struct book_reader *r, const struct yaml_node *root)
 	read_head(r, root);
 	read_billable(r, yaml_get(root, "billable_status"));
 	read_accounts(r, yaml_get(root, "accounts"));
-	const char **groups = read_groups(r, yaml_get(root, "groups"));
+	read_groups(r, yaml_get(root, "groups"));
 	const struct yaml_node *services = read_required(r, root, "services", "[…]");
 	if (services != NULL)
-		read_services(r, services, groups);
+		read_services(r, services);
 	const struct yaml_node *shared = yaml_get(root, "shared_free");
 	if (shared != NULL && r->ids != NULL) // without readable services there is nothing to share
 		read_shared(r, shared, services);

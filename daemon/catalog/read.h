@@ -16,12 +16,17 @@ struct book_reader {
 	struct catalog *book;
 	const char **ids;       // of services, in order of the file, ending with NULL; what has no readable id is left out
 	uint32_t *by_id, n_ids; // services in order of their ids
+	const char **group_ids; // ends with NULL
+	struct name_index groups;
 };
 
 void read_fault(struct book_reader *r, const struct yaml_node *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 // Memory of the book, zeroed.
 void *read_alloc(struct book_reader *r, size_t n, size_t size);
 const char *read_keep(struct book_reader *r, struct span s); // a copy, terminated
+
+// The word that was meant; NULL where none is near, or where no more faults are listed: a search of thousands for each of thousands.
+const char *read_nearest(const struct book_reader *r, const char *word, const char *const *words);
 
 // The value of a key that must be there; a fault at the map when it is not.
 const struct yaml_node *read_required(struct book_reader *r, const struct yaml_node *map, const char *key, const char *example);

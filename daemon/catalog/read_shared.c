@@ -26,7 +26,7 @@ static const char *owner_of_alias(const struct catalog *c, const char *name)
 static void unknown_member(struct book_reader *r, const struct yaml_node *n, const char *name)
 {
 	const char *owner = owner_of_alias(r->book, name);
-	const char *near = owner == NULL ? nearest_word(name, r->ids) : NULL;
+	const char *near = owner == NULL ? read_nearest(r, name, r->ids) : NULL;
 	if (owner != NULL)
 		read_fault(r, n, "`%s` is an alias: write the id of its service, `%s`", name, owner);
 	else if (near != NULL)

@@ -148,6 +148,11 @@ bool read_word(struct book_reader *r, const struct yaml_node *n, const char *wha
 	return true;
 }
 
+const char *read_nearest(const struct book_reader *r, const char *word, const char *const *words)
+{
+	return faults_full(r->faults) ? NULL : nearest_word(word, words);
+}
+
 // Digits, or digits with underscores between groups of three; `digits` gets them bare.
 static bool plain_digits(struct span s, char digits[64], size_t *ret_n)
 {

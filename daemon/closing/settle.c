@@ -9,7 +9,10 @@
 #include "base/check.h"
 #include "closing/inner.h"
 
-enum { ACCOUNTS_A_STEP = 100 };
+enum {
+	ACCOUNTS_A_STEP = 100,
+	LINES_A_STEP = 500, // and the rest of the account they are of: accounts may use ten thousand services each, and a step is one call
+};
 
 void settling_freep(struct settling **at)
 {
@@ -117,7 +120,8 @@ static void batch_begin(struct batch *b)
 		month_frame_make(b->s->j, b->s->m, w->held.late_months[i], &w->arena, &b->earlier[i]);
 	b->next = w->next;
 	b->next_late = w->next_late;
-	while (b->n < ACCOUNTS_A_STEP && (b->next < w->held.n || b->next_late < w->held.n_late))
+	while (b->n < ACCOUNTS_A_STEP && b->next - w->next + b->next_late - w->next_late < LINES_A_STEP &&
+	       (b->next < w->held.n || b->next_late < w->held.n_late))
 		take_account(b);
 }
 

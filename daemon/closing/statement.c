@@ -8,9 +8,11 @@
 #include "closing/inner.h"
 #include "rating/deduct.h"
 
-static enum error_class too_much(struct error *e, const char *service)
+static enum error_class too_much(struct error *e, struct span account, const char *service, int64_t calls)
 {
-	return error_set(e, ERROR_HALT, 0, "a bill of service %s overflows", service);
+	return error_set(e, ERROR_HALT, 0, "account %.*s, service %s: the bill of %lld calls is larger than an amount can be "
+			 "(92233720368547758.07); the month cannot be settled at this price",
+			 (int)account.n, account.p, service, (long long)calls);
 }
 
 // ---- deduction
@@ -116,7 +118,7 @@ static enum error_class own_lines(const struct own_month *o, struct store_statem
 		if (!line_due(o, &a->own[i]))
 			continue;
 		if (!line_make(o, i, &l) || !sums_add(&sums, &l))
-			return too_much(e, catalog_service_id(o->f->own.rules->catalog, a->own[i].service));
+			return too_much(e, a->account, catalog_service_id(o->f->own.rules->catalog, a->own[i].service), a->own[i].calls);
 		if (!line_document(o->f, a->account, &l, o->arena, &texts))
 			return error_set(e, ERROR_HALT, 0, "an account's statement cannot be made: its name is not UTF-8");
 		lines[s->n_lines] = (struct store_line){ span_of(catalog_service_id(l.rules->catalog, l.service)), a->own[i].calls, l.unfreeze_fen,

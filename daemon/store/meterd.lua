@@ -157,6 +157,14 @@ local function commit_read_parts(n)
 	return parts, nil
 end
 
+local function refused_total(counter, stored, old, more)
+	if not old or old >= LIMIT then
+		return counter .. ': the counter cannot be read: ' .. stored .. '; look for what else writes to this Redis'
+	end
+	return counter .. ': ' .. stored .. ' calls and ' .. text(more) .. ' more pass what a counter holds, ' .. text(LIMIT - 1) ..
+		'; nothing of the commit was counted: look for a producer that sends wrong `calls`'
+end
+
 -- Reads the old totals of a group and computes the new ones.
 local function commit_read_group(group)
 	group.old, group.new = {}, {}
@@ -164,15 +172,12 @@ local function commit_read_group(group)
 		local last = math.min(first + 2999, group.n)
 		local have = redis.call('HMGET', group.key, unpack(ARGV, group.fields + first - 1, group.fields + last - 1))
 		for i = first, last do
-			local old = 0
-			if have[i - first + 1] then
-				old = tonumber(have[i - first + 1])
+			local stored, more = have[i - first + 1] or '0', group.numbers[(i - 1) * 5 + 1]
+			local old = string.match(stored, '^%d+$') and tonumber(stored)
+			if not old or more < 0 or old >= LIMIT or more >= LIMIT or old + more >= LIMIT then
+				return { 'HALT', refused_total(ARGV[group.fields + i - 1] .. ', ' .. group.month, stored, old, more) }
 			end
-			local new = old and old + group.numbers[(i - 1) * 5 + 1]
-			if not new or new < old or new >= LIMIT then
-				return { 'HALT', ARGV[group.fields + i - 1] .. ': the total cannot be read or leaves 2^53' }
-			end
-			group.old[i], group.new[i] = old, new
+			group.old[i], group.new[i] = old, old + more
 		end
 	end
 	return nil
@@ -399,6 +404,15 @@ local function allowance_after(entry, n)
 	return allowance_use(entry, totals)
 end
 
+-- In pieces: Lua's unpack takes 8,000 values at most, and a price book may let more services share.
+local function read_totals(key, fields, totals)
+	for first = 1, #fields, 3000 do
+		for i, calls in ipairs(redis.call('HMGET', key, unpack(fields, first, math.min(first + 2999, #fields)))) do
+			totals[first + i - 1] = calls and tonumber(calls) or 0
+		end
+	end
+end
+
 local function commit_entries(months, act)
 	local list, allowances, entries = {}, cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8])
 	for e, raw in ipairs(entries) do
@@ -412,10 +426,8 @@ local function commit_entries(months, act)
 			for s, service in ipairs(month[2]) do
 				fields[s], totals[s] = entry.account .. '/' .. service[1], 0
 			end
-			if month[1] > entry.settled.month and #fields > 0 then
-				for s, calls in ipairs(redis.call('HMGET', KEYS[months[month[1]].use], unpack(fields))) do
-					totals[s] = calls and tonumber(calls) or 0
-				end
+			if month[1] > entry.settled.month then
+				read_totals(KEYS[months[month[1]].use], fields, totals)
 			end
 			entry.old[m] = totals
 		end

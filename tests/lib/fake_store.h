@@ -34,6 +34,7 @@ struct fake_store {
 	struct fake_shard shard[FAKE_SHARDS];
 	char *request;
 	long settles;
+	uint32_t most_lines; // of one settle
 	int64_t rules_version[FAKE_SHARDS], looked_ms[FAKE_SHARDS]; // looked_ms 0: none
 };
 
@@ -57,11 +58,11 @@ static inline const char *fake_late_key(int month, int adjust)
 
 static inline const char *fake_span(struct span s)
 {
-	static char texts[8][4096];
+	static char texts[8][1 << 20]; // an account full of packs
 	static int next;
 	char *t = texts[next++ % 8];
-	check(s.n < 4096);
-	snprintf(t, 4096, "%.*s", (int)s.n, s.n > 0 ? s.p : "");
+	check(s.n < sizeof(texts[0]));
+	snprintf(t, sizeof(texts[0]), "%.*s", (int)s.n, s.n > 0 ? s.p : "");
 	return t;
 }
 
@@ -453,6 +454,10 @@ static inline enum error_class fake_settle(struct store *port, uint32_t shard, i
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[shard];
 	s->settles++;
+	uint32_t lines = 0;
+	for (uint32_t i = 0; i < n; i++)
+		lines += list[i].n_lines;
+	s->most_lines = lines > s->most_lines ? lines : s->most_lines;
 	if (fake_get(h, "closed", fake_key("m", month)) == NULL)
 		return error_set(e, ERROR_RETRY, 0, "not closed in this shard yet");
 	for (uint32_t i = 0; i < n; i++)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "table.h"
 
 // --- records ------------------------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ Test(account, records)
 	cr_assert_geq(seen.refused, 90);
 	for (int i = 0; i < ACCOUNT_FAULT_COUNT; i++) {
 		bool of_books = i == ACCOUNT_FAULT_VERSION_STALE || i == ACCOUNT_FAULT_VERSION_TAKEN || i == ACCOUNT_FAULT_PACK_UNKNOWN ||
-				i == ACCOUNT_FAULT_ACCOUNT_FULL || i == ACCOUNT_FAULT_TOO_LONG;
+				i == ACCOUNT_FAULT_ACCOUNT_FULL || i == ACCOUNT_FAULT_PACKS_FULL || i == ACCOUNT_FAULT_TOO_LONG;
 		cr_expect(seen.codes[i] || of_books, "no row shows %s", account_fault_info((enum account_fault_code)i)->code);
 	}
 }
@@ -266,42 +267,83 @@ Test(account, limits_are_exact)
 	account_book_freep(&b);
 }
 
-static char *pack_text(char buf[400], uint32_t i, int64_t version)
+static char *pack_text_of(char buf[400], const char *account, uint32_t i, int64_t version, const char *services)
 {
-	snprintf(buf, 400, "{\"type\":\"pack\",\"account\":\"A\",\"id\":\"p-%u\",\"version\":%" PRId64 ",\"services\":[\"image-tag\",\"image-crop\"],"
-		 "\"calls\":%u,\"price\":\"2000.00\",\"start\":\"2020-01-01T00:00:00Z\",\"expiry\":\"2021-01-01T00:00:00Z\"}", i, version, i + 1);
+	snprintf(buf, 400, "{\"type\":\"pack\",\"account\":\"%s\",\"id\":\"p-%u\",\"version\":%" PRId64 ",\"services\":[%s],"
+		 "\"calls\":%u,\"price\":\"2000.00\",\"start\":\"2020-01-01T00:00:00Z\",\"expiry\":\"2021-01-01T00:00:00Z\"}", account, i, version,
+		 services, i + 1);
 	return buf;
 }
 
-// What a book holds is its own: the text it was told is gone.
+static char *pack_text(char buf[400], uint32_t i, int64_t version)
+{
+	return pack_text_of(buf, "A", i, version, "\"image-tag\",\"image-crop\"");
+}
+
+// What a book holds is its own: the text it was told is gone. Ten packs each of ten thousand accounts, by turns.
 Test(account, a_hundred_thousand_packs)
 {
-	enum { N = 100000 };
+	enum { N = 100000, ACCOUNTS = 10000 };
 	struct account_book *b = account_book_new();
 	struct account_fault fault;
-	char text[400];
+	char text[400], name[16];
 	double begin = seconds();
 	for (uint32_t i = 0; i < N; i++) {
-		cr_assert_eq(account_book_apply(b, 0, i, i, span_of(pack_text(text, i, 1)), &fault), ACCOUNT_TAKEN);
+		snprintf(name, sizeof(name), "A%u", i % ACCOUNTS);
+		pack_text_of(text, name, i, 1, "\"image-tag\",\"image-crop\"");
+		cr_assert_eq(account_book_apply(b, 0, i, i, span_of(text), &fault), ACCOUNT_TAKEN);
 		memset(text, 'x', sizeof(text));
 	}
 	double read = seconds() - begin;
-	const struct account *a = account_book_find(b, SPAN_LIT("A"));
-	struct account_thing *things = calloc(a->n_things, sizeof(*things));
 	begin = seconds();
-	uint32_t n = account_as_of(a, &(struct account_horizon){ .stamp_ms = N / 2 - 1 }, things);
-	double asked = seconds() - begin;
-	cr_assert(n == N / 2 && a->n_things == N && account_book_serial(b) == N && account_book_size(b) == 1 && account_book_at(b, 0) == a);
-	for (uint32_t i = 0; i < n; i++) {
-		char id[16];
-		snprintf(id, sizeof(id), "p-%u", i);
-		const struct account_fact *f = things[i].fact;
-		cr_assert(span_is(f->id, id) && f->calls == i + 1 && f->n_pack_services == 2 && span_is(f->pack_services[1], "image-crop"));
-		cr_assert(f->price_micro == 2000000000 && f->warn_micro == 800000);
+	cr_assert(account_book_serial(b) == N && account_book_size(b) == ACCOUNTS);
+	for (uint32_t k = 0; k < ACCOUNTS; k++) {
+		struct account_thing things[N / ACCOUNTS];
+		snprintf(name, sizeof(name), "A%u", k);
+		const struct account *a = account_book_find(b, span_of(name));
+		cr_assert(a == account_book_at(b, k) && a->n_things == N / ACCOUNTS);
+		cr_assert_eq(account_as_of(a, &(struct account_horizon){ .stamp_ms = N / 2 - 1 }, things), N / ACCOUNTS / 2);
+		for (uint32_t i = 0; i < N / ACCOUNTS / 2; i++) {
+			char id[16];
+			snprintf(id, sizeof(id), "p-%u", i * ACCOUNTS + k);
+			const struct account_fact *f = things[i].fact;
+			cr_assert(span_is(f->id, id) && f->calls == i * ACCOUNTS + k + 1 && f->n_pack_services == 2);
+			cr_assert(span_is(f->pack_services[1], "image-crop") && f->price_micro == 2000000000 && f->warn_micro == 800000);
+		}
 	}
-	fprintf(stderr, "book: 100,000 packs of one account read in %.2f s, asked in %.4f s\n", read, asked);
-	cr_assert(read < 30 && asked < 1);
-	free(things);
+	double asked = seconds() - begin;
+	fprintf(stderr, "book: 100,000 packs of 10,000 accounts read in %.2f s, asked in %.4f s\n", read, asked);
+	cr_assert(read < 30 && asked < 10);
+	account_book_freep(&b);
+}
+
+// Packs beyond what the store can weigh are refused where they are bought, not when the month ends; what is there goes on.
+Test(account, an_account_is_full_of_packs_one_day)
+{
+	struct account_book *b = account_book_new();
+	struct account_fault fault;
+	char text[400];
+	uint32_t n = 0;
+	for (; n < ACCOUNT_PACKS_MOST / 2; n++)
+		cr_assert_eq(account_book_apply(b, 0, n, n, span_of(pack_text(text, n, 1)), &fault), ACCOUNT_TAKEN);
+	cr_assert_eq(account_book_apply(b, 0, n, n, span_of(pack_text_of(text, "A", n, 1, "\"image-tag\"")), &fault), ACCOUNT_REFUSED);
+	cr_assert_str_eq(account_fault_info(fault.code)->code, "packs_full");
+	cr_assert_str_eq(fault.detail, "`p-5000` version 1");
+	// Of a pack that is there: as many services or fewer are taken, more are not; so are cancellations, and other accounts.
+	struct {
+		const char *account, *services;
+		uint32_t pack;
+		enum account_applied want;
+	} cases[] = { { "A", "\"image-tag\"", 7, ACCOUNT_TAKEN }, { "A", "\"image-tag\",\"image-crop\"", 7, ACCOUNT_TAKEN },
+		      { "A", "\"image-tag\",\"image-crop\",\"vehicle-recognition\"", 7, ACCOUNT_REFUSED }, { "B", "\"image-tag\"", 0, ACCOUNT_TAKEN } };
+	for (uint32_t i = 0; i < ARRAY_LEN(cases); i++) {
+		n++;
+		pack_text_of(text, cases[i].account, cases[i].pack, 2 + i, cases[i].services);
+		cr_expect_eq(account_book_apply(b, 0, n, n, span_of(text), &fault), cases[i].want, "case %u", i);
+	}
+	const char *cancel = "{\"type\":\"pack.cancelled\",\"account\":\"A\",\"id\":\"p-9\",\"version\":2,\"from\":\"2020-06\"}";
+	cr_assert_eq(account_book_apply(b, 0, n + 1, n + 1, span_of(cancel), &fault), ACCOUNT_TAKEN);
+	cr_assert_eq(account_book_find(b, SPAN_LIT("A"))->n_things, ACCOUNT_PACKS_MOST / 2);
 	account_book_freep(&b);
 }
 

@@ -316,6 +316,72 @@ Test(catalog, ten_thousand_services)
 	free(text);
 }
 
+static double seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+// Ten thousand groups, each with a service of four tiers, free calls and an alias: a whole vendor's list. The last has a thousand tiers,
+// at the highest price and up to the highest bound. `successor` NULL: none.
+static char *vendor_list(const char *successor)
+{
+	enum { N = 10000, TIERS = 1000 };
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	fputs(HEAD "groups:\n", f);
+	for (int i = 0; i < N; i++)
+		fprintf(f, "  - {id: g%d, name: G}\n", i);
+	fputs("services:\n", f);
+	for (int i = 0; i < N; i++) {
+		fprintf(f, "  - {id: s%d, name: S, group: g%d, aliases: [Do%d], free: [{from: 2020-01, calls: 10000}], ", i, i, i);
+		if (successor != NULL)
+			fprintf(f, "end: 2021-01, successor: %s%d, ", successor, i);
+		fputs("prices: [{from: 2020-01, model: volume, per: 1, tiers: [", f);
+		for (int t = 0; t < (i < N - 1 ? 4 : TIERS); t++)
+			fprintf(f, "%s{from: %ld, price: %d}", t > 0 ? ", " : "", i < N - 1 ? t * 100L : (long)(INT64_MAX / (TIERS - 1)) * t, 1000000 - t);
+		fputs("]}]}\n", f);
+	}
+	fclose(f);
+	return text;
+}
+
+Test(catalog, a_whole_vendor_s_list)
+{
+	char *text = vendor_list(NULL);
+	double begin = seconds();
+	struct catalog *c = parse(text);
+	double took = seconds() - begin;
+	const struct plan *p = catalog_plan(c, id(c, "s9999"), 2020 * 12);
+	cr_assert(catalog_services(c) == 10000 && p->n_tiers == 1000);
+	cr_expect(p->tiers[0].price_micro == 1000000000000 && p->tiers[999].price_micro == 999001000000);
+	cr_expect_eq(p->tiers[999].bound, INT64_MAX / 999 * 999);
+	cr_expect_str_eq(catalog_service_group(c, id(c, "s777")), "g777");
+	fprintf(stderr, "catalog: 10,000 services, groups and aliases, 41,000 tiers read in %.2f s\n", took);
+	cr_expect(took < 5, "%.2f s", took);
+	catalog_freep(&c);
+	free(text);
+}
+
+// Every service names a successor that is not there: the first thousand are told, in a time that a person can wait for.
+Test(catalog, a_whole_vendor_s_list_of_faults)
+{
+	char *text = vendor_list("nosuch");
+	struct faults faults = { 0 };
+	double begin = seconds();
+	struct catalog *c = catalog_parse("big.yaml", span_of(text), &faults);
+	double took = seconds() - begin;
+	cr_assert(c == NULL && faults_full(&faults));
+	cr_expect(faults.list[0].line == 10006 && faults.list[0].column > 0);
+	cr_expect_str_eq(faults.list[0].text, "successor `nosuch0` is no service: name one of this file");
+	fprintf(stderr, "catalog: 10,000 faults found in %.2f s\n", took);
+	cr_expect(took < 8, "%.2f s", took);
+	faults_free(&faults);
+	free(text);
+}
+
 // --- bad books ----------------------------------------------------------------------------------------------------------
 
 // Runs tests/table/catalog_faults/<name>.yaml; what is printed must be <name>.txt, byte for byte. Write it anew with

@@ -396,6 +396,83 @@ Test(closing, packs_and_adjustments_over_months)
 	world_close(&w);
 }
 
+// ---- extremes
+// As many packs as an account may have, with the longest ids: each gives its calls, the rest is billed, and the line still fits a record
+// of Kafka's usual size.
+Test(closing, an_account_full_of_packs, .timeout = 300)
+{
+	struct world w;
+	int given = 0;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	for (uint32_t i = 0; i < ACCOUNT_PACKS_MOST; i++) {
+		CLEANUP(freep) char *text = xasprintf("{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-%062u\",\"version\":1,\"services\":[\"image-tag\"],"
+			"\"calls\":3,\"price\":\"1\",\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2020-06-01T00:00:00+08:00\"}", i);
+		said(&w, text);
+	}
+	event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 10000 + 3 * ACCOUNT_PACKS_MOST - 2);
+	pass_month(&w, JAN);
+	event(&w, 0, close_ms(&w, JAN) + 1, "a", "image-tag", JAN, 1002); // late: the last pack's two calls, then the bill
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	for (int p = 0; p < 3; p++) {
+		const struct fake_log *l = fake_log(&w.k, "meterd.settlements", p);
+		for (size_t i = 0; i < l->n; i++) {
+			bool late = strstr(l->list[i].value, "\"revision\":1,") != NULL;
+			if (strstr(l->list[i].value, "\"service\":\"image-tag\",\"period\":\"2020-01\"") == NULL)
+				continue;
+			int packs = 0;
+			for (const char *at = l->list[i].value; (at = strstr(at, "{\"id\":\"p-")) != NULL; at++)
+				packs++;
+			cr_expect_eq(packs, ACCOUNT_PACKS_MOST);
+			expect_has(l->list[i].value, late ? "\"calls\":41000,\"free\":10000,\"packs\":[" : "\"calls\":39998,\"free\":10000,\"packs\":[");
+			expect_has(l->list[i].value, late ? "],\"billable\":1000,\"tier\":1,\"unit_price\":\"2.5\",\"per\":1000,\"exact\":\"2.5\"," :
+				   "],\"billable\":0,");
+			size_t grown = strlen(l->list[i].value) + (size_t)packs * 15; // had each given as many calls as can be
+			cr_expect(grown < 1000000, "%zu bytes", grown);
+			given++;
+		}
+	}
+	cr_expect_eq(given, 2);
+	world_close(&w);
+}
+
+// Each step is one call of the store: its size is bounded, however many services the accounts use.
+Test(closing, a_step_is_bounded_by_lines)
+{
+	static const char *const services[] = { "image-tag", "product-recognition", "product-recognition-wechat", "celebrity-recognition",
+		"vehicle-recognition", "image-crop", "image-quality" };
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	for (int i = 0; i < 400; i++) {
+		CLEANUP(freep) char *account = xasprintf("account-%d", i);
+		for (size_t s = 0; s < ARRAY_LEN(services); s++)
+			event(&w, 0, month_ms(&w, JAN) + day, account, services[s], JAN, 11000);
+	}
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":400,\"lines\":2800,");
+	cr_expect(w.s.most_lines > 300 && w.s.most_lines < 500 + ARRAY_LEN(services), "%u lines in one step", w.s.most_lines);
+	world_close(&w);
+}
+
+// A bill that no amount can hold is never published: closing stops and says whose it is.
+Test(closing, a_bill_beyond_all_amounts_stops)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 1, NULL, NULL);
+	said(&w, "{\"type\":\"contract\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"image-tag\","
+		 "\"prices\":{\"model\":\"flat\",\"per\":1,\"price\":\"1000000\"},\"free\":{\"calls\":0}}]}");
+	for (int i = 0; i < 47; i++)
+		event(&w, 0, month_ms(&w, JAN) + day, "a", "image-tag", JAN, 2000000000);
+	pass_month(&w, JAN);
+	run(&w, 100);
+	cr_expect(w.last == RELAY_HALT);
+	cr_expect_str_eq(w.e.text, "account a, service image-tag: the bill of 94000000000 calls is larger than an amount can be (92233720368547758.07); "
+			 "the month cannot be settled at this price");
+	cr_expect(document(&w, "settlement", "a/image-tag/2020-01") == NULL && w.s.settles == 0);
+	world_close(&w);
+}
+
 // Facts that come in behind a manifest, and a process that ends right there: the month's bills take exactly what its manifest names.
 Test(closing, a_restart_takes_the_manifest_s_contracts_and_no_later_ones)
 {

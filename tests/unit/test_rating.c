@@ -2,6 +2,8 @@
 // Bills: the tables, then a slow calculator that looks at every call by itself.
 #include "rating/rating.h"
 
+#include "base/check.h"
+
 #include "plan_text.h"
 
 static enum rounding rounding_of(const char *word, const struct table_row *row)
@@ -252,4 +254,169 @@ Test(rating, a_thousand_tiers)
 	cr_assert_eq(b.n_slices, 1000);
 	for (int64_t count = 0; count < 11000; count++)
 		cr_assert_eq(rating_tier(&p, count), count / 10 < 999 ? count / 10 : 999);
+}
+
+// --- the largest numbers, against sums on paper -------------------------------------------------------------------------
+
+// A number as on paper: decimal digits, lowest first. Nothing of base/money is used.
+enum { PAPER_DIGITS = 60 };
+struct paper {
+	int digit[PAPER_DIGITS];
+};
+
+static void paper_carry(struct paper *p)
+{
+	for (int i = 0; i + 1 < PAPER_DIGITS; i++) {
+		p->digit[i + 1] += p->digit[i] / 10;
+		p->digit[i] %= 10;
+	}
+	cr_assert_lt(p->digit[PAPER_DIGITS - 1], 10);
+}
+
+// p += a * b * 10^zeros
+static void paper_add_product(struct paper *p, uint64_t a, uint64_t b, int zeros)
+{
+	for (int i = 0; a != 0; i++, a /= 10) {
+		uint64_t rest = b;
+		for (int k = 0; rest != 0; k++, rest /= 10)
+			p->digit[i + k + zeros] += (int)(a % 10) * (int)(rest % 10);
+		paper_carry(p);
+	}
+}
+
+// Its digits from 10^low on, as an amount with so many decimals, in the shortest form.
+static void paper_text(const struct paper *p, int low, int decimals, bool shortest, char ret[PAPER_DIGITS + 2])
+{
+	int high = PAPER_DIGITS - 1, n = 0;
+	while (high > low + decimals && p->digit[high] == 0)
+		high--;
+	while (shortest && decimals > 0 && p->digit[low] == 0) {
+		low++;
+		decimals--;
+	}
+	for (int i = high; i >= low; i--) {
+		ret[n++] = (char)('0' + p->digit[i]);
+		if (i == low + decimals && decimals > 0)
+			ret[n++] = '.';
+	}
+	ret[n] = '\0';
+}
+
+static int power_of(int64_t ten)
+{
+	int n = 0;
+	for (; ten > 1; ten /= 10)
+		n++;
+	return n;
+}
+
+// In pico: price in micro, 10^6 of them, for `per` calls.
+static struct paper paper_bill(const struct plan *p, int64_t quota, int64_t calls)
+{
+	struct paper sum = { 0 };
+	int zeros = 6 - power_of(p->per);
+	int64_t free = calls < quota ? calls : quota, billable = calls - free, count = p->tier_basis == TIER_BY_TOTAL ? calls : billable;
+	uint32_t tier = naive_tier(p, count);
+	if (p->model != MODEL_GRADUATED) {
+		uint64_t units = (uint64_t)billable;
+		if (p->model == MODEL_PACKAGE)
+			units = (units + (uint64_t)p->package - 1) / (uint64_t)p->package;
+		paper_add_product(&sum, units, (uint64_t)p->tiers[tier].price_micro, zeros);
+	}
+	int64_t at = p->tier_basis == TIER_BY_TOTAL ? free : 0, end = at + billable;
+	for (uint32_t i = 0; p->model == MODEL_GRADUATED && i < p->n_tiers; i++) {
+		int64_t stop = i + 1 < p->n_tiers && p->tiers[i + 1].bound < end ? p->tiers[i + 1].bound : end;
+		if (stop > at) {
+			paper_add_product(&sum, (uint64_t)(stop - at), (uint64_t)p->tiers[i].price_micro, zeros);
+			at = stop;
+		}
+	}
+	for (uint32_t i = 0; i <= tier && (count > 0 || p->fee_at_zero); i++)
+		if (p->model == MODEL_GRADUATED || i == tier)
+			paper_add_product(&sum, (uint64_t)p->tiers[i].flat_micro, 1, 6);
+	return sum;
+}
+
+// Rounded half-up to fen; false where no charge can hold it.
+static bool paper_charge(struct paper p, char ret[PAPER_DIGITS + 2])
+{
+	static const char most[] = "92233720368547758.07";
+	paper_add_product(&p, 5, 1, 9);
+	paper_text(&p, 10, 2, false, ret);
+	size_t n = strlen(ret), m = strlen(most);
+	return n < m || (n == m && strcmp(ret, most) <= 0);
+}
+
+static int64_t of_any_size(uint64_t *seed)
+{
+	uint64_t wide = next_random(seed) << 32 ^ next_random(seed);
+	return below(seed, 20) == 0 ? INT64_MAX : (int64_t)(wide >> (1 + below(seed, 62)));
+}
+
+static void extreme_plan(uint64_t *seed, struct plan *p, struct price_tier tiers[1000])
+{
+	random_plan(seed, p, tiers);
+	if (p->model != MODEL_FLAT)
+		p->n_tiers = below(seed, 8) == 0 ? 1000 : (uint32_t)(1 + below(seed, 12));
+	if (p->model == MODEL_PACKAGE && below(seed, 2) == 0)
+		p->package = 1 + of_any_size(seed) / 2;
+	int64_t bound = 0, step = 1 + of_any_size(seed) / p->n_tiers;
+	for (uint32_t i = 0; i < p->n_tiers; i++, bound += i < p->n_tiers ? 1 + below(seed, step) : 0) {
+		int64_t price = below(seed, 4) == 0 ? 1000000000000 : of_any_size(seed) % 1000000000001;
+		tiers[i] = (struct price_tier){ bound, price, below(seed, 3) == 0 ? of_any_size(seed) % 1000000000001 : 0 };
+	}
+}
+
+Test(rating, agrees_with_paper_up_to_the_largest_numbers)
+{
+	static struct price_tier tiers[1000];
+	static struct rating_slice slices[RATING_MAX_SLICES];
+	uint64_t seed = 20200401;
+	int exact[4] = { 0 }, refused[4] = { 0 };
+	for (int round = 0; round < 40000; round++) {
+		struct plan p;
+		char want[PAPER_DIGITS + 2], charge[PAPER_DIGITS + 2], got[MONEY_TEXT];
+		extreme_plan(&seed, &p, tiers);
+		int64_t calls = of_any_size(&seed), quota = below(&seed, 2) == 0 ? 0 : of_any_size(&seed);
+		struct paper sum = paper_bill(&p, quota, calls);
+		struct bill b = { .calls = -7 };
+		bool fits = paper_charge(sum, charge), ok = rating_bill(&p, quota, calls, NULL, 0, ROUND_HALF_UP, slices, &b);
+		cr_assert_eq(ok, fits, "round %d: %s, charged %s", round, ok ? "exact" : "refused", charge);
+		(ok ? exact : refused)[p.model]++;
+		if (!ok) {
+			cr_assert_eq(b.calls, -7);
+			continue;
+		}
+		paper_text(&sum, 0, 12, true, want);
+		cr_assert_str_eq(money_amount_text(b.exact, got), want, "round %d", round);
+		cr_assert_str_eq(money_fen_text(b.charge_fen, got), charge, "round %d", round);
+	}
+	for (int m = 0; m < 4; m++)
+		cr_expect(exact[m] > 1000 && refused[m] > 300, "model %d: %d exact, %d refused", m, exact[m], refused[m]);
+}
+
+// 2^63 - 1 calls at 10^12 micro-yuan: refused, by every model; at the highest price at which the charge fits, exact to the fen.
+Test(rating, all_calls_there_can_be)
+{
+	static const struct {
+		int64_t price_micro, per;
+		const char *charge; // NULL: refused
+	} cases[] = { { 1000000000000, 1, NULL }, { 1000000000000, 1000000, NULL }, { 10000, 1, "92233720368547758.07" },
+		      { 10001, 1, NULL }, { 10000000000, 1000000, "92233720368547758.07" } };
+	for (int model = MODEL_VOLUME; model <= MODEL_PACKAGE; model++) {
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			struct price_tier tier = { 0, cases[i].price_micro, 0 };
+			struct plan p = { .model = (enum pricing_model)model, .per = model == MODEL_PACKAGE ? 1 : cases[i].per,
+					  .package = model == MODEL_PACKAGE ? cases[i].per : 0, .n_tiers = 1, .tiers = &tier };
+			struct rating_slice slice[1];
+			struct bill b;
+			char got[MONEY_TEXT];
+			if (model == MODEL_PACKAGE && cases[i].per > 1)
+				continue; // a block's price, not a call's
+			bool ok = rating_bill(&p, 0, INT64_MAX, NULL, 0, ROUND_DOWN, slice, &b);
+			cr_expect_eq(ok, cases[i].charge != NULL, "model %d, case %zu", model, i);
+			if (ok)
+				cr_expect_str_eq(money_fen_text(b.charge_fen, got), cases[i].charge, "model %d, case %zu", model, i);
+		}
+	}
 }
