@@ -45,12 +45,34 @@ static bool run_at(struct forecast *f, int64_t t_ms)
 	return true;
 }
 
+// One service at t. Where it shares nothing, the others are left out: among ten thousand they would cost a search of each, for each.
+static bool run_service(struct forecast *f, uint32_t service, int64_t t_ms)
+{
+	const struct terms_service *s = &f->terms->services[service];
+	struct deduct_service *d = &f->taking.services[service];
+	if (s->shared >= 0 || s->n_packs > 0)
+		return run_at(f, t_ms);
+	if (!forecast_calls(&f->clock, f->calls[service], t_ms, &d->calls))
+		return false;
+	d->quota = f->activation ? s->quota_first : s->quota;
+	deduct_month(d, 1, NULL, NULL);
+	return true;
+}
+
 // ---- what is reached
+
+enum { ALL_SERVICES = -1 };
 
 struct goal {
 	bool (*reached)(const struct forecast *f, const struct goal *g); // by f->taking
+	int service;     // whose it is
 	uint32_t index, tier;
 };
+
+static bool run_goal(struct forecast *f, const struct goal *g, int64_t t_ms)
+{
+	return g->service == ALL_SERVICES ? run_at(f, t_ms) : run_service(f, (uint32_t)g->service, t_ms);
+}
 
 static int64_t tier_count(const struct forecast *f, uint32_t service)
 {
@@ -82,13 +104,13 @@ static bool pack_reached(const struct forecast *f, const struct goal *g)
 static bool search(struct forecast *f, const struct goal *g, struct forecast_point *ret)
 {
 	int64_t low = now_of(&f->clock), high = f->clock.end_ms; // not reached at low, reached at high
-	if (!run_at(f, low))
+	if (!run_goal(f, g, low))
 		return false;
 	if (g->reached(f, g)) {
 		*ret = (struct forecast_point){ FORECAST_REACHED, low };
 		return true;
 	}
-	if (!run_at(f, high))
+	if (!run_goal(f, g, high))
 		return false;
 	if (!g->reached(f, g)) {
 		*ret = (struct forecast_point){ .when = FORECAST_NOT };
@@ -96,7 +118,7 @@ static bool search(struct forecast *f, const struct goal *g, struct forecast_poi
 	}
 	while (high - low > 1) {
 		int64_t middle = low + (high - low) / 2;
-		bool fits = run_at(f, middle); // less than at the end
+		bool fits = run_goal(f, g, middle); // less than at the end
 		check(fits);
 		if (g->reached(f, g))
 			high = middle;
@@ -121,28 +143,29 @@ static bool free_end(struct forecast *f, uint32_t service, struct forecast_point
 		*ret = (struct forecast_point){ .when = FORECAST_NONE };
 		return true;
 	}
-	struct goal g = { .reached = s->shared >= 0 ? shared_free_reached : own_free_reached, .index = s->shared >= 0 ? (uint32_t)s->shared : service };
+	struct goal g = { .reached = s->shared >= 0 ? shared_free_reached : own_free_reached, .service = (int)service,
+			  .index = s->shared >= 0 ? (uint32_t)s->shared : service };
 	return search(f, &g, ret);
 }
 
 static bool next_tier(struct forecast *f, uint32_t service, struct forecast_line *l)
 {
 	const struct plan *plan = f->terms->services[service].plan;
-	if (!run_at(f, now_of(&f->clock)))
+	if (!run_service(f, service, now_of(&f->clock)))
 		return false;
 	l->tier = rating_tier(plan, tier_count(f, service)) + 1;
 	if (l->tier == plan->n_tiers) {
 		l->next_tier = (struct forecast_point){ .when = FORECAST_NONE };
 		return true;
 	}
-	return search(f, &(struct goal){ .reached = tier_reached, .index = service, .tier = l->tier }, &l->next_tier);
+	return search(f, &(struct goal){ .reached = tier_reached, .service = (int)service, .index = service, .tier = l->tier }, &l->next_tier);
 }
 
 bool forecast_service(struct forecast *f, uint32_t service, enum rounding rounding, struct rating_slice *slices, struct forecast_line *ret)
 {
 	const struct plan *plan = f->terms->services[service].plan;
 	struct forecast_line l = { .tier = 0 };
-	if (plan == NULL || !free_end(f, service, &l.free_end) || !next_tier(f, service, &l) || !run_at(f, f->clock.end_ms))
+	if (plan == NULL || !free_end(f, service, &l.free_end) || !next_tier(f, service, &l) || !run_service(f, service, f->clock.end_ms))
 		return false;
 	const struct deduct_service *d = &f->taking.services[service];
 	if (d->calls > 0 && !rating_charge(plan, d->calls, d->free, d->billable, rounding, slices, &l.bill))
@@ -153,5 +176,5 @@ bool forecast_service(struct forecast *f, uint32_t service, enum rounding roundi
 
 bool forecast_pack(struct forecast *f, uint32_t pack, struct forecast_point *ret)
 {
-	return search(f, &(struct goal){ .reached = pack_reached, .index = pack }, ret);
+	return search(f, &(struct goal){ .reached = pack_reached, .service = ALL_SERVICES, .index = pack }, ret);
 }

@@ -3,6 +3,7 @@
 #include "terms/forecast.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -158,11 +159,12 @@ Test(forecast, ends_of_the_integers)
 	struct world *w = world_make();
 	const struct terms *t = terms_of(w, "plain");
 	int64_t *calls = xcalloc(t->n_services, sizeof(*calls));
-	calls[service_of(w, "crop")] = INT64_MAX; // its forecast has no room; nobody's has
+	calls[service_of(w, "crop")] = INT64_MAX; // its forecast has no room; the others share nothing with it, and have theirs
 	struct forecast f;
 	struct forecast_line l;
 	forecast_make(t, &c, false, calls, NULL, &w->arena, &f);
-	cr_expect_not(forecast_service(&f, service_of(w, "tag"), ROUND_HALF_UP, w->slices, &l));
+	cr_expect_not(forecast_service(&f, service_of(w, "crop"), ROUND_HALF_UP, w->slices, &l));
+	cr_expect(forecast_service(&f, service_of(w, "tag"), ROUND_HALF_UP, w->slices, &l));
 	c.now_ms = c.end_ms; // the month is over: nothing grows
 	forecast_make(t, &c, false, calls, NULL, &w->arena, &f);
 	cr_expect(forecast_service(&f, service_of(w, "crop"), ROUND_HALF_UP, w->slices, &l));
@@ -218,4 +220,46 @@ Test(forecast, equals_the_closed_formula)
 		arena_rewind(&w->arena, mark);
 	}
 	cr_expect_gt(at_some, 500);
+}
+
+// An account that uses ten thousand services: the forecast of each is its own, and all of them together take as long as they are many.
+Test(forecast, ten_thousand_services)
+{
+	enum { N = 10000 };
+	char *text = NULL;
+	size_t size = 0;
+	struct faults faults = { 0 };
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	FILE *f = open_memstream(&text, &size);
+	fputs("version: v\ncurrency: CNY\ntime_zone: Asia/Shanghai\nservices:\n", f);
+	for (int i = 0; i < N; i++)
+		fprintf(f, "  - {id: s%d, name: S, free: [{from: 2020-01, calls: 600}], prices: [{from: 2020-01, model: volume, per: 1, "
+			"tiers: [{from: 0, price: 3}, {from: 700, price: 2}]}]}\n", i);
+	fclose(f);
+	struct catalog *c = catalog_parse("wide.yaml", span_of(text), &faults);
+	cr_assert(c != NULL);
+	const struct terms *t = terms_make(c, NULL, NULL, 2020 * 12, &arena);
+	int64_t *calls = xcalloc(N, sizeof(*calls));
+	for (int i = 0; i < N; i++)
+		calls[i] = i % 500;
+	struct forecast_clock half = { 0, 2000, 1000 }; // half of the month: the calls double
+	struct forecast fc;
+	struct rating_slice slices[RATING_MAX_SLICES];
+	forecast_make(t, &half, false, calls, NULL, &arena, &fc);
+	clock_t began = clock();
+	for (uint32_t i = 0; i < N; i++) {
+		struct forecast_line l;
+		cr_assert(forecast_service(&fc, i, ROUND_HALF_UP, slices, &l));
+		int64_t end = 2 * calls[i];
+		cr_assert_eq(l.bill.calls, end);
+		cr_assert_eq(l.bill.charge_fen, end <= 600 ? 0 : (end - 600) * (end < 700 ? 300 : 200));
+		cr_assert_eq(l.free_end.when, end >= 600 ? FORECAST_AT : FORECAST_NOT);
+		cr_assert_eq(l.next_tier.when, end >= 700 ? FORECAST_AT : FORECAST_NOT);
+	}
+	double took = (double)(clock() - began) / CLOCKS_PER_SEC;
+	fprintf(stderr, "forecast of 10,000 services: %.3f s\n", took);
+	cr_expect(took < 1, "%.2f s", took);
+	free(calls);
+	free(text);
+	catalog_freep(&c);
 }
