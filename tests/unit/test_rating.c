@@ -360,7 +360,8 @@ static void extreme_plan(uint64_t *seed, struct plan *p, struct price_tier tiers
 		p->n_tiers = below(seed, 8) == 0 ? 1000 : (uint32_t)(1 + below(seed, 12));
 	if (p->model == MODEL_PACKAGE && below(seed, 2) == 0)
 		p->package = 1 + of_any_size(seed) / 2;
-	int64_t bound = 0, step = 1 + of_any_size(seed) / p->n_tiers;
+	int64_t bound = 0, step = of_any_size(seed) / p->n_tiers;
+	step += step < INT64_MAX;
 	for (uint32_t i = 0; i < p->n_tiers; i++, bound += i < p->n_tiers ? 1 + below(seed, step) : 0) {
 		int64_t price = below(seed, 4) == 0 ? 1000000000000 : of_any_size(seed) % 1000000000001;
 		tiers[i] = (struct price_tier){ bound, price, below(seed, 3) == 0 ? of_any_size(seed) % 1000000000001 : 0 };
