@@ -264,10 +264,7 @@ struct numbered {
 static int by_name(const void *pa, const void *pb)
 {
 	const struct numbered *a = pa, *b = pb;
-	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
-	int c = memcmp(a->name.p, b->name.p, n);
-	if (c == 0)
-		c = (a->name.n > b->name.n) - (a->name.n < b->name.n);
+	int c = span_order(a->name, b->name);
 	return c != 0 ? c : (a->i > b->i) - (a->i < b->i);
 }
 

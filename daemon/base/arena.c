@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/arena.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -45,6 +46,15 @@ struct span arena_copy(struct arena *a, struct span s)
 	char *p = arena_alloc(a, s.n != 0 ? s.n : 1);
 	memcpy(p, s.p, s.n);
 	return (struct span){ p, s.n };
+}
+
+const char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	CLEANUP(freep) char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	return arena_copy(a, (struct span){ text, strlen(text) + 1 }).p;
 }
 
 struct arena_mark arena_mark(const struct arena *a)

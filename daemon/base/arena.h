@@ -22,6 +22,7 @@ struct arena_mark {
 
 void *arena_alloc(struct arena *a, size_t n); // aligned to 8, not zeroed, never NULL
 struct span arena_copy(struct arena *a, struct span s);
+const char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // with its final NUL
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);
 void arena_reset(struct arena *a);

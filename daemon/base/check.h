@@ -7,6 +7,7 @@
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -35,6 +36,7 @@ void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrndup(const char *s, size_t n);
 char *xstrdup(const char *s);
+char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // A stream into memory. Closed by xmemstream_close, after which *ret and *ret_n are whole.
 FILE *xmemstream(char **ret, size_t *ret_n);

@@ -31,6 +31,14 @@ static inline bool span_is(struct span a, const char *z)
 	return span_eq(a, span_of(z));
 }
 
+// Order by bytes; what another one begins with comes before it.
+static inline int span_order(struct span a, struct span b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
+	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
+}
+
 // Decimal integer, the whole span, optional '-', no '+', no leading zeros, overflow detected. Written on success only.
 bool span_int64(struct span s, int64_t *ret);
 // Hexadecimal, lower or upper case, the whole span of 1 to 16 digits. Written on success only.

@@ -191,10 +191,7 @@ static void node_open(struct reader *r, enum yaml_kind kind, yaml_mark_t at)
 static int compare_pairs(const void *a, const void *b)
 {
 	const struct yaml_node *x = ((const struct yaml_pair *)a)->key, *y = ((const struct yaml_pair *)b)->key;
-	size_t n = x->text.n < y->text.n ? x->text.n : y->text.n;
-	int c = n > 0 ? memcmp(x->text.p, y->text.p, n) : 0;
-	if (c == 0)
-		c = (x->text.n > y->text.n) - (x->text.n < y->text.n);
+	int c = span_order(x->text, y->text);
 	if (c == 0)
 		c = (x->line > y->line) - (x->line < y->line);
 	return c != 0 ? c : (x->column > y->column) - (x->column < y->column);

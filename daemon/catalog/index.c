@@ -6,17 +6,10 @@
 
 #include "base/check.h"
 
-int name_compare(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int by_name_and_time(const void *pa, const void *pb)
 {
 	const struct name_use *a = pa, *b = pb;
-	int c = name_compare(a->name, b->name);
+	int c = span_order(a->name, b->name);
 	if (c == 0)
 		c = (a->from_ms > b->from_ms) - (a->from_ms < b->from_ms);
 	if (c == 0)

@@ -28,7 +28,6 @@ struct name_index {
 	uint64_t mask;
 };
 
-int name_compare(struct span a, struct span b); // by bytes
 // Orders the uses by name and time; then equal names stand side by side.
 void name_uses_sort(struct name_use *uses, uint32_t n);
 // `uses` is sorted, lives as long as the index, and no two of a name overlap.

@@ -158,7 +158,7 @@ static uint32_t first_use(const struct name_use *uses, uint32_t n, struct span n
 	uint32_t low = 0, high = n;
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
-		if (name_compare(uses[mid].name, name) < 0)
+		if (span_order(uses[mid].name, name) < 0)
 			low = mid + 1;
 		else
 			high = mid;

@@ -55,12 +55,10 @@ const char *rounding_text(enum rounding r)
 
 void read_fault(struct book_reader *r, const struct yaml_node *at, const char *fmt, ...)
 {
-	CLEANUP(freep) char *text = NULL;
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
+	CLEANUP(freep) char *text = xvasprintf(fmt, ap);
 	va_end(ap);
-	check(n >= 0);
 	fault_add(r->faults, r->file, at->line, at->column, "%s", text);
 }
 

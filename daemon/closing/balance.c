@@ -6,16 +6,9 @@
 #include "base/check.h"
 #include "closing/inner.h"
 
-static int id_order(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int use_order(const void *x, const void *y)
 {
-	return id_order(((const struct pack_use *)x)->id, ((const struct pack_use *)y)->id);
+	return span_order(((const struct pack_use *)x)->id, ((const struct pack_use *)y)->id);
 }
 
 static bool parse_use(struct span word, struct pack_use *ret)

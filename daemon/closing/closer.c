@@ -467,18 +467,19 @@ static enum error_class sum_settled(struct step *s, struct settled_sums *sums)
 	return ERROR_NONE;
 }
 
+static struct settle_scope scope_of(const struct step *s)
+{
+	return (struct settle_scope){ &s->c->o, s->j, s->manifest, s->rules, accounts_feed_book(s->c->feed) };
+}
+
 static enum error_class end_run(struct step *s)
 {
 	struct closer *c = s->c;
 	struct settled_sums sums = { 0 };
 	enum error_class cls = sum_settled(s, &sums);
-	if (cls != ERROR_NONE)
-		return cls;
-	struct statement_frame f = { .source = c->o.source, .manifest = s->manifest, .own = { .month = s->month, .rules = s->rules } };
-	struct span identity, document;
+	struct settle_scope scope = scope_of(s);
 	arena_reset(&c->work->arena);
-	statement_end_of_run(&f, &sums, &c->work->arena, &identity, &document);
-	return c->o.store->ops->end_run(c->o.store, s->month, identity, document, statement_not_before_ms(s->rules, s->month), s->e);
+	return cls == ERROR_NONE ? settling_end_run(&scope, &sums, &c->work->arena, s->e) : cls;
 }
 
 // All accounts of the shard are settled. Of shard 0 that makes the month whole, and the relay goes first.
@@ -505,11 +506,6 @@ static enum relay_status finish_shard(struct step *s)
 			w->held.late_fields, w->held.n_late_months, w->held.late_months, w->statements }, s->e);
 	settling_freep(&c->work);
 	return closing_status(cls);
-}
-
-static struct settle_scope scope_of(const struct step *s)
-{
-	return (struct settle_scope){ &s->c->o, s->j, s->manifest, s->rules, accounts_feed_book(s->c->feed) };
 }
 
 static enum relay_status settle(struct step *s)

@@ -28,12 +28,7 @@ static enum error_class derive_end(const struct settle_scope *s, struct error *e
 	enum error_class c = ERROR_NONE;
 	for (uint32_t shard = 0; shard < s->o->shards && c == ERROR_NONE; shard++)
 		c = gather_settled(s->o->store, shard, s->m->month, &sums, e);
-	if (c != ERROR_NONE)
-		return c;
-	struct statement_frame f = { .source = s->o->source, .manifest = s->m, .own = { .month = s->m->month, .rules = s->rules } };
-	struct span identity, document;
-	statement_end_of_run(&f, &sums, &arena, &identity, &document);
-	return s->o->store->ops->end_run(s->o->store, s->m->month, identity, document, statement_not_before_ms(s->rules, s->m->month), e);
+	return c == ERROR_NONE ? settling_end_run(s, &sums, &arena, e) : c;
 }
 
 enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e)

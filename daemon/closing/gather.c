@@ -61,13 +61,6 @@ static bool take_field(void *ctx, struct span field, struct span value)
 	return true;
 }
 
-static int span_order(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int raw_order(const void *x, const void *y)
 {
 	const struct raw *a = x, *b = y;

@@ -186,6 +186,8 @@ struct settling {
 enum relay_status settling_begin(const struct settle_scope *s, bool follows, uint32_t shard, struct settling **ret, struct error *e);
 // Some accounts; *ret_done: all are settled. *ret_full: the outbox holds enough, nothing was done.
 enum relay_status settling_step(const struct settle_scope *s, struct settling *w, bool *ret_done, bool *ret_full, struct error *e);
+// The month's end of run, from the sums over all shards, into the store.
+enum error_class settling_end_run(const struct settle_scope *s, const struct settled_sums *sums, struct arena *arena, struct error *e);
 void settling_freep(struct settling **w);
 
 // ---- tick.c: partitions that are silent when a month should close

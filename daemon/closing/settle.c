@@ -59,13 +59,6 @@ struct batch {
 	size_t next, next_late;      // behind them
 };
 
-static int name_order(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static struct month_frame *earlier_frame(struct batch *b, int month)
 {
 	uint32_t i = 0;
@@ -99,7 +92,7 @@ static void take_account(struct batch *b)
 	const struct holdings *h = &b->w->held;
 	struct account_close *a = &b->list[b->n++];
 	bool own = b->next < h->n, late = b->next_late < h->n_late;
-	int order = !own ? 1 : !late ? -1 : name_order(h->list[b->next].account, h->late[b->next_late].account);
+	int order = !own ? 1 : !late ? -1 : span_order(h->list[b->next].account, h->late[b->next_late].account);
 	*a = (struct account_close){ .account = order <= 0 ? h->list[b->next].account : h->late[b->next_late].account, .since = MONTH_NONE };
 	const struct account *said = account_book_find(b->s->book, a->account);
 	a->terms = month_frame_terms(&b->frame.own, said, &b->w->arena);
@@ -292,4 +285,12 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 	c = settle_batch(b, e);
 	*ret_done = c == ERROR_NONE && w->next == w->held.n && w->next_late == w->held.n_late;
 	return closing_status(c);
+}
+
+enum error_class settling_end_run(const struct settle_scope *s, const struct settled_sums *sums, struct arena *arena, struct error *e)
+{
+	struct statement_frame f = { .source = s->o->source, .manifest = s->m, .own = { .month = s->m->month, .rules = s->rules } };
+	struct span identity, document;
+	statement_end_of_run(&f, sums, arena, &identity, &document);
+	return s->o->store->ops->end_run(s->o->store, s->m->month, identity, document, statement_not_before_ms(s->rules, s->m->month), e);
 }

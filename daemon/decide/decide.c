@@ -69,6 +69,7 @@ static enum reject resolve(struct decider *d, const struct course *at, const str
 void decide_record(struct decider *d, const struct course *c, struct dedupe *set, const struct record *r, struct decision *ret)
 {
 	const struct rules *rules = c->rules->rules;
+	ret->course = *c;
 	ret->n = 0;
 	if (r->n_headers > 0 && record_is_tick(r)) {
 		ret->outcome = OUTCOME_CONTROL;

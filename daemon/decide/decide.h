@@ -14,6 +14,7 @@ struct decider {
 };
 
 struct decision {
+	struct course course;         // with the record: by which it was decided
 	enum outcome outcome;
 	struct decode_result why;     // rejected: code and detail
 	// Where it is not rejected and no tick. The span lives as long as the record and the decider's next decision.

@@ -298,6 +298,13 @@ enum error_class journal_load_from(const struct sink_port *port, const struct ka
 	return ERROR_NONE;
 }
 
+enum error_class journal_begun(const struct journal *j, const struct kafka_options *o, struct error *e)
+{
+	if (j->init_id[0] != '\0' && j->n_rules > 0)
+		return ERROR_NONE;
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", o->control_topic);
+}
+
 enum error_class journal_load(const struct kafka_options *o, int timeout_ms, struct journal **ret, struct error *e)
 {
 	return journal_load_from(&sink_port_kafka, o, timeout_ms, ret, e);

@@ -58,6 +58,8 @@ enum error_class journal_load(const struct kafka_options *o, int timeout_ms, str
 // The same through another port; the topic must have one partition.
 enum error_class journal_load_from(const struct sink_port *port, const struct kafka_options *o, int timeout_ms, struct journal **ret,
 				   struct error *e);
+// ERROR_ABORT 78 where the topic holds no init, or no rules yet: says what to run.
+enum error_class journal_begun(const struct journal *j, const struct kafka_options *o, struct error *e);
 // One more record, as read from the topic: what journal_load does for each; also for tests.
 enum error_class journal_apply(struct journal *j, int64_t offset, struct span value, struct error *e);
 struct journal *journal_new(void);

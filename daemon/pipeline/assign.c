@@ -46,10 +46,10 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 	enum error_class cls = journal_load_from(w->o.ports->sink, w->o.kafka, TOPIC_TIMEOUT_MS, &j, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	if (j->init_id[0] == '\0' || j->n_rules == 0) {
+	cls = journal_begun(j, w->o.kafka, e);
+	if (cls != ERROR_NONE) {
 		journal_freep(&j);
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once",
-				 w->o.kafka->control_topic);
+		return cls;
 	}
 	if (j->shards != w->o.store->shards) {
 		cls = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back",

@@ -119,10 +119,10 @@ enum error_class rules_propose(const struct kafka_options *k, const struct store
 {
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	enum error_class cls = journal_load(k, PROPOSE_MS, &j, e);
+	if (cls == ERROR_NONE)
+		cls = journal_begun(j, k, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	if (j->n_rules == 0)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", k->control_topic);
 	const struct rules *newest = j->rules[j->n_rules - 1].rules;
 	int settled = j->n_manifests > 0 ? j->manifests[j->n_manifests - 1].month : MONTH_NONE;
 	*ret = strcmp(newest->sha256, rules->sha256) == 0 ? RULES_NEWEST :

@@ -114,18 +114,18 @@ static void part_add_mark(struct part *p, int64_t offset)
 	p->marks[p->n_marks++] = (struct commit_mark){ offset, p->course.clock_ms, offset - window };
 }
 
-void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms)
+void part_advance(struct part *p, const struct course *to, int64_t offset)
 {
+	const struct course from = p->course;
 	for (; p->next_mark <= offset; p->next_mark += (int64_t)1 << p->dedupe_options.generation_bits)
 		part_add_mark(p, p->next_mark);
-	bool first = p->course.clock_ms == TIME_NONE;
-	int month = p->course.open_month;
-	if (!course_move(&p->course, j, timestamp_ms))
+	p->course = *to;
+	if (to->clock_ms == from.clock_ms)
 		return;
-	if (first)
+	if (from.clock_ms == TIME_NONE)
 		part_add_cut(p, MONTH_NONE, offset);
 	else
-		for (; month < p->course.open_month; month++)
+		for (int month = from.open_month; month < to->open_month; month++)
 			part_add_cut(p, month, offset);
 }
 

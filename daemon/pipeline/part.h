@@ -73,8 +73,8 @@ void part_halt(struct part *p, const char *fmt, ...) __attribute__((format(print
 void part_place(struct part *p, const struct position *of_shards);
 // Rules in force at the clock, months, marks: after part_place, before the first record.
 void part_begin(struct part *p, const struct journal *j);
-// The clock moves to that of a record at `offset`: cuts, marks, rules.
-void part_tick_clock(struct part *p, const struct journal *j, int64_t offset, int64_t timestamp_ms);
+// Moves on to a record at `offset`, with which the course is `to`: cuts, marks.
+void part_advance(struct part *p, const struct course *to, int64_t offset);
 // May an event at this offset, with this record clock, repeat one that the log does not hold any more? Never again once it may not.
 bool part_window_short(struct part *p, int64_t offset, int64_t clock_ms);
 // Fingerprint of a record.

@@ -233,15 +233,13 @@ void worker_take(struct worker *w, const struct record *r, const struct decision
 	struct part *p = &w->parts[r->part];
 	bool counting = r->offset >= p->start;
 	if (counting) {
-		part_tick_clock(p, w->journal, r->offset, r->timestamp_ms);
+		part_advance(p, &d->course, r->offset);
 		if (r->offset < p->max_start)
 			part_shards_join(p, r->offset);
 		p->consumed++;
 		p->gaps += r->offset - (p->next > p->start ? p->next : p->start);
-	} else if (r->timestamp_ms > p->course.clock_ms) {
-		p->course.clock_ms = r->timestamp_ms;
-		if (w->journal->n_rules > 1)
-			p->course.rules = journal_rules_at(w->journal, p->course.clock_ms);
+	} else {
+		p->course = d->course;
 	}
 	p->next = r->offset + 1;
 	w->last_record[r->part] = 0; // set to its index by the loop

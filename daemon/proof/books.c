@@ -137,14 +137,10 @@ bool books_count(struct books *b, struct span account, struct span service_id, i
 	return !__builtin_add_overflow(c->n, calls, &c->n);
 }
 
-void books_totals(const struct books *b, int month, int64_t *ret_counters, int64_t *ret_calls)
+int64_t books_counters(const struct books *b, int month)
 {
 	const struct table *t = table_of(b->counters, month, MONTH_NONE);
-	*ret_counters = *ret_calls = 0;
-	for (const struct cell *c = t != NULL ? t->cells : NULL; c != NULL; c = c->hh.next) {
-		*ret_counters += 1;
-		*ret_calls += c->n; // settling refuses what overflows
-	}
+	return t != NULL ? HASH_COUNT(t->cells) : 0;
 }
 
 // ---- what settling asks

@@ -15,7 +15,6 @@ void books_freep(struct books **b);
 bool books_count(struct books *b, struct span account, struct span service_id, int month, int adjust_month, int64_t calls);
 // One shard that answers settling from these counters, and keeps what it settles. Owned by the books.
 struct store *books_store(struct books *b);
-// Counters of the month, and calls in them: what its manifest says of all shards together.
-void books_totals(const struct books *b, int month, int64_t *ret_counters, int64_t *ret_calls);
+int64_t books_counters(const struct books *b, int month); // counters of the month, as its manifest counts them over all shards
 
 #endif

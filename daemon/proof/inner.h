@@ -25,9 +25,7 @@ struct proof {
 	bool all_months;            // `last` is the newest that is settled
 	struct span account;        // p NULL: all
 	struct books *books;
-	struct document *documents;
-	size_t n_documents, size_documents;
-	void *by_id;                // documents: a tree of tsearch
+	void *by_id;                // documents: a tree of tsearch, which owns them
 	struct proof_difference *list;
 	uint32_t n, size;
 	struct proof_numbers numbers;
@@ -36,7 +34,6 @@ struct proof {
 };
 
 void proof_add(struct proof *p, struct proof_difference d); // texts must live in the arena
-const char *proof_text(struct proof *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool proof_covers(const struct proof *p, int month);        // is a closed month among those asked for?
 
 // log.c: reads the usage topics up to the last manifest's cuts into the books, and holds the manifests against them.
@@ -48,6 +45,5 @@ void proof_derived(void *ctx, int month_closed, struct span account, struct span
 struct document *proof_find(struct proof *p, const char *id);
 bool proof_settled(struct proof *p, int month);             // its end of run is published
 void proof_compare(struct proof *p);
-void proof_documents_free(struct proof *p);
 
 #endif

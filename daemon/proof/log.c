@@ -61,8 +61,9 @@ static void check_cuts(struct log *l, struct reading *r, int from, int open, int
 		r->confirmed[i] = true;
 		if (c->offset != offset && proof_covers(l->p, m->month))
 			proof_add(l->p, (struct proof_difference){ .kind = PROOF_CUT, .field = r->part->name,
-				.period = proof_text(l->p, "%s", month_text(m->month, (char[MONTH_TEXT]){ 0 })),
-				.published = proof_text(l->p, "%lld", (long long)c->offset), .derived = proof_text(l->p, "%lld", (long long)offset) });
+				.period = arena_printf(&l->p->arena, "%s", month_text(m->month, (char[MONTH_TEXT]){ 0 })),
+				.published = arena_printf(&l->p->arena, "%lld", (long long)c->offset),
+				.derived = arena_printf(&l->p->arena, "%lld", (long long)offset) });
 	}
 }
 
@@ -80,8 +81,8 @@ static void check_unmet_cuts(struct log *l, const struct reading *r)
 		const struct journal_cut *c = cut_of(m, r->part->name);
 		if (c != NULL && !r->confirmed[i] && proof_covers(l->p, m->month))
 			proof_add(l->p, (struct proof_difference){ .kind = PROOF_CUT, .field = r->part->name,
-				.period = proof_text(l->p, "%s", month_text(m->month, (char[MONTH_TEXT]){ 0 })),
-				.published = proof_text(l->p, "%lld", (long long)c->offset),
+				.period = arena_printf(&l->p->arena, "%s", month_text(m->month, (char[MONTH_TEXT]){ 0 })),
+				.published = arena_printf(&l->p->arena, "%lld", (long long)c->offset),
 				.derived = "behind it: no record there reaches the close" });
 	}
 }
@@ -120,8 +121,8 @@ static void note_gap(struct log *l, const struct reading *r, int64_t offset)
 	if (offset == r->next)
 		return;
 	proof_add(l->p, (struct proof_difference){ .kind = PROOF_GAP, .field = r->part->name,
-		.derived = offset == r->next + 1 ? proof_text(l->p, "%lld", (long long)r->next)
-						 : proof_text(l->p, "%lld to %lld", (long long)r->next, (long long)offset - 1) });
+		.derived = offset == r->next + 1 ? arena_printf(&l->p->arena, "%lld", (long long)r->next)
+						 : arena_printf(&l->p->arena, "%lld to %lld", (long long)r->next, (long long)offset - 1) });
 }
 
 static bool take_record(void *ctx, const struct topic_record *t)
@@ -231,23 +232,22 @@ static void check_total(struct log *l, int month, const char *field, int64_t man
 {
 	if (manifest != log)
 		proof_add(l->p, (struct proof_difference){ .kind = PROOF_MANIFEST, .field = field,
-			.period = proof_text(l->p, "%s", month_text(month, (char[MONTH_TEXT]){ 0 })),
-			.published = proof_text(l->p, "%lld", (long long)manifest), .derived = proof_text(l->p, "%lld", (long long)log) });
+			.period = arena_printf(&l->p->arena, "%s", month_text(month, (char[MONTH_TEXT]){ 0 })),
+			.published = arena_printf(&l->p->arena, "%lld", (long long)manifest), .derived = arena_printf(&l->p->arena, "%lld", (long long)log) });
 }
 
 static void check_totals(struct log *l)
 {
 	for (uint32_t i = 0; i < l->n_manifests; i++) {
 		const struct journal_manifest *m = &l->p->journal->manifests[i];
-		int64_t counters = 0, calls = 0, all = 0;
+		int64_t all = 0;
 		if (!proof_covers(l->p, m->month))
 			continue;
 		for (uint32_t k = 0; k < l->n_calls; k++)
 			all += l->calls[k].month == m->month ? l->calls[k].calls : 0;
 		check_total(l, m->month, "calls", m->calls, all);
-		books_totals(l->p->books, m->month, &counters, &calls);
 		if (l->p->account.p == NULL)
-			check_total(l, m->month, "counters", m->counters, counters);
+			check_total(l, m->month, "counters", m->counters, books_counters(l->p->books, m->month));
 	}
 }
 

@@ -2,7 +2,7 @@
 #include "proof/proof.h"
 
 #include <jansson.h>
-#include <stdarg.h>
+#include <search.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -27,20 +27,6 @@ void proof_add(struct proof *p, struct proof_difference d)
 		p->list = xrealloc(p->list, p->size, sizeof(*p->list));
 	}
 	p->list[p->n++] = d;
-}
-
-const char *proof_text(struct proof *p, const char *fmt, ...)
-{
-	va_list ap;
-	char *text = NULL;
-	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		out_of_memory(1, 1);
-	struct span s = arena_copy(&p->arena, (struct span){ text, (size_t)n + 1 });
-	free(text);
-	return s.p;
 }
 
 bool proof_covers(const struct proof *p, int month)
@@ -179,7 +165,7 @@ void proof_freep(struct proof **at)
 	struct proof *p = *at;
 	if (p == NULL)
 		return;
-	proof_documents_free(p);
+	tdestroy(p->by_id, free);
 	books_freep(&p->books);
 	accounts_feed_freep(&p->feed);
 	journal_freep(&p->journal);
@@ -198,10 +184,4 @@ uint32_t proof_differences(const struct proof *p, const struct proof_difference 
 void proof_numbers(const struct proof *p, struct proof_numbers *ret)
 {
 	*ret = p->numbers;
-}
-
-struct span proof_document(const struct proof *p)
-{
-	const struct document *d = p->o.id != NULL ? proof_find((struct proof *)p, p->o.id) : NULL;
-	return d != NULL ? d->derived : (struct span){ 0 };
 }

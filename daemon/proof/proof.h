@@ -54,7 +54,5 @@ struct proof_numbers {
 	int first_month, last_month;  // closed ones that were settled again
 };
 void proof_numbers(const struct proof *p, struct proof_numbers *ret);
-// The document that was asked for by id, as derived; p NULL: none was derived or none asked for.
-struct span proof_document(const struct proof *p);
 
 #endif

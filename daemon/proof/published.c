@@ -30,19 +30,7 @@ static struct document *find_or_add(struct proof *p, const char *id)
 	d->closed_with = MONTH_NONE;
 	if (tsearch(d, &p->by_id, id_order) == NULL)
 		out_of_memory(1, sizeof(*d));
-	p->n_documents++;
 	return d;
-}
-
-static void no_op(void *node)
-{
-	free(node);
-}
-
-void proof_documents_free(struct proof *p)
-{
-	tdestroy(p->by_id, no_op);
-	p->by_id = NULL;
 }
 
 static const char *text_of(const json_t *j, const char *name)
@@ -77,9 +65,9 @@ static struct about about(struct span document)
 
 static void add(struct proof *p, enum proof_kind kind, const struct about *a, const char *field, const char *published, const char *derived)
 {
-	struct proof_difference d = { .kind = kind, .account = a->account != NULL ? proof_text(p, "%s", a->account) : NULL,
-		.service = a->service != NULL ? proof_text(p, "%s", a->service) : NULL,
-		.period = a->period != NULL ? proof_text(p, "%s", a->period) : NULL, .field = field, .published = published, .derived = derived };
+	struct proof_difference d = { .kind = kind, .account = a->account != NULL ? arena_printf(&p->arena, "%s", a->account) : NULL,
+		.service = a->service != NULL ? arena_printf(&p->arena, "%s", a->service) : NULL,
+		.period = a->period != NULL ? arena_printf(&p->arena, "%s", a->period) : NULL, .field = field, .published = published, .derived = derived };
 	snprintf(d.id, sizeof(d.id), "%s", a->id != NULL ? a->id : "");
 	proof_add(p, d);
 }
@@ -136,7 +124,7 @@ struct comparison {
 static const char *value_text(struct proof *p, const json_t *v)
 {
 	CLEANUP(freep) char *text = v != NULL ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-	return proof_text(p, "%s", text != NULL ? text : "nothing");
+	return arena_printf(&p->arena, "%s", text != NULL ? text : "nothing");
 }
 
 static void compare_values(struct comparison *c, const char *path, const json_t *published, const json_t *derived)
@@ -151,11 +139,11 @@ static void compare_values(struct comparison *c, const char *path, const json_t 
 		return;
 	}
 	json_object_foreach((json_t *)derived, name, v)
-		compare_values(c, path[0] != '\0' ? proof_text(c->p, "%s.%s", path, name) : proof_text(c->p, "%s", name),
+		compare_values(c, path[0] != '\0' ? arena_printf(&c->p->arena, "%s.%s", path, name) : arena_printf(&c->p->arena, "%s", name),
 			       json_object_get(published, name), v);
 	json_object_foreach((json_t *)published, name, v)
 		if (json_object_get(derived, name) == NULL)
-			compare_values(c, path[0] != '\0' ? proof_text(c->p, "%s.%s", path, name) : proof_text(c->p, "%s", name), v, NULL);
+			compare_values(c, path[0] != '\0' ? arena_printf(&c->p->arena, "%s.%s", path, name) : arena_printf(&c->p->arena, "%s", name), v, NULL);
 }
 
 static void compare_bytes(struct proof *p, const struct document *d)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/differ.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +12,6 @@ static const char *keep(struct arena *a, char *text) // frees text
 	const char *s = arena_copy(a, (struct span){ text, strlen(text) + 1 }).p;
 	free(text);
 	return s;
-}
-
-static const char *say(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static const char *say(struct arena *a, const char *fmt, ...)
-{
-	va_list ap;
-	char *text = NULL;
-	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		out_of_memory(1, 1);
-	return keep(a, text);
 }
 
 static void add(struct rules_differences *d, struct rules_difference x)
@@ -93,8 +79,8 @@ const char *rules_quota_text(int64_t calls, int64_t warn_micro, enum first_month
 	if (calls == 0)
 		return "none";
 	if (warn_micro == 0)
-		return say(a, "%lld, no warning, first month: %s", (long long)calls, first_month_text(first));
-	return say(a, "%lld, warning at %s of it, first month: %s", (long long)calls, money_price_text(warn_micro, warn), first_month_text(first));
+		return arena_printf(a, "%lld, no warning, first month: %s", (long long)calls, first_month_text(first));
+	return arena_printf(a, "%lld, warning at %s of it, first month: %s", (long long)calls, money_price_text(warn_micro, warn), first_month_text(first));
 }
 
 static const char *own_quota(const struct plan *p, struct arena *a)
@@ -108,7 +94,7 @@ static const char *shared_text(const struct catalog *c, uint32_t service, int mo
 	int i = catalog_service_quota(c, service);
 	if (i < 0 || !catalog_shared_quota(c, (uint32_t)i, month, &q))
 		return "none";
-	return say(a, "%s of %s", rules_quota_text(q.calls, q.warn_micro, q.first_month, a), q.id);
+	return arena_printf(a, "%s of %s", rules_quota_text(q.calls, q.warn_micro, q.first_month, a), q.id);
 }
 
 static const char *const aspect_names[RULES_EVENT] = { "price", "free calls", "shared free calls" };
@@ -161,12 +147,12 @@ static void compare_aspect(struct rules_differences *d, const struct catalog *a,
 static const char *instant(struct arena *a, int64_t ms)
 {
 	char text[TIME_TEXT];
-	return ms == TIME_NONE || ms == INT64_MIN || ms == INT64_MAX ? "no limit" : say(a, "%s", time_text(ms, text));
+	return ms == TIME_NONE || ms == INT64_MIN || ms == INT64_MAX ? "no limit" : arena_printf(a, "%s", time_text(ms, text));
 }
 
 static const char *alias_text(struct arena *a, const struct catalog_alias *x)
 {
-	return say(a, "%s, from %s until %s", x->name, instant(a, x->from_ms), instant(a, x->until_ms));
+	return arena_printf(a, "%s, from %s until %s", x->name, instant(a, x->from_ms), instant(a, x->until_ms));
 }
 
 static bool has_alias(const struct catalog_alias *list, uint32_t n, const struct catalog_alias *x)
@@ -208,18 +194,13 @@ static const char *codes_text(const struct catalog *c, struct arena *arena)
 
 static int owned_order(const struct catalog_owned *x, const struct catalog_owned *y)
 {
-	size_t n = x->account.n < y->account.n ? x->account.n : y->account.n;
-	int c = n > 0 ? memcmp(x->account.p, y->account.p, n) : 0;
-	if (c == 0)
-		c = (x->account.n > y->account.n) - (x->account.n < y->account.n);
-	if (c == 0)
-		c = (x->from_ms > y->from_ms) - (x->from_ms < y->from_ms);
-	return c;
+	int c = span_order(x->account, y->account);
+	return c != 0 ? c : (x->from_ms > y->from_ms) - (x->from_ms < y->from_ms);
 }
 
 static const char *owned_text(struct arena *a, const struct catalog_owned *x)
 {
-	return say(a, "%.*s belongs to %.*s, from %s until %s", (int)x->account.n, x->account.p, (int)x->owner.n, x->owner.p, instant(a, x->from_ms),
+	return arena_printf(a, "%.*s belongs to %.*s, from %s until %s", (int)x->account.n, x->account.p, (int)x->owner.n, x->owner.p, instant(a, x->from_ms),
 		   instant(a, x->until_ms));
 }
 
@@ -243,7 +224,7 @@ static const char *other_names(const struct catalog *c, uint32_t service, struct
 {
 	const char *text = NULL, *name;
 	for (uint32_t i = 0; (name = catalog_service_other_name(c, service, i)) != NULL; i++)
-		text = text != NULL ? say(a, "%s, %s", text, name) : name;
+		text = text != NULL ? arena_printf(a, "%s, %s", text, name) : name;
 	return text;
 }
 
@@ -303,14 +284,14 @@ static void compare_fields(struct rules_differences *d, const struct decode_fiel
 
 static const char *seconds(struct arena *a, int64_t ms)
 {
-	return ms % 1000 == 0 ? say(a, "%lld s", (long long)(ms / 1000)) : say(a, "%lld ms", (long long)ms);
+	return ms % 1000 == 0 ? arena_printf(a, "%lld s", (long long)(ms / 1000)) : arena_printf(a, "%lld ms", (long long)ms);
 }
 
 static const char *window_text(struct arena *a, const struct rules_settings *s)
 {
 	if (!s->dedupe)
 		return "disabled";
-	return say(a, "%u generations of 2^%u offsets, at most %s old", s->generations, s->generation_bits, seconds(a, s->dedupe_max_age_ms));
+	return arena_printf(a, "%u generations of 2^%u offsets, at most %s old", s->generations, s->generation_bits, seconds(a, s->dedupe_max_age_ms));
 }
 
 static void compare_settings(struct rules_differences *d, const struct rules_settings *a, const struct rules_settings *b)
@@ -338,7 +319,7 @@ void rules_differ(const struct rules *from, const struct rules *to, int first, s
 	money_price_text(catalog_freeze_ratio_micro(a), x);
 	money_price_text(catalog_freeze_ratio_micro(b), y);
 	if (strcmp(x, y) != 0)
-		compare(ret, "freeze_ratio", NULL, say(&ret->arena, "%s", x), say(&ret->arena, "%s", y));
+		compare(ret, "freeze_ratio", NULL, arena_printf(&ret->arena, "%s", x), arena_printf(&ret->arena, "%s", y));
 	compare(ret, "pack_order", NULL, pack_order_text(catalog_pack_order(a)), pack_order_text(catalog_pack_order(b)));
 	compare(ret, "statements.zero_price", NULL, catalog_zero_price_statements(a) ? "true" : "false",
 		catalog_zero_price_statements(b) ? "true" : "false");

@@ -727,10 +727,15 @@ static enum error_class redis_finish(struct store *port, uint32_t shard, int mon
 }
 
 // HMGET of one hash; the key is in the command already.
-static enum error_class get_fields(struct store_redis *s, const struct span *fields, uint32_t n, struct arena *arena, struct span *ret,
-				   struct error *e)
+static enum error_class get_fields(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust_month, const struct span *fields,
+				   uint32_t n, struct arena *arena, struct span *ret, struct error *e)
 {
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	if (n == 0)
+		return ERROR_NONE;
+	command_reset(&s->command);
+	command_text(&s->command, "HMGET");
+	words_key(s, shard, what, month, adjust_month);
 	for (uint32_t i = 0; i < n; i++)
 		command_span(&s->command, fields[i]);
 	enum error_class cls = call_plain(s, &r, e);
@@ -746,25 +751,13 @@ static enum error_class get_fields(struct store_redis *s, const struct span *fie
 static enum error_class redis_settled_get(struct store *port, uint32_t shard, int month, const struct span *fields, uint32_t n,
 					  struct arena *arena, struct span *ret, struct error *e)
 {
-	struct store_redis *s = redis_of(port);
-	if (n == 0)
-		return ERROR_NONE;
-	command_reset(&s->command);
-	command_text(&s->command, "HMGET");
-	words_key(s, shard, "set", month, MONTH_NONE);
-	return get_fields(s, fields, n, arena, ret, e);
+	return get_fields(redis_of(port), shard, "set", month, MONTH_NONE, fields, n, arena, ret, e);
 }
 
 static enum error_class redis_packs_get(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena,
 					struct span *ret, struct error *e)
 {
-	struct store_redis *s = redis_of(port);
-	if (n == 0)
-		return ERROR_NONE;
-	command_reset(&s->command);
-	command_text(&s->command, "HMGET");
-	words_key(s, shard, "pk", MONTH_NONE, MONTH_NONE);
-	return get_fields(s, accounts, n, arena, ret, e);
+	return get_fields(redis_of(port), shard, "pk", MONTH_NONE, MONTH_NONE, accounts, n, arena, ret, e);
 }
 
 static enum error_class redis_finished(struct store *port, uint32_t shard, int month, bool *ret, struct error *e)
@@ -816,13 +809,7 @@ static enum error_class redis_counter(struct store *port, uint32_t shard, int mo
 static enum error_class redis_counters_get(struct store *port, uint32_t shard, int month, int adjust_month, const struct span *fields, uint32_t n,
 					   struct arena *arena, struct span *ret, struct error *e)
 {
-	struct store_redis *s = redis_of(port);
-	if (n == 0)
-		return ERROR_NONE;
-	command_reset(&s->command);
-	command_text(&s->command, "HMGET");
-	words_key(s, shard, adjust_month != MONTH_NONE ? "late" : "use", month, adjust_month);
-	return get_fields(s, fields, n, arena, ret, e);
+	return get_fields(redis_of(port), shard, adjust_month != MONTH_NONE ? "late" : "use", month, adjust_month, fields, n, arena, ret, e);
 }
 
 // ---- requests

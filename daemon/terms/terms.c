@@ -173,25 +173,18 @@ static bool make_pack(struct making *k, const struct account_thing *x, struct te
 	return n > 0;
 }
 
-static int by_id(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = memcmp(a.p, b.p, n);
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int by_expiry(const void *pa, const void *pb)
 {
 	const struct terms_pack *a = pa, *b = pb;
 	int c = (a->expiry_ms > b->expiry_ms) - (a->expiry_ms < b->expiry_ms);
-	return c != 0 ? c : by_id(a->id, b->id);
+	return c != 0 ? c : span_order(a->id, b->id);
 }
 
 static int by_start(const void *pa, const void *pb)
 {
 	const struct terms_pack *a = pa, *b = pb;
 	int c = (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
-	return c != 0 ? c : by_id(a->id, b->id);
+	return c != 0 ? c : span_order(a->id, b->id);
 }
 
 // Each service's packs, in the order of all. At price 0 nothing is deducted.

@@ -227,9 +227,7 @@ static void list_refusal(struct output *out, const struct refusal *r)
 static int by_name(const void *pa, const void *pb)
 {
 	const struct account *const *a = pa, *const *b = pb;
-	size_t n = (*a)->name.n < (*b)->name.n ? (*a)->name.n : (*b)->name.n;
-	int c = memcmp((*a)->name.p, (*b)->name.p, n);
-	return c != 0 ? c : ((*a)->name.n > (*b)->name.n) - ((*a)->name.n < (*b)->name.n);
+	return span_order((*a)->name, (*b)->name);
 }
 
 static int list_book(const struct account_tool *t, const struct account_book *book, struct listing *l)

@@ -9,12 +9,8 @@ int held_open(struct held *h, const struct options *o, const struct kafka_option
 {
 	struct error e = { 0 };
 	*h = (struct held){ .feed = accounts_feed_new() };
-	if (journal_load(k, TIMEOUT_MS, &h->journal, &e) != ERROR_NONE)
+	if (journal_load(k, TIMEOUT_MS, &h->journal, &e) != ERROR_NONE || journal_begun(h->journal, k, &e) != ERROR_NONE)
 		return options_fail(o, &e);
-	if (h->journal->n_rules == 0) {
-		error_set(&e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", k->control_topic);
-		return options_fail(o, &e);
-	}
 	if (accounts_feed_refresh(h->feed, &sink_port_kafka, k, TIMEOUT_MS, &e) != ERROR_NONE)
 		return options_fail(o, &e);
 	return OPTIONS_GO_ON;

@@ -12,12 +12,8 @@ enum { TIMEOUT_MS = 10000 };
 static int open_journal(struct state *s)
 {
 	struct error e = { 0 };
-	if (journal_load(&s->kafka, TIMEOUT_MS, &s->journal, &e) != ERROR_NONE)
+	if (journal_load(&s->kafka, TIMEOUT_MS, &s->journal, &e) != ERROR_NONE || journal_begun(s->journal, &s->kafka, &e) != ERROR_NONE)
 		return options_fail(s->options, &e);
-	if (s->journal->init_id[0] == '\0' || s->journal->n_rules == 0) {
-		error_set(&e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", s->kafka.control_topic);
-		return options_fail(s->options, &e);
-	}
 	s->rules = s->journal->rules[s->journal->n_rules - 1].rules;
 	s->shards = s->journal->shards;
 	return OPTIONS_GO_ON;

@@ -58,8 +58,8 @@ static enum error_class read_topics(struct usage_reader *r, struct error *e)
 	if (r->journal != NULL && clock_mono_us() - r->read_us < FRESH_US)
 		return ERROR_NONE;
 	enum error_class c = journal_load_from(r->o.port, r->o.kafka, r->o.timeout_ms, &j, e);
-	if (c == ERROR_NONE && (j->init_id[0] == '\0' || j->n_rules == 0))
-		c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once", r->o.kafka->control_topic);
+	if (c == ERROR_NONE)
+		c = journal_begun(j, r->o.kafka, e);
 	if (c == ERROR_NONE)
 		c = accounts_feed_refresh(r->feed, r->o.port, r->o.kafka, r->o.timeout_ms, e);
 	if (c != ERROR_NONE)

@@ -30,6 +30,13 @@ static void bench_open(struct bench *b, const struct position *at)
 	part_begin(&b->p, b->j);
 }
 
+static void tick(struct bench *b, int64_t offset, int64_t timestamp_ms)
+{
+	struct course to = b->p.course;
+	course_move(&to, b->j, timestamp_ms);
+	part_advance(&b->p, &to, offset);
+}
+
 static void bench_close(struct bench *b)
 {
 	part_clear(&b->p);
@@ -42,9 +49,9 @@ Test(part, a_first_stamp_beyond_the_calendar_is_behind_every_close)
 {
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
-	part_tick_clock(&b.p, b.j, 0, year_9999_ms);
+	tick(&b, 0, year_9999_ms);
 	cr_assert(b.p.course.clock_ms == year_9999_ms && b.p.course.open_month == MONTH_LAST);
-	part_tick_clock(&b.p, b.j, 1, INT64_MAX);
+	tick(&b, 1, INT64_MAX);
 	cr_assert(b.p.course.clock_ms == INT64_MAX && b.p.course.open_month == MONTH_LAST);
 	bench_close(&b);
 }
@@ -53,9 +60,9 @@ Test(part, a_later_stamp_beyond_the_calendar_closes_every_month)
 {
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
-	part_tick_clock(&b.p, b.j, 0, jan_ms + 86400000);
+	tick(&b, 0, jan_ms + 86400000);
 	int month = b.p.course.open_month;
-	part_tick_clock(&b.p, b.j, 1, year_9999_ms);
+	tick(&b, 1, year_9999_ms);
 	cr_assert(b.p.course.open_month == MONTH_LAST);
 	cr_assert(b.p.cuts[b.p.n_cuts - 1].offset == 1 && b.p.cuts[b.p.n_cuts - (uint32_t)(MONTH_LAST - month)].month == month);
 	bench_close(&b);
@@ -73,7 +80,7 @@ Test(part, stamps_before_2000_close_nothing)
 {
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
-	part_tick_clock(&b.p, b.j, 0, 0);
+	tick(&b, 0, 0);
 	cr_assert(b.p.course.open_month == MONTH_FIRST);
 	bench_close(&b);
 }
@@ -85,7 +92,7 @@ Test(part, a_mark_outlives_the_window_of_the_slowest_shard)
 	struct bench b;
 	bench_open(&b, &(struct position){ .clock_ms = TIME_NONE, .last = -1 });
 	for (int64_t offset = 0; offset < 5 * WINDOW; offset++)
-		part_tick_clock(&b.p, b.j, offset, jan_ms + offset);
+		tick(&b, offset, jan_ms + offset);
 	cr_assert_eq(b.p.n_marks, (5 * WINDOW - 1) / (1 << GENERATION_BITS) + 1);
 	for (uint32_t i = 0; i < b.p.n_marks; i++) {
 		const struct commit_mark *m = &b.p.marks[i];
