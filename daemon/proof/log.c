@@ -145,7 +145,7 @@ static bool take_record(void *ctx, const struct topic_record *t)
 		dedupe_advance(r->dedupe, t->r.offset, r->course.clock_ms);
 	decide_record(&l->decider, &r->course, r->dedupe, &t->r, &d);
 	p->numbers.records++;
-	if (p->o.progress != NULL && p->numbers.records % 65536 == 0)
+	if (p->o.progress != NULL && p->numbers.records % 4096 == 0)
 		p->o.progress(p->o.ctx, p->numbers.records, p->all_records);
 	if ((d.outcome == OUTCOME_COUNTED || d.outcome == OUTCOME_LATE) && !count(l, r, &d)) {
 		error_set(&p->held, ERROR_HALT, 0, "%s: a counter overflows at offset %lld", r->part->name, (long long)t->r.offset);

@@ -17,7 +17,9 @@
 #include "sink/sink.h"
 #include "tools/gen_events.h"
 #include "tools/kafka_args.h"
+#include "tools/progress.h"
 #include "tools/stop.h"
+#include "tools/terminal.h"
 #include "tools/tools.h"
 
 enum { CATALOG_MOST = 4 * 1024 * 1024 };
@@ -334,6 +336,9 @@ static enum error_class run(struct gen_run *r, struct gen *g, struct error *e)
 	int64_t start_us = clock_mono_us();
 	enum error_class c = ERROR_NONE;
 	struct gen_record rec;
+	CLEANUP(progress_end) struct progress shown;
+	progress_begin(&shown, "gen", "events made");
+	bool on_screen = a->to_stdout && terminal_is(stdout); // they go by before one's eyes
 	for (int64_t i = 0; i < a->o.events && c == ERROR_NONE && !r->stopped; i++) {
 		if (a->rate > 0)
 			wait_for_turn(r, start_us, i);
@@ -347,6 +352,8 @@ static enum error_class run(struct gen_run *r, struct gen *g, struct error *e)
 			r->stopped = stop_wait(0);
 		if ((i & 0xfff) == 0 && r->rk != NULL)
 			rd_kafka_poll(r->rk, 0);
+		if (((i & 0xfff) == 0 || a->rate > 0) && !on_screen)
+			progress_show(&shown, (uint64_t)i, (uint64_t)a->o.events);
 	}
 	if (c == ERROR_NONE && r->rk != NULL && a->rate == 0 && !a->no_ticks && !r->stopped)
 		c = send_ticks(r, e);

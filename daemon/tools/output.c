@@ -2,15 +2,13 @@
 #include "tools/output.h"
 
 #include <inttypes.h>
-#include <limits.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <wchar.h>
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "tools/terminal.h"
 
 struct output {
 	FILE *to;
@@ -152,20 +150,9 @@ static void table_cell(struct output *o, const char *text)
 	o->cells[o->n_cells++] = text != NULL ? printable(text) : NULL;
 }
 
-// Columns on the screen. The locale of the thread is one with UTF-8 here.
 static int width_of(const char *s)
 {
-	int width = 0;
-	mbstate_t state = { 0 };
-	wchar_t c;
-	for (size_t len; s != NULL && *s != '\0'; s += len) {
-		len = mbrtowc(&c, s, MB_LEN_MAX, &state);
-		if (len == (size_t)-1 || len == (size_t)-2 || len == 0)
-			return width + 1;
-		int w = wcwidth(c);
-		width += w > 0 ? w : 0;
-	}
-	return width;
+	return s != NULL ? terminal_width(s) : 0;
 }
 
 static void print_padded(FILE *to, const char *s, int width, bool right, bool last)
@@ -207,16 +194,7 @@ static void print_rows(const struct output *o)
 
 static void print_table(const struct output *o)
 {
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	locale_t before = utf8 != (locale_t)0 ? uselocale(utf8) : (locale_t)0;
-	if (o->shape == OUTPUT_ONE)
-		print_fields(o);
-	else
-		print_rows(o);
-	if (utf8 != (locale_t)0) {
-		uselocale(before);
-		freelocale(utf8);
-	}
+	(o->shape == OUTPUT_ONE ? print_fields : print_rows)(o);
 }
 
 // --- all ----------------------------------------------------------------------------------------------------------------

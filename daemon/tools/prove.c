@@ -3,40 +3,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "proof/proof.h"
 #include "tools/options.h"
+#include "tools/progress.h"
 #include "tools/tools.h"
 
-enum { READ_TIMEOUT_MS = 30000, LINE_EVERY_MS = 200 };
+enum { READ_TIMEOUT_MS = 30000 };
 
 struct prover {
 	const char *period, *account;
 	int month;
 	struct options *o;
-	int64_t shown_us;
-	bool shown;
 };
 
-// A line that is written over, for a person who waits.
 static void show_progress(void *ctx, uint64_t read, uint64_t all)
 {
-	struct prover *x = ctx;
-	int64_t now = clock_mono_us();
-	if (now - x->shown_us < LINE_EVERY_MS * 1000)
-		return;
-	x->shown_us = now;
-	x->shown = true;
-	fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " records read, %d %%", read, all, all > 0 ? (int)(read * 100 / all) : 100);
-}
-
-static void end_progress(const struct prover *x)
-{
-	if (x->shown)
-		fprintf(stderr, "\r\033[K");
+	progress_show(ctx, read, all);
 }
 
 static bool print_differences(const struct prover *x, const struct proof *p)
@@ -109,11 +93,13 @@ int tool_prove(int argc, char **argv)
 		return code;
 	struct kafka_options k;
 	options_kafka(&o, &k);
-	struct proof_options po = { .kafka = &k, .timeout_ms = READ_TIMEOUT_MS, .id = word, .account = x.account, .month = x.month, .ctx = &x,
-				    .progress = isatty(STDERR_FILENO) ? show_progress : NULL };
+	struct progress shown;
+	struct proof_options po = { .kafka = &k, .timeout_ms = READ_TIMEOUT_MS, .id = word, .account = x.account, .month = x.month,
+				    .ctx = &shown, .progress = show_progress };
 	CLEANUP(proof_freep) struct proof *p = NULL;
 	struct error e = { 0 };
+	progress_begin(&shown, o.verb, "records read");
 	enum error_class c = proof_run(&po, &p, &e);
-	end_progress(&x);
+	progress_end(&shown);
 	return c != ERROR_NONE ? options_fail(&o, &e) : verdict(&x, p);
 }

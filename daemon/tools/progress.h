@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Progress of a verb that takes long, on stderr. For the first two seconds nothing; then on a terminal one line that is written over,
+//
+//	records read  [########------------]  43 %  1,234,567 of 2,870,000  213,000/s  8 s left
+//
+// and elsewhere a plain line every ten seconds, for the log of who runs it at night. The rate is that of the last five to ten seconds.
+//
+//	CLEANUP(progress_end) struct progress p;
+//	progress_begin(&p, "rebuild", "records read");
+//	… progress_show(&p, read, all) as often as you like: it is a look at the clock …
+//
+// Lines of the verb's own that go to the same terminal meanwhile come after a progress_clear.
+#ifndef TOOLS_PROGRESS_H
+#define TOOLS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct progress_mark {
+	int64_t at_us;
+	uint64_t done;
+};
+struct progress {
+	FILE *to;
+	bool terminal, shown; // shown: the line is there, and must go before anything else is written
+	const char *verb, *what;
+	int64_t begun_us, shown_us;
+	uint64_t done, all;
+	bool said; // a plain line was
+	struct progress_mark old, young; // the rate is taken from `old`
+};
+
+// `what`: plural and done, such as "records read". Both texts are borrowed.
+void progress_begin(struct progress *p, const char *verb, const char *what);
+void progress_show(struct progress *p, uint64_t done, uint64_t all); // all 0: nobody knows how many there are
+void progress_clear(struct progress *p);                             // takes the line away; the next progress_show writes it again
+void progress_end(struct progress *p);                               // likewise for good; without a terminal a last line, where one was before
+
+// The same at a given time, to `to`; `terminal`: as if it were one.
+void progress_begin_at(struct progress *p, FILE *to, bool terminal, const char *verb, const char *what, int64_t now_us);
+void progress_show_at(struct progress *p, uint64_t done, uint64_t all, int64_t now_us);
+void progress_end_at(struct progress *p, int64_t now_us);
+// The line without its end, at most `columns` wide; returns buf.
+const char *progress_text(const struct progress *p, int64_t now_us, int columns, char *buf, size_t size);
+
+#endif

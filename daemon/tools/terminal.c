@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/terminal.h"
+
+#include <limits.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+static bool is_set(const char *name)
+{
+	const char *v = getenv(name);
+	return v != NULL && v[0] != '\0';
+}
+
+bool terminal_is(FILE *f)
+{
+	return is_set("TERM") && strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(f));
+}
+
+bool terminal_colours(FILE *f)
+{
+	return terminal_is(f) && !is_set("NO_COLOR");
+}
+
+int terminal_columns(FILE *f)
+{
+	struct winsize w = { 0 };
+	return ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : TERMINAL_COLUMNS;
+}
+
+static int width_here(const char *s)
+{
+	int width = 0;
+	mbstate_t state = { 0 };
+	wchar_t c;
+	for (size_t len; *s != '\0'; s += len) {
+		len = mbrtowc(&c, s, MB_LEN_MAX, &state);
+		if (len == (size_t)-1 || len == (size_t)-2 || len == 0)
+			return width + 1;
+		int w = wcwidth(c);
+		width += w > 0 ? w : 0;
+	}
+	return width;
+}
+
+int terminal_width(const char *text)
+{
+	const char *c = text;
+	while (*c >= ' ' && *c < 0x7f)
+		c++;
+	if (*c == '\0')
+		return (int)(c - text);
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	locale_t before = utf8 != (locale_t)0 ? uselocale(utf8) : (locale_t)0;
+	int width = width_here(text);
+	if (utf8 != (locale_t)0) {
+		uselocale(before);
+		freelocale(utf8);
+	}
+	return width;
+}
