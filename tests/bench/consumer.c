@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The peer of `scripts/bench drain`: reads a topic from its beginning to the ends it has at the start, and does nothing with it.
+// Peers of `scripts/bench drain`: read a topic from its beginning to the ends it has at the start.
 //
-//	bare_consumer BOOTSTRAP TOPIC            librdkafka's batch consume with the fastest settings known
-//	bare_consumer BOOTSTRAP TOPIC --source   the same through the daemon's source adapter
+//	bench_consumer BOOTSTRAP TOPIC                        librdkafka's batch consume with the fastest settings known, and nothing else
+//	bench_consumer BOOTSTRAP TOPIC --source               the same through the daemon's source adapter
+//	bench_consumer BOOTSTRAP TOPIC --hincrby PORT KEY S   the first with a pipelined HINCRBY to Redis for each event, for S seconds
+//	                                                      at the most: what counting costs without aggregation, and without a promise
 //
-// Prints {"messages":…,"bytes":…,"seconds":…,"cpu_seconds":…}; the time runs from the assignment to the end of the last partition.
+// Prints {"messages":…,"bytes":…,"seconds":…,"cpu_seconds":…}; the time runs from the assignment to the end of the last partition,
+// or to the last answer of Redis.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <hiredis/hiredis.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -25,6 +30,10 @@ struct drain {
 	int32_t n, open; // partitions, those not at their end
 	int64_t *end;
 	bool *done;
+	redisContext *redis; // NULL: nothing is counted
+	const char *key;
+	int64_t most_us;
+	uint32_t outstanding;
 };
 
 static int64_t cpu_us(void)
@@ -36,7 +45,7 @@ static int64_t cpu_us(void)
 
 static int fail(const char *what)
 {
-	fprintf(stderr, "bare_consumer: %s\n", what);
+	fprintf(stderr, "bench_consumer: %s\n", what);
 	return EXIT_UNREACHABLE;
 }
 
@@ -119,6 +128,53 @@ static rd_kafka_t *bare_open(const struct kafka_options *o, const char *topic, c
 	return rk;
 }
 
+// ---- a counter an event
+
+static struct span text_behind(const rd_kafka_message_t *m, const char *mark)
+{
+	const char *p = memmem(m->payload, m->len, mark, strlen(mark));
+	if (p == NULL)
+		return (struct span){ NULL, 0 };
+	p += strlen(mark);
+	const char *end = memchr(p, '"', (size_t)((const char *)m->payload + m->len - p));
+	return (struct span){ p, end != NULL ? (size_t)(end - p) : 0 };
+}
+
+static void hincrby(struct drain *d, const rd_kafka_message_t *m)
+{
+	struct span account = text_behind(m, "\"account\":\""), service = text_behind(m, "\"service\":\"");
+	const char *calls = memmem(m->payload, m->len, "\"calls\":", 8);
+	char field[128];
+	if (account.n == 0 || service.n == 0 || calls == NULL)
+		return; // a tick
+	int n = snprintf(field, sizeof(field), "%.*s/%.*s", (int)account.n, account.p, (int)service.n, service.p);
+	const char *argv[] = { "HINCRBY", d->key, field, calls + 8 };
+	const size_t lengths[] = { 7, strlen(d->key), (size_t)n, strspn(calls + 8, "0123456789") };
+	check(redisAppendCommandArgv(d->redis, 4, argv, lengths) == REDIS_OK);
+	d->outstanding++;
+}
+
+// Sends what was appended; then answers, until no more than `most` are out.
+static bool hincrby_answers(struct drain *d, uint32_t most)
+{
+	int sent = 0;
+	while (!sent)
+		if (redisBufferWrite(d->redis, &sent) != REDIS_OK)
+			return false;
+	for (; d->outstanding > most; d->outstanding--) {
+		redisReply *r = NULL;
+		if (redisGetReply(d->redis, (void **)&r) != REDIS_OK || r->type != REDIS_REPLY_INTEGER)
+			return false;
+		freeReplyObject(r);
+	}
+	return true;
+}
+
+static bool time_is_over(const struct drain *d)
+{
+	return d->most_us > 0 && clock_mono_us() - d->start_us >= d->most_us;
+}
+
 static int bare(const struct kafka_options *o, const char *topic, struct drain *d)
 {
 	static rd_kafka_message_t *batch[BATCH];
@@ -127,7 +183,7 @@ static int bare(const struct kafka_options *o, const char *topic, struct drain *
 	if (rk == NULL)
 		return fail("no consumer");
 	rd_kafka_queue_t *q = rd_kafka_queue_get_consumer(rk);
-	while (d->open > 0) {
+	while (d->open > 0 && !time_is_over(d)) {
 		ssize_t n = rd_kafka_consume_batch_queue(q, 20, batch, BATCH);
 		for (ssize_t i = 0; i < n; i++) {
 			rd_kafka_message_t *m = batch[i];
@@ -135,11 +191,17 @@ static int bare(const struct kafka_options *o, const char *topic, struct drain *
 				at_end(d, m->partition, m->offset);
 			d->messages += m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 			d->bytes += m->err == RD_KAFKA_RESP_ERR_NO_ERROR ? m->len : 0;
+			if (d->redis != NULL && m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+				hincrby(d, m);
 			rd_kafka_message_destroy(m);
 		}
+		if (d->redis != NULL && !hincrby_answers(d, 2 * BATCH))
+			return fail("Redis does not answer");
 		if (stuck(d, n > 0))
 			return fail("nothing came for a minute");
 	}
+	if (d->redis != NULL && !hincrby_answers(d, 0))
+		return fail("Redis does not answer");
 	print(d);
 	rd_kafka_queue_destroy(q);
 	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -204,11 +266,22 @@ static int through_source(const struct kafka_options *o, struct drain *d)
 	return EXIT_DONE;
 }
 
+static bool connect_redis(struct drain *d, char **argv)
+{
+	int64_t port, seconds;
+	if (!span_int64(span_of(argv[0]), &port) || !span_int64(span_of(argv[2]), &seconds))
+		return false;
+	d->redis = redisConnect("127.0.0.1", (int)port);
+	d->key = argv[1];
+	d->most_us = seconds * 1000000;
+	return d->redis != NULL && d->redis->err == 0;
+}
+
 int main(int argc, char **argv)
 {
-	bool source = argc == 4 && strcmp(argv[3], "--source") == 0;
-	if (argc != 3 && !source) {
-		fprintf(stderr, "usage: bare_consumer BOOTSTRAP TOPIC [--source]\n");
+	bool source = argc == 4 && strcmp(argv[3], "--source") == 0, redis = argc == 7 && strcmp(argv[3], "--hincrby") == 0;
+	if (argc != 3 && !source && !redis) {
+		fprintf(stderr, "usage: bench_consumer BOOTSTRAP TOPIC [--source | --hincrby PORT KEY SECONDS]\n");
 		return EXIT_USAGE_ERR;
 	}
 	char group[64];
@@ -218,6 +291,8 @@ int main(int argc, char **argv)
 					 .fetch_max_bytes = 524288, .queued_max_kbytes = 65536 };
 	struct drain d = { 0 };
 	log_set_level(LVL_WARN);
+	if (redis && !connect_redis(&d, argv + 4))
+		return fail("Redis cannot be reached");
 	if (!find_ends(&o, argv[2], &d))
 		return fail("the topic's ends cannot be had");
 	return source ? through_source(&o, &d) : bare(&o, argv[2], &d);

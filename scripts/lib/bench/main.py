@@ -1,0 +1,49 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the benchmarks named, on the Apache Kafka it is given, and writes their results. Called by scripts/bench."""
+import argparse
+import importlib
+import os
+
+from parts import words
+from report import Report
+
+NAMES = ("drain",)
+
+
+class Env:
+    """What a run is about: where things lie, and how large it is."""
+
+    def __init__(self, args):
+        self.__dict__.update(vars(args))
+        self.peers = args.peers.split(",") if args.peers else []
+
+    def scaled(self, n, least=1):
+        return max(least, round(n * self.scale))
+
+    def expect(self, what, got, wanted):
+        if got != wanted:
+            raise RuntimeError(f"{what}: {got} instead of {wanted}")
+
+
+def main():
+    a = argparse.ArgumentParser()
+    for name in ("bin", "bootstrap", "jars", "work"):
+        a.add_argument(f"--{name}", required=True)
+    for name in ("events", "partitions", "rounds"):
+        a.add_argument(f"--{name}", type=int, required=True)
+    a.add_argument("--scale", type=float, required=True)
+    a.add_argument("--peers", default="bare,hincrby,streams")
+    a.add_argument("--short", action="store_true")
+    a.add_argument("--json")
+    a.add_argument("names", nargs="+", choices=NAMES)
+    env, report = Env(a.parse_args()), Report()
+    words(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    for name in env.names:
+        importlib.import_module(name).run(env, report)
+    if env.json:
+        report.write(env.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What benchmarks are made of: a Redis of its own, topics, fills, the daemon, and figures read from outside of it (/proc, /metrics,
+Redis). Nothing here judges a speed; what is checked is that everything was counted, once."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zlib
+
+import redis
+
+LIB = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(LIB))
+POLL_S = 0.05
+DEADLINE_S = 1800
+
+
+def words(*text):
+    print(*text, file=sys.stderr, flush=True)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def cpu_seconds(pid):
+    """User and system time of a process, whatever its threads; 0 when it is gone."""
+    try:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_bytes(pid, what="VmRSS"):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith(what + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(what)
+
+
+def waited(seconds, what, condition):
+    """The first truth of condition(); an error when it never comes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        got = condition()
+        if got:
+            return got
+        time.sleep(0.005)
+    raise RuntimeError(f"waited {seconds} s for {what}")
+
+
+class Redis:
+    """As in production: AOF every second, never evicting. Fresh for each run, so that no run inherits memory or a file of another."""
+
+    def __init__(self, work, name):
+        self.dir = f"{work}/redis-{name}"
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(self.dir)
+        self.port = free_port()
+        self.start()
+
+    def start(self):
+        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.dir, "save": "", "appendonly": "yes", "appendfsync": "everysec",
+                   "auto-aof-rewrite-percentage": 0, "maxmemory-policy": "noeviction", "logfile": f"{self.dir}/log"}
+        args = [a for k, v in options.items() for a in (f"--{k}", str(v))]
+        self.process = subprocess.Popen(["redis-server", *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.client = redis.Redis(port=self.port)
+        waited(300, "Redis", self.answers)
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError("redis-server ended: " + open(f"{self.dir}/log").read()[-1000:])
+        try:
+            return self.client.ping()
+        except redis.exceptions.RedisError:
+            return False
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def stop(self):
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def topics(env, prefix, partitions, only=()):
+    subprocess.run([sys.executable, f"{LIB}/topics.py", "create", env.bootstrap, "--prefix", prefix, "--partitions", str(partitions),
+                    "--stamps", "any", *(x for o in only for x in ("--only", o))], check=True)
+
+
+def delete_topics(env, prefix):
+    subprocess.run([sys.executable, f"{LIB}/topics.py", "delete", env.bootstrap, "--prefix", prefix], check=True)
+
+
+def fill(env, topic, **options):
+    out = subprocess.run([f"{env.bin}/bench_fill", env.bootstrap, topic, *(f"{k}={v}" for k, v in options.items())], check=True,
+                         stdout=subprocess.PIPE, text=True)
+    return json.loads(out.stdout)
+
+
+def consumer(env, topic, *options):
+    out = subprocess.run([f"{env.bin}/bench_consumer", env.bootstrap, topic, *map(str, options)], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(out.stdout)
+
+
+def crc_sum(pairs):
+    """The checksum of bench_fill over ("account/service", calls)."""
+    return sum(zlib.crc32(k.encode()) * n for k, n in pairs) % (1 << 64)
+
+
+class Meterd:
+    """The daemon on `redis`, reading `topic`, everything else its own under a prefix. A context: stopped and its topics gone at the end."""
+
+    def __init__(self, env, name, store, topic, **settings):
+        self.env, self.name, self.redis, self.process = env, name, store, None
+        self.prefix = name + "."
+        self.port = free_port()
+        self.path, self.log = f"{env.work}/{name}.yaml", f"{env.work}/{name}.log"
+        self.state = f"{env.work}/state-{name}"
+        os.makedirs(self.state)
+        topics(env, self.prefix, 1, ("meterd.alerts", "meterd.settlements", "meterd.control", "meterd.accounts", "usage.calls.dlq"))
+        pairs = {"instance": name, "catalog": f"{ROOT}/config/catalog.yaml", "state_dir": self.state, "clock": "records",
+                 "kafka.bootstrap": env.bootstrap, "kafka.group": name, "topics.input": [topic], "redis.url": store.url,
+                 "http.listen": f"127.0.0.1:{self.port}"}
+        pairs.update({"topics." + k: self.prefix + v for k, v in
+                      (("alerts", "meterd.alerts"), ("settlements", "meterd.settlements"), ("control", "meterd.control"),
+                       ("accounts", "meterd.accounts"), ("dlq", "usage.calls.dlq"))})
+        pairs.update(settings)
+        with open(self.path, "w") as f:
+            write_yaml(f, tree_of(pairs), "")
+        subprocess.run([f"{env.bin}/meterctl", "init", "--config", self.path], check=True, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        with open(self.log, "a") as f:
+            self.process = subprocess.Popen([f"{self.env.bin}/meterd", "--config", self.path], stdout=f, stderr=f)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None and os.path.exists(self.log):
+            words("".join(open(self.log).readlines()[-20:]))
+        self.stop()
+        delete_topics(self.env, self.prefix)
+
+    def stop(self):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def alive(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"meterd ended by itself with {self.process.returncode}")
+
+    def metrics(self):
+        """Text of /metrics; empty while nothing answers."""
+        self.alive()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as r:
+                return r.read().decode()
+        except OSError:
+            return ""
+
+    def counted(self):
+        """Events taken in, whatever their outcome."""
+        return metric_sum(self.metrics(), "meterd_events_total")
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
+
+    def memory(self, what="VmRSS"):
+        return memory_bytes(self.process.pid, what)
+
+    def drain(self, total):
+        """Until `total` records are counted. Rate and CPU run from the first count seen: start-up and joining the group are in neither
+        (but in both where everything was counted by then: a short run, whose figures say nothing)."""
+        first, begin = None, (0, time.monotonic(), 0, self.redis.cpu())
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            n = self.counted()
+            now, cpu, store = time.monotonic(), self.cpu(), self.redis.cpu()
+            if n and first is None:
+                first = (n, now, cpu, store)
+            if n >= total:
+                first = begin if n == first[0] else first
+                events = n - first[0]
+                return {"messages": n, "seconds": now - first[1], "rate": events / (now - first[1]), "cpu_ns": (cpu - first[2]) / events * 1e9,
+                        "redis_cpu_ns": (store - first[3]) / events * 1e9}
+            time.sleep(POLL_S)
+        raise RuntimeError(f"{n} of {total} after {DEADLINE_S} s")
+
+    def counters(self):
+        """("account/service", calls) of every counter."""
+        out = subprocess.run([f"{self.env.bin}/meterctl", "counters", "--config", self.path], check=True, stdout=subprocess.PIPE, text=True)
+        for line in out.stdout.splitlines():
+            c = json.loads(line)
+            yield f"{c['account']}/{c['service']}", c["calls"] + c["late"]
+
+
+def metric_sum(text, name):
+    return sum(int(float(m)) for m in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.M))
+
+
+def tree_of(pairs):
+    tree = {}
+    for path, value in pairs.items():
+        *up, leaf = path.split(".")
+        node = tree
+        for u in up:
+            node = node.setdefault(u, {})
+        node[leaf] = value
+    return tree
+
+
+def write_yaml(f, node, indent):
+    for k, v in node.items():
+        if isinstance(v, dict):
+            f.write(f"{indent}{k}:\n")
+            write_yaml(f, v, indent + "  ")
+        else:
+            f.write(f"{indent}{k}: {json.dumps(v)}\n")
