@@ -45,12 +45,20 @@ static inline struct entry entry_of(uint64_t tag, uint32_t extra, uint32_t off, 
 			       .passed = UINT32_C(1) << (PASSED_SHIFT + (((h & UINT32_MAX) * PASSED_BITS) >> 32)) };
 }
 
+void buckets_entry(struct bucket_entry *ret, struct dedupe_key key, uint64_t seed)
+{
+	uint64_t high = stir(key.hi, seed);
+	ret->tag = key.lo != 0 ? key.lo : 1;
+	ret->region = (uint32_t)(high >> (64 - BUCKET_REGION_BITS));
+	ret->extra = (uint32_t)(high >> (64 - BUCKET_REGION_BITS - EXTRA_BITS)) & EXTRA_MASK;
+}
+
 static inline struct entry entry_new(const struct buckets *t, struct dedupe_key key, uint32_t off, uint32_t *ret_region)
 {
-	uint64_t high = stir(key.hi, t->seed);
-	*ret_region = (uint32_t)(high >> (64 - BUCKET_REGION_BITS));
-	uint32_t extra = (uint32_t)(high >> (64 - BUCKET_REGION_BITS - EXTRA_BITS)) & EXTRA_MASK;
-	return entry_of(key.lo != 0 ? key.lo : 1, extra, off, t);
+	struct bucket_entry e;
+	buckets_entry(&e, key, t->seed);
+	*ret_region = e.region;
+	return entry_of(e.tag, e.extra, off, t);
 }
 
 static inline uint32_t extra_of(const struct bucket *b, int slot)
@@ -103,11 +111,17 @@ static void map_new(struct buckets *t, uint32_t n)
 	t->used = 0;
 }
 
-void buckets_init(struct buckets *t, uint64_t window, uint64_t seed)
+void buckets_init_for(struct buckets *t, uint64_t window, uint64_t seed, uint64_t ids)
 {
 	uint64_t slots = window * 100 / 76 / BUCKET_REGIONS;
 	*t = (struct buckets){ .seed = seed, .n_window = (uint32_t)(slots / BUCKET_SLOTS + 2) };
-	map_new(t, 2);
+	uint64_t n = ids * 3 / 2 / BUCKET_REGIONS / BUCKET_SLOTS + 2;
+	map_new(t, n < t->n_window ? (uint32_t)n : t->n_window);
+}
+
+void buckets_init(struct buckets *t, uint64_t window, uint64_t seed)
+{
+	buckets_init_for(t, window, seed, 0);
 }
 
 void buckets_free(struct buckets *t)
@@ -271,4 +285,40 @@ void buckets_sweep(struct buckets *t, uint32_t region, struct span_back w)
 			t->used--;
 			check(settle(t, region, &e, w));
 		}
+}
+
+bool buckets_next(const struct buckets *t, uint64_t *at, struct span_back w, struct bucket_entry *ret)
+{
+	uint64_t a_region = (uint64_t)t->n * BUCKET_SLOTS;
+	for (uint64_t i = *at; i < a_region * BUCKET_REGIONS; i++) {
+		const struct bucket *b = &t->map[i / BUCKET_SLOTS];
+		int s = (int)(i % BUCKET_SLOTS);
+		if (!live(b, s, w))
+			continue;
+		*ret = (struct bucket_entry){ .tag = b->tag[s], .region = (uint32_t)(i / a_region), .extra = extra_of(b, s), .off = b->off[s] };
+		*at = i + 1;
+		return true;
+	}
+	return false;
+}
+
+bool buckets_put(struct buckets *t, const struct bucket_entry *put, struct span_back w)
+{
+	struct entry e = entry_of(put->tag, put->extra, put->off, t);
+	struct bucket *at = region_at(t, put->region);
+	for (uint32_t i = 0, j = e.home; i < t->n; i++, j = after(j, t->n)) {
+		int s = slot_of(&at[j], &e);
+		if (s >= 0) {
+			at[j].off[s] = e.off;
+			return true;
+		}
+		if ((at[j].word & e.passed) == 0)
+			break;
+	}
+	return settle(t, put->region, &e, w);
+}
+
+void buckets_grow(struct buckets *t, struct span_back w)
+{
+	remake(t, larger(t), w);
 }

@@ -58,4 +58,20 @@ void buckets_sweep(struct buckets *t, uint32_t region, struct span_back w);
 void buckets_clear(struct buckets *t);
 uint64_t buckets_bytes(const struct buckets *t);
 
+// ---- out of the table into a slice (slice.h), and back
+
+struct bucket_entry {
+	uint64_t tag;
+	uint32_t region, extra, off;
+};
+// What the table keeps of a key; off is left alone.
+void buckets_entry(struct bucket_entry *ret, struct dedupe_key key, uint64_t seed);
+// The entries that count, by region. *at is 0 at first; false behind the last one.
+bool buckets_next(const struct buckets *t, uint64_t *at, struct span_back w, struct bucket_entry *ret);
+// A table with room for so many ids from the start.
+void buckets_init_for(struct buckets *t, uint64_t window, uint64_t seed, uint64_t ids);
+// Remembers it, as seen last at e->off, which is not older than what the table has of it. False: its region is full.
+bool buckets_put(struct buckets *t, const struct bucket_entry *e, struct span_back w);
+void buckets_grow(struct buckets *t, struct span_back w);
+
 #endif

@@ -8,8 +8,7 @@
 #include <xxhash.h>
 
 #include "base/check.h"
-#include "dedupe/buckets.h"
-#include "dedupe/points.h"
+#include "dedupe/inner.h"
 
 // Settled duplicates beyond these are not worth memory: only a rollback behind them would ask, and then the log is read back.
 enum { LIST_SETTLED = 65536, LIST_FIRST = 64 };
@@ -19,22 +18,6 @@ enum { ROUND_LEAST = 1 << 20 }; // offsets in which all regions are swept once, 
 // The window is at most (240 + 1) * 2^20 offsets, every region is swept once in as many, and a jump of a window
 // empties the table: no entry gets older than 2^30, so 32 bits of its offset tell its age.
 _Static_assert((UINT64_C(240) + 1) << 20 < UINT64_C(1) << 28, "32 bits tell the age of an entry");
-
-struct dedupe {
-	struct dedupe_options o;
-	struct buckets table;
-	struct points points;
-	int64_t next;       // Q
-	int64_t list_start; // Q0
-	int64_t settled;
-	int64_t clock_ms;   // at Q - 1
-	int64_t start;      // S(Q - 1)
-	int64_t fresh;      // Q - 1 until it is decided; otherwise -1
-	int64_t next_sweep; // offset at which the next region is swept
-	uint32_t sweep_region;
-	int64_t *list;      // ring of duplicate offsets, rising
-	uint32_t list_size, list_head, list_n;
-};
 
 static const uint64_t hash_flat = UINT64_C(0x6d657465726400f1), hash_sourced = UINT64_C(0x6d657465726400f2);
 
@@ -63,7 +46,7 @@ int64_t dedupe_window_start(const struct dedupe_options *o, int64_t offset)
 }
 
 // The first offset whose window begins at or above `position`: read back from there, earlier ones would be decided wrongly.
-static int64_t first_decided(const struct dedupe_options *o, int64_t position)
+int64_t dedupe_first_decided(const struct dedupe_options *o, int64_t position)
 {
 	if (position <= o->first_offset || position == 0)
 		return position;
@@ -71,14 +54,14 @@ static int64_t first_decided(const struct dedupe_options *o, int64_t position)
 	return (generation + (int64_t)o->generations) << o->generation_bits;
 }
 
-static uint64_t window_ids(const struct dedupe_options *o)
+uint64_t dedupe_window_ids(const struct dedupe_options *o)
 {
 	return ((uint64_t)o->generations + 1) << o->generation_bits;
 }
 
-static int64_t sweep_step(const struct dedupe_options *o)
+int64_t dedupe_sweep_step(const struct dedupe_options *o)
 {
-	uint64_t round = window_ids(o);
+	uint64_t round = dedupe_window_ids(o);
 	return (int64_t)((round > ROUND_LEAST ? round : ROUND_LEAST) / BUCKET_REGIONS);
 }
 
@@ -92,12 +75,12 @@ struct dedupe *dedupe_new(const struct dedupe_options *o, int64_t position, int6
 	struct dedupe *d = xcalloc(1, sizeof(*d));
 	d->o = *o;
 	d->next = position;
-	d->list_start = first_decided(o, position);
+	d->list_start = dedupe_first_decided(o, position);
 	d->clock_ms = clock_ms;
 	d->start = position;
 	d->fresh = -1;
-	d->next_sweep = position + sweep_step(o);
-	buckets_init(&d->table, window_ids(o), o->seed);
+	d->next_sweep = position + dedupe_sweep_step(o);
+	buckets_init(&d->table, dedupe_window_ids(o), o->seed);
 	return d;
 }
 
@@ -107,6 +90,7 @@ void dedupe_freep(struct dedupe **d)
 		return;
 	buckets_free(&(*d)->table);
 	points_free(&(*d)->points);
+	recording_freep(&(*d)->recording);
 	free((*d)->list);
 	free(*d);
 	*d = NULL;
@@ -122,21 +106,15 @@ int64_t dedupe_list_start(const struct dedupe *d)
 	return d->list_start;
 }
 
-static struct span_back span_back(const struct dedupe *d, int64_t offset)
-{
-	int64_t span = offset > d->start ? offset - d->start : 0;
-	return (struct span_back){ .now = (uint32_t)(uint64_t)offset, .span = (uint32_t)span };
-}
-
 static void sweep(struct dedupe *d, int64_t offset)
 {
 	for (int i = 0; offset >= d->next_sweep && i < BUCKET_REGIONS; i++) {
-		buckets_sweep(&d->table, d->sweep_region, span_back(d, offset));
+		buckets_sweep(&d->table, d->sweep_region, dedupe_span_back(d, offset));
 		d->sweep_region = (d->sweep_region + 1) % BUCKET_REGIONS;
-		d->next_sweep += sweep_step(&d->o);
+		d->next_sweep += dedupe_sweep_step(&d->o);
 	}
 	if (offset >= d->next_sweep)
-		d->next_sweep = offset + sweep_step(&d->o);
+		d->next_sweep = offset + dedupe_sweep_step(&d->o);
 }
 
 void dedupe_advance(struct dedupe *d, int64_t offset, int64_t clock_ms)
@@ -153,6 +131,8 @@ void dedupe_advance(struct dedupe *d, int64_t offset, int64_t clock_ms)
 	d->clock_ms = clock_ms;
 	d->next = offset + 1;
 	d->fresh = offset;
+	if (d->recording != NULL)
+		recording_advance(d->recording, offset, clock_ms);
 	sweep(d, offset);
 }
 
@@ -217,7 +197,9 @@ bool dedupe_seen(struct dedupe *d, int64_t offset, struct dedupe_key key)
 	if (offset != d->fresh)
 		return list_holds(d, offset);
 	d->fresh = -1;
-	bool seen = buckets_seen(&d->table, key, span_back(d, offset));
+	if (d->recording != NULL)
+		recording_add(d->recording, offset, key);
+	bool seen = buckets_seen(&d->table, key, dedupe_span_back(d, offset));
 	if (seen && offset >= d->list_start)
 		list_add(d, offset);
 	return seen;
@@ -246,5 +228,5 @@ uint64_t dedupe_ids(const struct dedupe *d)
 
 uint64_t dedupe_bytes(const struct dedupe *d)
 {
-	return sizeof(*d) + buckets_bytes(&d->table) + d->points.size + d->list_size * sizeof(*d->list);
+	return sizeof(*d) + buckets_bytes(&d->table) + d->points.size + d->list_size * sizeof(*d->list) + recording_bytes(d->recording);
 }

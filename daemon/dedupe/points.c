@@ -52,16 +52,25 @@ static void append(struct points *p, int64_t offset, int64_t clock_ms)
 	p->last_clock = clock_ms;
 }
 
+bool points_next(const struct points *p, size_t *at, int64_t *offset, int64_t *clock_ms)
+{
+	if (*at == p->head)
+		return false;
+	uint64_t v = get(p, at);
+	*offset += (v & 1) != 0 ? (int64_t)get(p, at) : 1;
+	*clock_ms += (int64_t)(v >> 1);
+	return true;
+}
+
 static void forget(struct points *p, int64_t bound, int64_t floor)
 {
-	while (p->tail != p->head) {
-		size_t at = p->tail;
-		uint64_t v = get(p, &at);
-		int64_t offset = p->first_offset + ((v & 1) != 0 ? (int64_t)get(p, &at) : 1);
+	size_t at = p->tail;
+	int64_t offset = p->first_offset, clock_ms = p->first_clock;
+	while (points_next(p, &at, &offset, &clock_ms)) {
 		if (p->first_clock >= bound && offset > floor)
 			return;
 		p->first_offset = offset;
-		p->first_clock += (int64_t)(v >> 1);
+		p->first_clock = clock_ms;
 		p->tail = at;
 	}
 }

@@ -4,6 +4,7 @@
 #ifndef DEDUPE_POINTS_H
 #define DEDUPE_POINTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct points {
 // The clock at this offset; offsets rise, clocks never fall. Then forgets points that cannot matter any more: those whose clock
 // is older than max_age, and those that end at or below `floor` (the newest of these stays: it tells the clock at `floor`).
 void points_add(struct points *p, int64_t offset, int64_t clock_ms, int64_t max_age_ms, int64_t floor);
+// The point behind (*offset, *clock_ms), which begins with the oldest one and *at with `tail`. False: that was the newest.
+bool points_next(const struct points *p, size_t *at, int64_t *offset, int64_t *clock_ms);
 void points_free(struct points *p);
 
 #endif
