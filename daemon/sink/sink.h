@@ -81,6 +81,11 @@ enum error_class topic_read_from(const struct kafka_options *o, const char *topi
 // called with NULL at each check).
 enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
 			      topic_reader_fn *fn, void *ctx, struct error *e);
+// Likewise for a person who watches: an absence of the brokers, at the start or later, is waited out, and told once when it begins and
+// once (NULL) when it is over. fn(ctx, NULL) is called about every 50 ms, every second while they are away; false ends it.
+typedef void topic_away_fn(void *ctx, const char *why);
+enum error_class topic_follow_patiently(const struct kafka_options *o, const char *topic, int64_t from_ms, topic_reader_fn *fn,
+					topic_away_fn *away, void *ctx, struct error *e);
 
 // ---- one message of a person, outside of transactions: acknowledged by all replicas when ERROR_NONE is returned. ERROR_RETRY: it may have
 // been written or not.

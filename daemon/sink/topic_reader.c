@@ -15,7 +15,11 @@
 #include "period/period.h"
 #include "sink/topic_client.h"
 
-enum { READ_BATCH = 500, READ_TICK_MS = 50 };
+enum {
+	READ_BATCH = 500, READ_TICK_MS = 50,
+	QUIET_US = 2000000,  // then a patient follower asks whether Kafka is there
+	ASK_MS = 1000, OPEN_MS = 5000,
+};
 
 struct reader {
 	rd_kafka_t *rk;
@@ -293,4 +297,71 @@ enum error_class topic_follow(const struct kafka_options *o, const char *topic, 
 		}
 	}
 	return c;
+}
+
+// ---- a follower that a person watches
+
+struct patient {
+	topic_reader_fn *fn;
+	topic_away_fn *away;
+	void *ctx;
+	bool told;         // of an absence
+	int64_t asked_us;
+};
+
+static void tell(struct patient *p, const char *why)
+{
+	if (p->told != (why != NULL))
+		p->away(p->ctx, why);
+	p->told = why != NULL;
+}
+
+// A quiet topic and an absent broker look alike: asking tells.
+static void ask_when_quiet(struct patient *p, const struct reader *r)
+{
+	int64_t now = clock_mono_us(), low, high;
+	struct error why = { 0 };
+	if (now - r->moved_us < QUIET_US) {
+		tell(p, NULL);
+		return;
+	}
+	if (now - p->asked_us < QUIET_US)
+		return;
+	bool there = topic_client_offsets(r->rk, r->topic, 0, ASK_MS, &low, &high, &why) == ERROR_NONE;
+	tell(p, there ? NULL : why.text);
+	p->asked_us = clock_mono_us();
+}
+
+static enum error_class follow_patiently(struct patient *p, struct reader *r, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	int64_t tick_us = clock_mono_us();
+	while (c == ERROR_NONE && !r->stopped) {
+		c = read_some(r, e);
+		if (c != ERROR_NONE || r->stopped || clock_mono_us() - tick_us < READ_TICK_MS * 1000)
+			continue;
+		ask_when_quiet(p, r);
+		r->stopped = !p->fn(p->ctx, NULL);
+		tick_us = clock_mono_us();
+	}
+	return c;
+}
+
+enum error_class topic_follow_patiently(const struct kafka_options *o, const char *topic, int64_t from_ms, topic_reader_fn *fn,
+					topic_away_fn *away, void *ctx, struct error *e)
+{
+	struct patient p = { .fn = fn, .away = away, .ctx = ctx };
+	for (;;) {
+		CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+		struct error why = { 0 };
+		enum error_class c = open_by_time(&r, o, from_ms, true, OPEN_MS, &why);
+		if (c == ERROR_NONE)
+			return follow_patiently(&p, &r, e);
+		if (c != ERROR_RETRY)
+			return error_set(e, c, why.exit_code, "%s", why.text);
+		tell(&p, why.text);
+		for (int64_t until = clock_mono_us() + QUIET_US / 4; clock_mono_us() < until; clock_sleep_ms(READ_TICK_MS))
+			if (!fn(ctx, NULL))
+				return ERROR_NONE;
+	}
 }

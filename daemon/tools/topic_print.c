@@ -5,15 +5,19 @@
 // ndjson and json print the values as they are; the other forms pick the fields that a person looks for.
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/yaml.h"
 #include "period/period.h"
 #include "sink/sink.h"
 #include "tools/options.h"
+#include "tools/progress.h"
 #include "tools/stop.h"
+#include "tools/terminal.h"
 #include "tools/tools.h"
 
 // Long enough for Kafka to abort what a relay left open when it died (15 s, looked at every 10 s).
@@ -22,6 +26,7 @@ enum { READ_TIMEOUT_MS = 30000, COLUMNS = 8 };
 struct column {
 	const char *field; // of data; "^type", "^time": of the envelope
 	int width;         // in a table that grows (--follow); negative: to the left
+	int from;          // there on terminals at least so wide, and wherever it is no terminal
 };
 
 struct printer {
@@ -33,19 +38,23 @@ struct printer {
 	const struct output_column *titles;
 	struct output *out; // csv, and the table that is printed at the end
 	int64_t lines, unreadable;
+	uint64_t read;
+	struct progress progress; // of what is printed at the end
+	bool colours;
+	int columns_there;        // INT_MAX where it is no terminal
 };
 
 static const struct column alert_columns[COLUMNS] = {
-	{ "^time", -24 },  { "^type", -22 },    { "account", -14 },     { "service", -26 },
-	{ "period", -7 },  { "threshold", 11 }, { "calls_after", 11 },  { "bill_after", 12 },
+	{ "^time", -24, 0 },    { "^type", -20, 0 },       { "account", -14, 0 },       { "service", -20, 0 },
+	{ "period", -7, 93 },   { "threshold", 11, 106 },  { "calls_after", 11, 119 },  { "bill_after", 12, 133 },
 };
 static const struct output_column alert_titles[COLUMNS] = {
 	{ "time", OUTPUT_TEXT },   { "kind", OUTPUT_TEXT },        { "account", OUTPUT_TEXT }, { "service", OUTPUT_TEXT },
 	{ "period", OUTPUT_TEXT }, { "threshold", OUTPUT_NUMBER }, { "calls", OUTPUT_NUMBER }, { "bill", OUTPUT_AMOUNT },
 };
 static const struct column settlement_columns[COLUMNS] = {
-	{ "period", -7 },  { "^type", -13 }, { "account", -14 }, { "service", -26 },
-	{ "revision", 8 }, { "calls", 12 },  { "charge", 14 },   { "freeze", 14 },
+	{ "period", -7, 0 },    { "^type", -13, 0 },  { "account", -14, 0 },  { "service", -20, 0 },
+	{ "revision", 8, 100 }, { "calls", 12, 114 }, { "charge", 14, 0 },    { "freeze", 14, 130 },
 };
 static const struct output_column settlement_titles[COLUMNS] = {
 	{ "period", OUTPUT_TEXT },     { "kind", OUTPUT_TEXT },    { "account", OUTPUT_TEXT },  { "service", OUTPUT_TEXT },
@@ -75,19 +84,42 @@ static void cell_text(const json_t *envelope, const char *field, char *buf, size
 	}
 }
 
+static const char *colour_of(const struct column *c, const char *text)
+{
+	if (strcmp(c->field, "^type") != 0)
+		return NULL;
+	return strstr(text, "exhausted") != NULL ? "\033[1;31m" : strstr(text, "warning") != NULL ? "\033[33m" :
+	       strstr(text, "crossed") != NULL ? "\033[36m" : NULL;
+}
+
+static void print_cell(const struct printer *p, const struct column *c, char *text, bool head, bool first)
+{
+	int width = c->width < 0 ? -c->width : c->width;
+	if (strcmp(c->field, "^time") == 0 && p->columns_there != INT_MAX) {
+		width = 19; // a person reads seconds
+		text[strnlen(text, (size_t)width)] = '\0';
+	}
+	for (char *at = text; *at != '\0'; at++)
+		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+			*at = '?'; // no escape sequences of others on a terminal
+	const char *colour = !p->colours ? NULL : head ? "\033[1m" : colour_of(c, text);
+	int blanks = width - terminal_width(text);
+	printf("%s%*s%s%s%s%*s", first ? "" : "  ", c->width > 0 && blanks > 0 ? blanks : 0, "", colour != NULL ? colour : "", text,
+	       colour != NULL ? "\033[0m" : "", c->width < 0 && blanks > 0 ? blanks : 0, "");
+}
+
 // A line of the table that grows: fixed widths, since what comes is not known.
 static void print_line(const struct printer *p, const json_t *envelope)
 {
 	for (int i = 0; i < COLUMNS; i++) {
 		char text[200];
+		if (p->columns[i].from > p->columns_there)
+			continue;
 		if (envelope == NULL)
 			snprintf(text, sizeof(text), "%s", p->titles[i].name);
 		else
 			cell_text(envelope, p->columns[i].field, text, sizeof(text));
-		for (char *c = text; *c != '\0'; c++)
-			if ((unsigned char)*c < 0x20 || *c == 0x7f)
-				*c = '?'; // no escape sequences of others on a terminal
-		printf("%s%*s", i > 0 ? "  " : "", p->columns[i].width, text);
+		print_cell(p, &p->columns[i], text, envelope == NULL, i == 0);
 	}
 	putchar('\n');
 }
@@ -143,6 +175,9 @@ static bool on_record(void *ctx, const struct topic_record *t)
 		fflush(stdout);
 		return !stop_wait(0);
 	}
+	p->read++;
+	if (p->out != NULL && !p->follow && p->o->format == OUTPUT_TABLE)
+		progress_show(&p->progress, p->read, 0);
 	if (t->r.value.n == 0)
 		return true;
 	json_t *envelope = json_loadb(t->r.value.p, t->r.value.n, JSON_REJECT_DUPLICATES, NULL);
@@ -173,24 +208,54 @@ static bool end(struct printer *p, const char *topic)
 	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
+static void on_away(void *ctx, const char *why)
+{
+	const struct printer *p = ctx;
+	fflush(stdout);
+	if (why != NULL)
+		fprintf(stderr, "meterctl %s: %s; waiting, this goes on by itself\n", p->o->verb, why);
+	else
+		fprintf(stderr, "meterctl %s: Kafka is back\n", p->o->verb);
+}
+
 static int read_topic(struct printer *p, const struct kafka_options *k, const char *topic)
 {
 	struct error e = { 0 };
 	begin(p);
-	enum error_class c = p->follow ? topic_follow(k, topic, p->from_ms, NULL, on_record, p, &e)
+	progress_begin(&p->progress, p->o->verb, "records read");
+	enum error_class c = p->follow ? topic_follow_patiently(k, topic, p->from_ms, on_record, on_away, p, &e)
 				       : topic_read_back(k, topic, p->from_ms, READ_TIMEOUT_MS, on_record, p, &e);
+	progress_end(&p->progress);
 	bool written = end(p, topic);
 	if (c != ERROR_NONE)
 		return options_fail(p->o, &e);
 	return written ? EXIT_DONE : EXIT_LATER;
 }
 
+// "90s", "10m", "24h", "7d": so long ago
+static bool parse_ago(const char *text, int64_t *ret)
+{
+	static const char units[] = "smhd";
+	static const int64_t unit_ms[] = { 1000, 60 * 1000, 3600 * 1000, 86400 * 1000 };
+	size_t n = strlen(text);
+	const char *unit = n > 1 ? strchr(units, text[n - 1]) : NULL;
+	int64_t v;
+	if (unit == NULL || !span_int64((struct span){ text, n - 1 }, &v) || v < 0 || v > 1000000000)
+		return false;
+	*ret = clock_wall_ms() - v * unit_ms[unit - units];
+	return true;
+}
+
 // A month means its beginning in UTC here: this verb does not read the price book, whose zone decides elsewhere.
 static bool parse_from(const char *text, int64_t *ret)
 {
 	int month;
-	if (text == NULL)
+	if (text == NULL || parse_ago(text, ret))
 		return true;
+	if (strcmp(text, "now") == 0) {
+		*ret = clock_wall_ms();
+		return true;
+	}
 	if (!month_parse(span_of(text), &month))
 		return time_parse_rfc3339(span_of(text), ret);
 	char rfc[64];
@@ -228,7 +293,7 @@ static int check_filters(const struct options *o, struct printer *p, const char 
 	if (code != OPTIONS_GO_ON)
 		return code;
 	if (!parse_from(from, &p->from_ms))
-		return options_usage(o, "--from takes an RFC 3339 time or a month such as 2020-01");
+		return options_usage(o, "--from takes an RFC 3339 time, a month such as 2020-01, `now`, or how long ago: 90s, 10m, 24h, 7d");
 	if (p->period != NULL && !month_parse(span_of(p->period), &month))
 		return options_usage(o, "--period %s is no month; write it as 2020-01", p->period);
 	if (p->follow && o->format == OUTPUT_JSON)
@@ -244,7 +309,7 @@ static int topic_verb(int argc, char **argv, bool alerts)
 	CLEANUP(options_close) struct options o = { .verb = argv[0] };
 	const struct option_row rows[] = {
 		{ "follow", OPTION_FLAG, &p.follow, NULL, "go on with what comes, until interrupted" },
-		{ "from", OPTION_TEXT, &from, "T", "published at or after T: RFC 3339, or a month (its beginning in UTC)" },
+		{ "from", OPTION_TEXT, &from, "T", "published at or after T: RFC 3339, a month (its beginning in UTC), now, or how long ago: 90s, 10m, 24h, 7d" },
 		{ "account", OPTION_TEXT, &p.account, "A", "of this account only" },
 		{ "period", OPTION_TEXT, &p.period, "YYYY-MM", "of this month only" },
 		{ "kind", OPTION_TEXT, &p.kind, "K", alerts ? "such as tier.crossed" : "settlement, statement or period.closed" },
@@ -259,6 +324,8 @@ static int topic_verb(int argc, char **argv, bool alerts)
 	struct kafka_options k;
 	options_kafka(&o, &k);
 	p.o = &o;
+	p.colours = terminal_colours(stdout);
+	p.columns_there = terminal_is(stdout) ? terminal_columns(stdout) : INT_MAX;
 	if (p.follow)
 		stop_block();
 	return read_topic(&p, &k, alerts ? k.alerts_topic : k.settlements_topic);

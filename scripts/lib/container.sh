@@ -4,7 +4,7 @@
 # and common.sh. The mirror is the one in this machine's own apt sources.
 
 # What the package depends on is there already, so that dpkg alone installs it, without a mirror.
-CONTAINER_PACKAGES=systemd,systemd-sysv,dbus,init-system-helpers,tzdata,curl,man-db,librdkafka1,libhiredis0.14,libjansson4,libmicrohttpd12,libssl3,libxxhash0,libyaml-0-2
+CONTAINER_PACKAGES=systemd,systemd-sysv,dbus,init-system-helpers,tzdata,curl,man-db,librdkafka1,libhiredis0.14,libjansson4,libmicrohttpd12,libncursesw6,libssl3,libxxhash0,libyaml-0-2
 
 container_suite() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
 container_tree() { # prints the path of the tree, made where it is missing; another list of packages makes another tree

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a person sees on a terminal, captured from tmux at 80 and 200 columns: `top` (verdict, rates, alerts as they come, sort, filter, help,
+# another size, NO_COLOR, the daemon away and back) and `alerts --follow` (aligned, coloured, patient while the broker is away).
+. "$(dirname "$0")/../lib/scenario.sh"
+start_redis
+own_kafka
+topics --stamps any --partitions 3
+port=$(free_ports 1)
+config m http.listen="127.0.0.1:$port"
+expect_code 0 ctl init
+export METERD_CONFIG=$DIR/m.yaml
+TMUX_AT=$DIR/tmux
+tm() { tmux -S "$TMUX_AT" "$@"; }
+trap 'tmux -S "$TMUX_AT" kill-server 2>/dev/null; at_exit' EXIT
+screen() { tm capture-pane -p -t "$1"; }
+shows() { screen "$1" | grep -qE -e "$2"; }
+colours() { tm capture-pane -p -e -t "$1" | grep -cE $'\x1b\\[[0-9;]*(3[0-7]|9[0-7])m'; }
+wide() { screen "$1" | awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }'; }
+window() { # NAME COLUMNS ROWS COMMAND: it stays when the command ends, and shows its exit code
+	tm -f /dev/null new-session -d -s "$1" -x "$2" -y "$3" "$4; echo exit=\$?; cat" || fail "tmux $1"
+	tm set-option -t "$1" status off >/dev/null
+	tm resize-window -t "$1" -x "$2" -y "$3"
+}
+export TERM=screen-256color
+window narrow 80 24 "$METERCTL top"
+window wide 200 50 "$METERCTL top"
+window plain 80 24 "env NO_COLOR=1 $METERCTL top"
+window follow 200 50 "$METERCTL alerts --follow"
+window thin 80 24 "$METERCTL alerts --follow"
+
+# Nobody there yet: it says so and asks on.
+wait_for 20 'shows narrow "^NO ANSWER  http://127.0.0.1:$port: Connection refused"' 'top to say that nobody answers'
+start m
+for w in narrow wide plain; do wait_for 60 "shows $w '^READY  instance m, running, up'" "top at $w"; done
+ctl gen --events 20000 --accounts 20 --seed 5 --from 2020-01 --to 2020-03 >/dev/null || fail gen
+for w in narrow wide plain; do
+	wait_for 60 "shows $w '^2020-0[12]-[0-9][0-9] [0-9:]{5} (tier.crossed|free_quota.(warning|exhausted))'" "alerts in $w"
+	wait_for 60 "shows $w 'lag 0  '" "the lag of $w to be 0"
+	shows $w "^$INPUT/0 " || fail "no partition in $w: $(screen $w)"
+	shows $w '^(image|face|product)[a-z-]+ ' || fail "no service in $w: $(screen $w)"
+done
+(($(wide narrow) <= 80)) || fail "top writes $(wide narrow) columns of 80"
+shows narrow COUNTED && fail "columns of wide screens at 80"
+shows wide 'COUNTED/S .* NEXT +END' || fail "wide screens show more: $(screen wide)"
+(($(colours narrow) > 0)) || fail "no colour on a terminal"
+expect_equal "coloured lines with NO_COLOR" "$(colours plain)" 0
+
+# Keys: order, filter, help, the other way round, back.
+tm send-keys -t narrow s s
+wait_for 10 'shows narrow "s sort: lag"' 'another order'
+tm send-keys -t narrow r
+wait_for 10 'shows narrow "s sort: lag .reversed"' 'the other way round'
+tm send-keys -t narrow / image-tag Enter
+wait_for 10 'shows narrow "filter .image-tag." && ! shows narrow "^$INPUT/"' 'the filter'
+tm send-keys -t narrow Escape '?'
+wait_for 10 'shows narrow "records that wait to be read"' 'the help'
+tm send-keys -t narrow '?' Tab Tab
+wait_for 10 'shows narrow "^ALERT AT .UTC. ?\*? " && shows narrow "^$INPUT/0"' 'the way back'
+tm resize-window -t narrow -x 200 -y 40
+wait_for 10 'shows narrow "COUNTED/S"' 'a larger window'
+tm resize-window -t narrow -x 80 -y 12
+wait_for 10 '! shows narrow COUNTED/S && shows narrow "^READY" && shows narrow "^q quit"' 'a smaller window'
+
+# The daemon goes, and comes back.
+stop m
+wait_for 20 'shows wide "^AWAY  for [0-9]+s: http://127.0.0.1:$port: Connection refused"' 'top to say that it is away'
+shows wide "^$INPUT/0 " || fail "what it said last is gone"
+start m
+wait_for 60 'shows wide "^READY  instance m"' 'top to be back'
+
+# The follower: one alert a line, in columns, the kinds coloured; nothing wider than the screen.
+all=$(ctl_q alerts --format ndjson | wc -l)
+((all > 0)) || fail "no alerts"
+for w in follow thin; do
+	wait_for 20 "shows $w '^20[0-9-]{8}T[0-9:]{8}  (tier.crossed|free_quota.warning|free_quota.exhausted) +[0-9]{12}'" "alerts in $w"
+	(($(colours $w) > 0)) || fail "no colour in $w"
+done
+(($(wide thin) <= 80)) || fail "the follower writes $(wide thin) columns of 80"
+expect_equal "columns where accounts begin" "$(screen follow | grep -E '^2020' | awk '{ print index($0, $3) }' | sort -u)" 44
+kill9_kafka
+wait_for 30 'shows follow "^meterctl alerts: Kafka is away: .*waiting, this goes on by itself"' 'the notice of an absent broker'
+restart_kafka
+wait_for 60 'shows follow "^meterctl alerts: Kafka is back"' 'the notice of its return'
+tm clear-history -t follow
+ctl gen --events 20000 --accounts 20 --seed 6 --from 2020-04 --to 2020-05 >/dev/null || fail gen
+wait_for 90 'shows follow "^2020-04-[0-9T:]+  (tier|free)"' 'alerts after the absence'
+tm send-keys -t follow C-c
+wait_for 10 'shows follow exit=0' 'the end by Ctrl-C'
+
+# One that begins while the broker is away waits for it.
+kill9_kafka
+window late 200 50 "$METERCTL alerts --follow --kind tier.crossed --from 2020-01"
+wait_for 30 'shows late "Kafka is away"' 'the notice at the start'
+restart_kafka
+wait_for 60 'shows late "^2020-0[1-4][0-9T:-]+  tier.crossed"' 'its alerts'
+shows late 'free_quota' && fail "--kind lets others through"
+
+tm send-keys -t wide q
+wait_for 10 'shows wide exit=0' 'the end of top'
+expect_code 64 ctl top
+stop m
