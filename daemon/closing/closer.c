@@ -189,13 +189,20 @@ static bool request_close(struct step *s, const json_t *j)
 }
 
 // Leaves the request where it is: it goes once the control topic holds what it asks for.
-static enum relay_status request_rules(struct step *s, const json_t *j, bool *ret_decided)
+static enum relay_status request_rules(struct step *s, const json_t *j, bool *ret_stays, bool *ret_decided)
 {
 	CLEANUP(rules_freep) struct rules *rules = propose_read(j, s->j);
 	CLEANUP(freep) char *record = NULL;
+	bool may = true;
+	int64_t floor_ms = TIME_NONE;
 	if (rules == NULL)
 		return RELAY_DONE;
-	enum error_class cls = propose_make(s->c->o.store, s->c->o.shards, s->j, rules, s->now_ms, &record, s->e);
+	enum error_class cls = propose_floor(&s->c->o, s->j, &may, &floor_ms, s->e);
+	*ret_stays = true;
+	if (cls == ERROR_NONE && !may)
+		return RELAY_DONE;
+	if (cls == ERROR_NONE)
+		cls = propose_make(s->c->o.store, s->c->o.shards, s->j, rules, floor_ms, s->now_ms, &record, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);
 	*ret_decided = true;
@@ -210,7 +217,7 @@ static enum relay_status missing_version(struct step *s, bool *ret_decided)
 	enum error_class cls = propose_highest(s->c->o.store, s->c->o.shards, &highest, s->e);
 	CLEANUP(freep) char *record = NULL;
 	if (cls == ERROR_NONE && highest > newest_rules(s->j)->version)
-		cls = propose_make(s->c->o.store, s->c->o.shards, s->j, newest_rules(s->j)->rules, s->now_ms, &record, s->e);
+		cls = propose_make(s->c->o.store, s->c->o.shards, s->j, newest_rules(s->j)->rules, TIME_NONE, s->now_ms, &record, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);
 	s->c->versions_checked = record == NULL;
@@ -227,8 +234,9 @@ static enum relay_status requests(struct step *s, bool *ret_decided)
 		return closing_status(cls);
 	CLEANUP(json_freep) json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	if (request_is(j, "rules")) {
-		enum relay_status r = request_rules(s, j, ret_decided);
-		if (r != RELAY_DONE || *ret_decided)
+		bool stays = false;
+		enum relay_status r = request_rules(s, j, &stays, ret_decided);
+		if (r != RELAY_DONE || stays)
 			return r;
 	} else if (!request_close(s, j)) {
 		log_line(LVL_WARN, "request_unknown", "dropped=true");

@@ -38,8 +38,10 @@ bool look_reached(const struct look *l, const struct journal *j, const struct jo
 // The highest version that any shard asks for.
 enum error_class propose_highest(struct store *s, uint32_t shards, int64_t *ret, struct error *e);
 // The control record of `rules` as the next version, raised in every shard before; free it.
-enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t now_ms,
-			      char **ret_record, struct error *e);
+enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t floor_ms,
+			      int64_t now_ms, char **ret_record, struct error *e);
+// May new rules be decided now, and which record clock have the shards seen? Not while they stand before a call that an alert was published for.
+enum error_class propose_floor(const struct closer_options *o, const struct journal *j, bool *ret_may, int64_t *ret_clock_ms, struct error *e);
 // The rules of a request {"kind":"rules","rules":{…}}; NULL where they are the newest already or may not follow it, which the log says.
 struct rules *propose_read(const json_t *request, const struct journal *j);
 

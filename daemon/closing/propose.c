@@ -2,6 +2,7 @@
 // New versions of the rules (design.md, section 6; models/m5_rules.py): a proposal lies among the requests; what is decided stands in
 // the control topic.
 //
+//	0. wait until Redis, where it went back, has counted again what alerts were published for: no decision may come to lie before them
 //	1. raise the version in every shard: from then on no shard takes a commit that was made without knowing of it
 //	2. write the record; it takes effect rules.lead behind everything that any shard has seen
 //	3. workers that were refused read the control topic again, and go on under both versions, by the record clock
@@ -50,11 +51,27 @@ int64_t closing_effective_ms(const struct journal *j, int64_t clock_max_ms, int6
 	int64_t effective_ms = clock_max_ms != TIME_NONE ? clock_max_ms + s->lead_ms : 0;
 	if (s->clock == CLOCK_WALL && now_ms + s->lead_ms > effective_ms)
 		effective_ms = now_ms + s->lead_ms;
+	if (j->n_manifests > 0) { // what lies below its cuts is settled, also where a Redis that went back has not got there again
+		int64_t close_ms = rules_close_ms(newest(j)->rules, j->manifests[j->n_manifests - 1].month);
+		effective_ms = close_ms > effective_ms ? close_ms : effective_ms;
+	}
 	return newest(j)->effective_ms > effective_ms ? newest(j)->effective_ms : effective_ms;
 }
 
-enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t now_ms,
-			      char **ret_record, struct error *e)
+enum error_class propose_floor(const struct closer_options *o, const struct journal *j, bool *ret_may, int64_t *ret_clock_ms, struct error *e)
+{
+	struct look l = { 0 };
+	enum error_class cls = look_take(o->store, o->shards, j, &l, e);
+	*ret_may = true;
+	for (uint32_t i = 0; cls == ERROR_NONE && i < l.n; i++)
+		*ret_may = *ret_may && l.parts[i].next_max >= relay_reach(o->relay, j->parts[i].name);
+	*ret_clock_ms = l.clock_max;
+	look_free(&l);
+	return cls;
+}
+
+enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t floor_ms,
+			      int64_t now_ms, char **ret_record, struct error *e)
 {
 	int64_t version = newest(j)->version + 1;
 	struct look look = { 0 };
@@ -63,7 +80,8 @@ enum error_class propose_make(struct store *s, uint32_t shards, const struct jou
 		cls = look_take(s, shards, j, &look, e); // behind the raise: no clock moves on in ignorance
 	if (cls != ERROR_NONE)
 		return cls;
-	*ret_record = journal_rules_record(version, closing_effective_ms(j, look.clock_max, now_ms), rules);
+	int64_t clock_ms = look.clock_max > floor_ms ? look.clock_max : floor_ms;
+	*ret_record = journal_rules_record(version, closing_effective_ms(j, clock_ms, now_ms), rules);
 	look_free(&look);
 	return ERROR_NONE;
 }

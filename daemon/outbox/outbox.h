@@ -60,6 +60,8 @@ enum relay_status relay_drain(struct relay *r, const struct journal *j, const st
 enum relay_status relay_publish(struct relay *r, const struct message *m, uint32_t n, struct error *e);
 bool relay_in_charge(const struct relay *r); // a take-over succeeded, and nothing since asks for another
 void relay_numbers(const struct relay *r, struct relay_numbers *ret);
+// Offset behind the last call of the partition that a published alert names, as far as this tenure has read; 0: none.
+int64_t relay_reach(const struct relay *r, const char *part);
 // Gives the tenure up: closes the producer.
 void relay_leave(struct relay *r);
 

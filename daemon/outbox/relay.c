@@ -16,6 +16,7 @@
 #include "base/digest.h"
 #include "outbox/envelope.h"
 #include "outbox/idset.h"
+#include "outbox/reach.h"
 
 enum { SLACK_MS = 3600 * 1000 }; // clocks of producers and brokers may differ by this much
 #define COVERED_NOTHING INT64_MAX
@@ -40,6 +41,7 @@ struct relay {
 	struct txn_sink *sink;
 	bool in_charge;
 	struct idset known, sending; // sending: ids of the transaction being gathered
+	struct reach reach;          // of published alerts
 	int64_t covered_ms;
 	uint32_t first_shard;        // where the next pass begins, so that a busy shard does not starve the others
 	uint32_t *stuck;             // per shard: entries at its head that stay; they must not hide those behind them
@@ -99,6 +101,7 @@ static bool remember(void *ctx, const struct topic_record *t)
 	struct idset_id id;
 	if (id_in(t->r.value, &id))
 		idset_add(&r->known, id, content_of(t->r.value));
+	reach_take(&r->reach, t->r.value);
 	return true;
 }
 
@@ -128,6 +131,7 @@ void relay_leave(struct relay *r)
 {
 	drop_sink(r);
 	idset_free(&r->known);
+	reach_free(&r->reach);
 	r->covered_ms = COVERED_NOTHING;
 	memset(r->stuck, 0, r->o.shards * sizeof(*r->stuck));
 	r->numbers.settlement_twin = false;
@@ -146,6 +150,11 @@ void relay_freep(struct relay **at)
 	free(r->stuck);
 	free(r);
 	*at = NULL;
+}
+
+int64_t relay_reach(const struct relay *r, const char *part)
+{
+	return reach_of(&r->reach, part);
 }
 
 bool relay_in_charge(const struct relay *r)
@@ -400,6 +409,8 @@ static enum relay_status send_all(struct relay *r, struct error *e)
 	for (uint32_t i = 0; i < r->send.n; i++) {
 		const struct pending *x = &r->send.list[i];
 		check(idset_add(&r->known, x->id, x->content));
+		if (x->type == OUTBOX_ALERT)
+			reach_take(&r->reach, x->value);
 		if (x->type == OUTBOX_ALERT && x->read_ms != TIME_NONE)
 			histogram_add(&r->numbers.delay, (now_ms - x->read_ms) * 1000);
 	}

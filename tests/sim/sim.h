@@ -18,9 +18,15 @@
 
 enum {
 	SIM_INSTANCES = 2,
-	SIM_PARTITIONS = 3,
+	SIM_PARTITIONS = 3,              // at the beginning; one more may appear
+	SIM_PARTITIONS_MOST = 4,
 	SIM_SHARDS = 2,
-	SIM_ACCOUNTS = 5,
+	SIM_ACCOUNTS_FIRST = 5,          // of the first partitions; the others' calls lie in the one that appears
+	SIM_ACCOUNTS = 7,
+	SIM_ACCOUNTS_SAID = 3,           // of which the accounts topic speaks
+	SIM_PACKS = 4,                   // of one account, at the most
+	SIM_FACTS_MOST = 200,
+	SIM_BOOKS = 3,
 	SIM_EVENTS_MOST = 4000,
 	SIM_FAULTS_MOST = 4096,
 	SIM_SNAPSHOTS = 3,
@@ -74,7 +80,10 @@ enum sim_event {
 	EVENT(ROLLBACK, "redis goes back in time")                                                                                     \
 	EVENT(ROLLBACK_SHARD, "one shard goes back in time")                                                                           \
 	EVENT(TXN_LATE, "a transaction's end arrives late")                                                                            \
-	EVENT(STOP, "instance stops in order")                                                                                         \
+	EVENT(STOP, "instance stops in order")                                                                                        \
+	EVENT(GROW, "a partition is added")                                                                                           \
+	EVENT(PROPOSE, "new rules are proposed")                                                                                      \
+	EVENT(SAY, "something is said of an account")                                                                                         \
 	EVENT(JUMP, "the wall clock jumps")
 	SIM_EVENTS
 #undef EVENT
@@ -87,6 +96,7 @@ const char *event_text(enum sim_event e);
 struct sim_coverage {                // shared by all processes of a run
 	uint64_t fates[STEP_COUNT][FATE_COUNT], events[EVENT_COUNT];
 	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
+	uint64_t versions, admitted, with_contract, with_packs;
 };
 
 // What was put into the log, as the audit knows it.
@@ -98,6 +108,20 @@ struct sim_record {
 	bool billable, readable;
 };
 
+// What was said of an account. Months are those of period/, pack numbers count from 0.
+enum sim_saying { SAYS_ACTIVATION, SAYS_CONTRACT, SAYS_PACK, SAYS_CANCELLED };
+struct sim_fact {
+	enum sim_saying what;
+	int account, pack;
+	int32_t partition;
+	int64_t offset, stamp_ms;
+	int64_t time_ms;                 // activation
+	int from, until;                 // contract, cancellation; until MONTH_NONE: for ever
+	int64_t quota;                   // contract; -1: as in the price list
+	unsigned services;               // pack: bits
+	int64_t calls, start_ms, expiry_ms;
+};
+
 struct sim_instance {
 	int index;
 	bool alive, paused;
@@ -105,6 +129,7 @@ struct sim_instance {
 	struct settings *settings;
 	struct shared shared;
 	struct facts *facts;
+	size_t facts_next[FAKE_PARTITIONS]; // of the accounts topic
 	struct worker *worker;
 	struct office *office;
 	struct sim_source *source;
@@ -128,7 +153,7 @@ struct sim {
 	const char *redis_url;
 	char prefix[32];
 	struct store *plain;             // without faults: for the audit
-	struct rules *rules;
+	struct rules *rules;             // the first version
 	struct sim_group *group;
 	struct sim_instance instances[SIM_INSTANCES];
 	struct sim_instance *running;    // whose code runs now
@@ -140,8 +165,17 @@ struct sim {
 	uint32_t n_log;
 	int next_id;
 	int64_t stamp_ms;                // of the newest record
+	uint32_t grows_at;               // records behind which a partition is added; 0: never
+	bool proposes, says;             // new rules; facts about accounts
+	struct sim_fact facts[SIM_FACTS_MOST];
+	uint32_t n_facts;
 };
 extern struct sim *sim;
+
+static inline int32_t sim_partitions(void)
+{
+	return sim->kafka.topics[0].partitions;
+}
 
 // random.c: all chance of a run
 uint64_t sim_draw(void);
@@ -163,7 +197,13 @@ enum error_class sim_source_open(const struct kafka_options *o, const char *inst
 				 struct error *e);
 void sim_source_forget(struct sim_instance *of);          // a dead process: the group notices
 void sim_group_expire(struct sim_instance *of);           // its session is over
+void sim_group_changed(void);                             // partitions were added
 enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
+
+// says.c: what else goes into Kafka and Redis: accounts, rules, a partition
+void sim_says_open(void);                                 // the books; also makes sim->rules
+void sim_says_something(void);
+void sim_facts_hand(struct sim_instance *to);             // what its reader of the accounts topic would have by now
 
 // audit.c: false with words on stderr
 bool sim_audit(void);

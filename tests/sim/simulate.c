@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "sim.h"
 
@@ -44,6 +43,8 @@ static void instance_begin(struct sim_instance *x)
 	x->shared = (struct shared){ .office_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	pthread_mutex_init(&x->shared.lock, NULL);
 	x->facts = facts_new();
+	memset(x->facts_next, 0, sizeof(x->facts_next));
+	sim_facts_hand(x);
 	facts_whole(x->facts);
 	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0 };
 	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts };
@@ -76,11 +77,13 @@ static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
 
 static void turn_worker(struct sim_instance *x)
 {
+	sim_facts_hand(x);
 	worker_round(x->worker);
 }
 
 static void turn_office(struct sim_instance *x)
 {
+	sim_facts_hand(x);
 	int idle_ms = office_turn(x->office);
 	sim->mono_us += idle_ms * 1000;
 }
@@ -118,12 +121,13 @@ static void put_event(struct sim_record r, int64_t stamp_ms)
 	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
 					       r.id, r.account, service, time_text(r.time_ms, time), (long long)r.calls, r.billable ? "ok" : "error",
 					       r.readable ? "}" : "");
-	put(r.account % SIM_PARTITIONS, stamp_ms, &r, value);
+	put(r.account < SIM_ACCOUNTS_FIRST ? r.account % SIM_PARTITIONS : SIM_PARTITIONS, stamp_ms, &r, value);
 }
 
 // The clock rises by hours; now and then a stamp is older, an event late, too early, a repetition, wrong, or free.
 static void produce(void)
 {
+	sim_says_something();
 	sim->stamp_ms += (int64_t)sim_below(12 * (uint64_t)hour_ms);
 	int64_t stamp_ms = sim->stamp_ms - (sim_chance(0.1) ? (int64_t)sim_below(20 * (uint64_t)hour_ms) : 0);
 	if (sim->n_log > 0 && sim_chance(0.1)) {
@@ -131,7 +135,8 @@ static void produce(void)
 		put_event(again, stamp_ms);
 		return;
 	}
-	struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(SIM_ACCOUNTS), .service = (int)sim_below(4), .billable = true,
+	struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(sim_partitions() > SIM_PARTITIONS ? SIM_ACCOUNTS : SIM_ACCOUNTS_FIRST),
+				.service = (int)sim_below(4), .billable = true,
 				.readable = true, .calls = 1 + (int64_t)sim_below(sim_chance(0.1) ? 200 : 20),
 				.time_ms = stamp_ms - (int64_t)sim_below((uint64_t)hour_ms) };
 	if (sim_chance(0.1))
@@ -146,22 +151,17 @@ static void produce(void)
 }
 
 // ---- a run
-static void world_open(const char *book, size_t book_n)
+static void world_open(void)
 {
 	struct error e = { 0 };
 	struct faults f = { 0 };
-	struct rules_settings s = { .fields = { (char *)"id", (char *)"account", (char *)"service", (char *)"time", (char *)"calls", (char *)"status",
-				    (char *)"items" }, .max_future_ms = 300000, .generation_bits = 4,
-				    .generations = 2 + (unsigned)sim_below(6), .dedupe_max_age_ms = (int64_t)(2 + sim_below(20)) * 24 * hour_ms, .dedupe = true,
-				    .close_grace_ms = 24 * hour_ms, .clock = CLOCK_RECORDS, .lead_ms = 600000 };
 	fake_kafka_init(&sim->kafka, SIM_PARTITIONS, &sim->kafka_fault);
 	sim->kafka.topics[5].name = "usage.calls.dlq";
 	sim->kafka.topics[5].partitions = 1;
 	sim->kafka.n_topics = 6;
 	sim->kafka.o.dlq_topic = "usage.calls.dlq";
 	sim->kafka_fault.decide = kafka_fate;
-	sim->rules = rules_new(&s, "book.yaml", (struct span){ book, book_n }, &f);
-	check(sim->rules != NULL);
+	sim_says_open();
 	struct journal_part parts[SIM_PARTITIONS];
 	for (int32_t p = 0; p < SIM_PARTITIONS; p++)
 		parts[p] = (struct journal_part){ .topic = (char *)"usage.calls", .partition = p, .clock_ms = TIME_NONE };
@@ -267,14 +267,14 @@ static bool all_taken(void)
 		check(sim->plain->ops->positions(sim->plain, shard, &at, &e) == ERROR_NONE);
 		check(sim->plain->ops->outbox_length(sim->plain, shard, &outbox, &e) == ERROR_NONE);
 		for (uint32_t i = 0; i < at.n; i++)
-			for (int32_t p = 0; p < SIM_PARTITIONS; p++) {
+			for (int32_t p = 0; p < sim_partitions(); p++) {
 				const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", p);
 				char name[32];
 				snprintf(name, sizeof(name), "usage.calls/%d", p);
 				whole += strcmp(at.list[i].name, name) == 0 && l->n > 0 && at.list[i].at.next > l->list[l->n - 1].offset;
 			}
 		store_positions_free(&at);
-		if (whole < SIM_PARTITIONS || outbox > 0)
+		if (whole < (uint32_t)sim_partitions() || outbox > 0)
 			return false;
 	}
 	return true;
@@ -324,18 +324,13 @@ static bool drain(void)
 
 static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t *ret_faults)
 {
-	static char *book;
-	static size_t book_n;
-	struct error e = { 0 };
-	if (book == NULL)
-		check(file_read(SOURCE_DIR "/tests/sim/book.yaml", 1 << 20, &book, &book_n, &e) == ERROR_NONE);
 	sim = xcalloc(1, sizeof(*sim));
 	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .told = told,
 			     .redis_url = redis_url, .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
 	snprintf(sim->prefix, sizeof(sim->prefix), "sim:");
 	sim_draw();
 	sim->intensity = (double)sim_below(5) * 0.004;
-	world_open(book, book_n);
+	world_open();
 	uint32_t events = 60 + (uint32_t)sim_below(240);
 	bool good = true;
 	while (good && sim->n_log < events) {
@@ -343,9 +338,9 @@ static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t 
 			produce();
 		good = step_once();
 	}
-	for (int32_t p = 0; good && p < SIM_PARTITIONS; p++) { // so that a month ends in each of them
+	for (int32_t p = 0; good && p < sim_partitions(); p++) { // so that a month ends in each of them
 		sim->stamp_ms += 20 * 24 * hour_ms;
-		put_event((struct sim_record){ .id = sim->next_id++, .account = p, .service = 0, .billable = true, .readable = true, .calls = 1,
+		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .service = 0, .billable = true, .readable = true, .calls = 1,
 					       .time_ms = sim->stamp_ms }, sim->stamp_ms);
 	}
 	good = good && drain() && sim_audit();
@@ -430,6 +425,8 @@ static void print_coverage(void)
 	printf("%" PRIu64 " calls counted, %" PRIu64 " late, %" PRIu64 " duplicates, %" PRIu64 " rejected; %" PRIu64 " alerts, %" PRIu64 " settlements of which %"
 	       PRIu64 " adjustments; %" PRIu64 " rounds\n", coverage->counted, coverage->late, coverage->duplicates, coverage->rejected, coverage->alerts,
 	       coverage->settlements, coverage->adjustments, coverage->rounds);
+	printf("%" PRIu64 " rules versions, %" PRIu64 " partitions admitted, %" PRIu64 " lines under a contract, %" PRIu64 " with packs\n", coverage->versions,
+	       coverage->admitted, coverage->with_contract, coverage->with_packs);
 	printf("%-16s", "");
 	for (int f = 1; f < FATE_COUNT; f++)
 		printf(" %24s", fate_text((enum fate)f));

@@ -71,7 +71,7 @@ static enum error_class assign(struct sim_source *s, struct error *e)
 			k = n;
 		n += group()->members[i] != NULL;
 	}
-	uint32_t from = SIM_PARTITIONS * k / n, to = SIM_PARTITIONS * (k + 1) / n;
+	uint32_t from = (uint32_t)sim_partitions() * k / n, to = (uint32_t)sim_partitions() * (k + 1) / n;
 	s->parts = xcalloc(to - from + 1, sizeof(*s->parts));
 	s->next = xcalloc(to - from + 1, sizeof(*s->next));
 	for (uint32_t p = from; p < to; p++)
@@ -149,7 +149,7 @@ static enum error_class s_poll(struct source *base, int timeout_ms, struct recor
 		return sim->mono_us += timeout_ms * 1000, c;
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < s->n_parts; i++)
-		read_part(s, i, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS + 1), &n);
+		read_part(s, i, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
 	*ret_n = n;
 	if (n == 0)
 		sim->mono_us += timeout_ms * 1000;
@@ -215,6 +215,12 @@ void sim_group_expire(struct sim_instance *of)
 		return;
 	of->source->member = of->source->joined = false;
 	group()->members[of->index] = NULL;
+	rebalance();
+	settle_group();
+}
+
+void sim_group_changed(void)
+{
 	rebalance();
 	settle_group();
 }

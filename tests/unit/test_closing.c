@@ -966,6 +966,10 @@ Test(closing, a_version_never_takes_effect_before_the_one_before)
 	cr_assert(journal_apply(j, 2, span_of(second), &e) == ERROR_NONE, "%s", e.text);
 	cr_expect_eq(closing_effective_ms(j, 7000000, 5000000), 7600000);
 	cr_expect_eq(closing_effective_ms(j, 7550000, 5000000), 7610000);
+	// A Redis that went back behind the cuts of a settled month.
+	CLEANUP(freep) char *closed = journal_manifest_record(&(struct journal_manifest){ .month = 2020 * 12, .rules_version = 1 });
+	cr_assert(journal_apply(j, 3, span_of(closed), &e) == ERROR_NONE, "%s", e.text);
+	cr_expect_eq(closing_effective_ms(j, 7550000, 5000000), rules_close_ms(quick, 2020 * 12));
 }
 
 // Whatever call fails, or dies behind: the proposal is in force in the end, and no shard asks for a version that nobody wrote.

@@ -6,6 +6,7 @@
 #include "fake_kafka.h"
 #include "fake_store.h"
 #include "outbox/outbox.h"
+#include "outbox/reach.h"
 #include "some_rules.h"
 
 #define INIT "{\"type\":\"init\",\"init_id\":\"i\",\"shards\":4,\"schema\":1,\"parts\":[]}"
@@ -520,4 +521,19 @@ Test(relay, entry_that_cannot_be_rendered_does_not_stop_the_others)
 	fake_alert(&b.s.shard[0], &bad);
 	cr_expect(drain(&b, &left) == RELAY_RETRY && fake_pending(&b.s) == 1, "rules that are not read yet");
 	bench_close(&b);
+}
+
+// How far published alerts reach: the highest call of each partition; what a foreign id says in its text is no call.
+Test(relay, reach_is_behind_the_last_call_that_was_told)
+{
+	CLEANUP(reach_free) struct reach r = { 0 };
+	reach_take(&r, span_of("{\"data\":{\"call\":{\"id\":\"a\",\"source\":null,\"time\":\"t\",\"calls\":1,\"topic\":\"u\",\"partition\":3,\"offset\":41}}}"));
+	reach_take(&r, span_of("{\"data\":{\"call\":{\"id\":\"\\\"topic\\\":\\\"x\\\"\",\"topic\":\"u\",\"partition\":3,\"offset\":17}}}"));
+	reach_take(&r, span_of("{\"data\":{\"call\":null,\"cause\":\"contract c/1\"}}"));
+	reach_take(&r, span_of("{\"data\":{\"cutoffs\":{\"u/3\":99}}}"));
+	reach_take(&r, span_of("{\"data\":{\"call\":{\"topic\":\"u\",\"partition\":4,\"offset\":99999999999999999999}}}"));
+	reach_take(&r, (struct span){ NULL, 0 });
+	cr_expect_eq(reach_of(&r, "u/3"), 42);
+	cr_expect_eq(reach_of(&r, "u/4"), 0);
+	cr_expect_eq(r.n, 1u);
 }

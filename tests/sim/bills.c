@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every settlement and adjustment must say: free calls, packs, contracts, prices of the version that the month's manifest names
+// (pricing.md, section 2). Month by month, adjustments of earlier months first. Amounts are whole fen in these books.
+#include "audit.h"
+#include "base/check.h"
+
+// By which a month is billed.
+struct frame {
+	int month, book;
+	struct audit_said said;
+};
+
+// ---- prices
+static int64_t first_slice(const struct frame *f) // crop, of one call
+{
+	return f->book == 2 && f->month >= FIRST_PRICED + 1 ? 280 : 300;
+}
+
+static int64_t list_price(const struct frame *f, int service, int64_t calls, int64_t billable) // of `calls`, of which `billable` are paid
+{
+	if (service == TAG)
+		return billable * (calls >= 400 ? 200 : calls >= 100 ? 220 : 250);
+	if (service == NEXT)
+		return billable * (calls >= 80 ? 50 : 100);
+	if (service == CROP) { // what is free fills the lowest slices
+		int64_t covered = calls - billable, low = calls < 60 ? calls : 60;
+		low = low > covered ? low - covered : 0;
+		return low * first_slice(f) + (billable - low) * 100;
+	}
+	return 0;
+}
+
+// All calls at the list price of the tier reached.
+static int64_t list_freeze(const struct frame *f, int service, int64_t calls)
+{
+	return service == CROP ? calls * (calls < 60 ? first_slice(f) : 100) : list_price(f, service, calls, calls);
+}
+
+static int64_t price(const struct frame *f, int account, int service, int64_t calls, int64_t billable)
+{
+	if (service == TAG && said_contract(account, f->month, f->said) != NULL)
+		return billable * (calls >= 400 ? 170 : calls >= 100 ? 190 : 210);
+	return list_price(f, service, calls, billable);
+}
+
+// `by_calls`: the first month with calls, as far as is known.
+static int64_t quota(const struct frame *f, int account, int service, int by_calls)
+{
+	const struct sim_fact *contract = said_contract(account, f->month, f->said);
+	int said = said_active(account, f->said);
+	if (service == TAG)
+		return contract != NULL && contract->quota >= 0 ? contract->quota : 50;
+	return service == NEXT && (said < by_calls ? said : by_calls) != f->month ? 30 : 0;
+}
+
+// ---- one account, month by month
+struct month_line {                  // of one service, as its newest revision has it
+	int64_t calls, given, billable, charge;
+	int revision;                // -1: none
+};
+struct account_life {
+	int account;
+	int64_t taken[SIM_PACKS];    // by settlements and adjustments so far
+	struct month_line lines[SERVICES][MONTHS];
+	int64_t frozen[SERVICES];
+};
+
+struct line {                        // settled, or expected to be
+	int account, service, month, revision, seen;
+	int64_t calls, charge, unfreeze, freeze, difference;
+};
+static struct line *lines;
+static size_t n_lines, size_lines;
+
+static void expect_line(struct line l)
+{
+	if (n_lines == size_lines) {
+		size_lines = size_lines * 2 + 64;
+		lines = xrealloc(lines, size_lines, sizeof(*lines));
+	}
+	lines[n_lines++] = l;
+}
+
+// The month's own manifest; of a month that has none, that of the month with which it is adjusted.
+static struct frame frame_of(int month, int closed_with)
+{
+	const struct journal *j = audit->decided;
+	const struct journal_manifest *m = NULL;
+	for (uint32_t i = 0; i < j->n_manifests; i++)
+		if (j->manifests[i].month == month + FIRST_YEAR || (m == NULL && j->manifests[i].month == closed_with + FIRST_YEAR))
+			m = &j->manifests[i];
+	check(m != NULL);
+	return (struct frame){ month, audit_book_version(m->rules_version), { 0, m } };
+}
+
+// What the account's packs still give of `wanted`: earliest expiry first, then by id.
+static int64_t take_packs(struct account_life *l, const struct frame *f, int service, int64_t wanted)
+{
+	struct sim_fact packs[SIM_PACKS];
+	int n = 0;
+	int64_t given = 0;
+	for (int p = 0; p < SIM_PACKS; p++) {
+		struct sim_fact pack;
+		if (!said_pack(l->account, p, f->month, f->said, &pack) || (pack.services & (1u << service)) == 0)
+			continue;
+		int at = n++;
+		for (; at > 0 && packs[at - 1].expiry_ms > pack.expiry_ms; at--)
+			packs[at] = packs[at - 1];
+		packs[at] = pack;
+	}
+	for (int i = 0; i < n && wanted > given; i++) {
+		int64_t left = packs[i].calls - l->taken[packs[i].pack], got = left < wanted - given ? left : wanted - given;
+		l->taken[packs[i].pack] += got;
+		given += got;
+	}
+	sim->coverage->with_packs += given > 0;
+	return given;
+}
+
+// `more` late calls of month `e`, with the close of month `m`. What packs gave stays, and what was charged is never covered later.
+static void adjust(struct account_life *l, int service, int e, int m, int64_t more)
+{
+	struct frame f = frame_of(e, m);
+	struct month_line *x = &l->lines[service][e];
+	int64_t q = quota(&f, l->account, service, audit->active_by[l->account][m]), open = x->calls + more - x->given;
+	int64_t billable = open - (q < open ? q : open), before = x->charge;
+	if (billable > x->billable) {
+		int64_t given = take_packs(l, &f, service, billable - x->billable);
+		billable -= given;
+		x->given += given;
+	}
+	x->calls += more;
+	x->billable = billable;
+	x->charge = price(&f, l->account, service, x->calls, billable);
+	x->revision = x->revision < 0 ? 1 : x->revision + 1;
+	expect_line((struct line){ l->account, service, e, x->revision, 0, x->calls, x->charge, 0, 0, x->charge - before });
+}
+
+static void settle(struct account_life *l, int service, int m)
+{
+	struct frame f = frame_of(m, m);
+	struct month_line *x = &l->lines[service][m];
+	int64_t calls = audit->cells[l->account][service][m].calls, unfreeze = l->frozen[service];
+	if (calls == 0 && unfreeze == 0)
+		return;
+	int64_t q = quota(&f, l->account, service, audit->active_by[l->account][m]), open = calls - (q < calls ? q : calls);
+	int64_t given = take_packs(l, &f, service, open);
+	*x = (struct month_line){ calls, given, open - given, price(&f, l->account, service, calls, open - given), 0 };
+	l->frozen[service] = list_freeze(&f, service, calls);
+	sim->coverage->with_contract += service == TAG && said_contract(l->account, m, f.said) != NULL;
+	expect_line((struct line){ l->account, service, m, 0, 0, calls, x->charge, unfreeze, l->frozen[service], 0 });
+}
+
+static void expect_account(int account)
+{
+	struct account_life *l = xcalloc(1, sizeof(*l));
+	l->account = account;
+	for (int s = 0; s < SERVICES; s++)
+		for (int m = 0; m < MONTHS; m++)
+			l->lines[s][m].revision = -1;
+	for (int m = audit->first; m <= audit->last; m++) {
+		for (int e = FIRST_PRICED; e < m; e++)
+			for (int s = 0; s < BETA; s++)
+				if (audit->cells[account][s][e].late[m] > 0)
+					adjust(l, s, e, m, audit->cells[account][s][e].late[m]);
+		for (int s = 0; s < BETA; s++)
+			settle(l, s, m);
+	}
+	free(l);
+}
+
+// ---- what was published
+static void check_line(const json_t *j)
+{
+	const json_t *data = json_object_get(j, "data");
+	if (strcmp(audit_text(j, "type"), "meterd.settlement.v1") != 0)
+		return;
+	struct line got = { audit_text(data, "account")[1] - '0', audit_service(audit_text(data, "service")), audit_month_text(audit_text(data, "period")),
+			    (int)audit_number(data, "revision"), 0, audit_number(data, "calls"), audit_fen(data, "charge"), audit_fen(data, "unfreeze"),
+			    audit_fen(data, "freeze"), json_object_get(data, "difference") != NULL ? audit_fen(data, "difference") : 0 };
+	for (size_t i = 0; i < n_lines; i++) {
+		struct line *x = &lines[i];
+		if (x->account != got.account || x->service != got.service || x->month != got.month || x->revision != got.revision)
+			continue;
+		x->seen++;
+		sim->coverage->settlements++;
+		sim->coverage->adjustments += got.revision > 0;
+		if (x->seen > 1 || x->calls != got.calls || x->charge != got.charge || x->unfreeze != got.unfreeze || x->freeze != got.freeze ||
+		    x->difference != got.difference)
+			wrong("settlement a%d/%s month %d revision %d: seen %d times; calls %lld charge %lld unfreeze %lld freeze %lld difference %lld, the "
+			      "log says %lld %lld %lld %lld %lld", got.account, audit_services[got.service], got.month, got.revision, x->seen,
+			      (long long)got.calls, (long long)got.charge, (long long)got.unfreeze, (long long)got.freeze, (long long)got.difference,
+			      (long long)x->calls, (long long)x->charge, (long long)x->unfreeze, (long long)x->freeze, (long long)x->difference);
+		return;
+	}
+	wrong("settlement %s/%s %s revision %d must not be there", audit_text(data, "account"), audit_text(data, "service"), audit_text(data, "period"),
+	      got.revision);
+}
+
+void audit_bills(void)
+{
+	n_lines = 0;
+	for (int a = 0; a < SIM_ACCOUNTS; a++)
+		expect_account(a);
+	audit_each("meterd.settlements", check_line);
+	for (size_t i = 0; i < n_lines; i++)
+		if (lines[i].seen == 0)
+			wrong("settlement a%d/%s month %d revision %d is missing", lines[i].account, audit_services[lines[i].service], lines[i].month,
+			      lines[i].revision);
+}
