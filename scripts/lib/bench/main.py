@@ -8,7 +8,7 @@ import os
 from parts import words
 from report import Report
 
-NAMES = ("drain",)
+NAMES = ("drain", "uniform", "alert-latency")
 
 
 class Env:
@@ -40,7 +40,7 @@ def main():
     env, report = Env(a.parse_args()), Report()
     words(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     for name in env.names:
-        importlib.import_module(name).run(env, report)
+        importlib.import_module(name.replace("-", "_")).run(env, report)
     if env.json:
         report.write(env.json)
 
