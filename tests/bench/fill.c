@@ -4,7 +4,7 @@
 //	bench_fill BOOTSTRAP TOPIC [NAME=VALUE]…
 //	  events=N            (1000000)     first=N             number of the first event (0)
 //	  accounts=N          (100000)      services=N          1 to 7 of the price list (7)
-//	  how=zipf|uniform|each             account by 1/rank; any counter alike; each counter in turn, account by account
+//	  how=zipf|uniform|each             account by 1/rank; any counter alike; each counter in turn, over and over
 //	  size=BYTES          (200)         of a value; what is missing is filled up
 //	  duplicates=PERMILLE (0)           events that repeat the one before
 //	  from=MS  step_us=N                record stamps and times: from + step * number
@@ -100,7 +100,7 @@ static void make(int64_t number, struct made *e)
 {
 	uint64_t r = mix((uint64_t)number * 0x9e3779b97f4a7c15u + 1), q = mix(r + 0x9e3779b97f4a7c15u);
 	uint64_t n = (uint64_t)number;
-	uint64_t account = o.how == HOW_ZIPF ? by_rank(r) : o.how == HOW_UNIFORM ? below(r, (uint64_t)o.accounts) : n / (uint64_t)o.services;
+	uint64_t account = o.how == HOW_ZIPF ? by_rank(r) : o.how == HOW_UNIFORM ? below(r, (uint64_t)o.accounts) : n / (uint64_t)o.services % (uint64_t)o.accounts;
 	const char *service = services[o.how == HOW_EACH ? n % (uint64_t)o.services : q % (uint64_t)o.services];
 	e->calls = 1 + (q >> 32) % 3;
 	e->time_ms = o.from + number * o.step_us / 1000;

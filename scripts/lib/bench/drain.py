@@ -81,7 +81,7 @@ def run(env, report):
             elif p == "hincrby":
                 r = hincrby(env, topic, name, 0 if env.short else 10)
             else:
-                r = streams(env, topic, name, made["events"], 20)
+                r = streams(env, topic, name, made["events"], 240 if env.short else 20)
             if p != "meterd" and (env.short or p == "bare"):
                 env.expect(f"{name}: events", r["messages"], made["events"])
             if "checksum" in r and p != "meterd" and r["messages"] == made["events"]:

@@ -4,11 +4,12 @@
 import argparse
 import importlib
 import os
+import time
 
 from parts import words
 from report import Report
 
-NAMES = ("drain", "uniform", "alert-latency")
+NAMES = ("drain", "uniform", "alert-latency", "restart", "memory", "growth", "workers", "month-end")
 
 
 class Env:
@@ -16,6 +17,7 @@ class Env:
 
     def __init__(self, args):
         self.__dict__.update(vars(args))
+        self.mock = False  # whether the broker is librdkafka's mock
         self.peers = args.peers.split(",") if args.peers else []
 
     def scaled(self, n, least=1):
@@ -32,7 +34,8 @@ def main():
         a.add_argument(f"--{name}", required=True)
     for name in ("events", "partitions", "rounds"):
         a.add_argument(f"--{name}", type=int, required=True)
-    a.add_argument("--scale", type=float, required=True)
+    for name in ("scale", "window-scale"):
+        a.add_argument(f"--{name}", type=float, required=True)
     a.add_argument("--peers", default="bare,hincrby,streams")
     a.add_argument("--short", action="store_true")
     a.add_argument("--json")
@@ -40,7 +43,9 @@ def main():
     env, report = Env(a.parse_args()), Report()
     words(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     for name in env.names:
+        began = time.monotonic()
         importlib.import_module(name.replace("-", "_")).run(env, report)
+        words(f"  took {time.monotonic() - began:.0f} s")
     if env.json:
         report.write(env.json)
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from parts import Meterd, Redis, consumer, crc_sum, delete_topics, fill, metric_sum, topics
+from parts import Meterd, Redis, consumer, crc_sum, delete_topics, fill, topics
 from report import round_line
 
 WHAT = "a backlog uniform over many counters, against bare calls of the same Redis function, with the same words in the same order"
