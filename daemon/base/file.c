@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +46,59 @@ enum error_class file_read(const char *path, size_t most, char **ret, size_t *re
 	*ret = TAKE_PTR(buf);
 	*ret_n = n;
 	return ERROR_NONE;
+}
+
+struct file_sink {
+	struct byte_sink sink;
+	int fd, why;
+};
+
+static bool write_all(struct byte_sink *sink, const void *p, size_t n)
+{
+	struct file_sink *f = (struct file_sink *)sink;
+	for (const char *from = p; n > 0;) {
+		ssize_t put = TEMP_FAILURE_RETRY(write(f->fd, from, n));
+		if (put <= 0) {
+			f->why = put < 0 ? errno : ENOSPC;
+			return false;
+		}
+		from += put;
+		n -= (size_t)put;
+	}
+	return true;
+}
+
+static int sync_folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(freep) char *folder = slash == NULL ? xstrdup(".") : xstrndup(path, slash > path ? (size_t)(slash - path) : 1);
+	CLEANUP(fd_closep) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && fsync(fd) == 0 ? 0 : errno;
+}
+
+// The file is at its new place, or gone.
+static int fill_and_rename(int *fd, const char *beside, const char *path, bool (*fill)(void *ctx, struct byte_sink *to), void *ctx)
+{
+	struct file_sink to = { .sink.write = write_all, .fd = *fd };
+	if (!fill(ctx, &to.sink))
+		return to.why != 0 ? to.why : ECANCELED;
+	if (fsync(*fd) != 0)
+		return errno;
+	int closed = close(*fd); // may tell of what could not be written
+	*fd = -1;
+	return closed == 0 && rename(beside, path) == 0 ? 0 : errno;
+}
+
+int file_replace(const char *path, bool (*fill)(void *ctx, struct byte_sink *to), void *ctx)
+{
+	CLEANUP(freep) char *beside = xasprintf("%s.XXXXXX", path);
+	CLEANUP(fd_closep) int fd = mkostemp(beside, O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int why = fill_and_rename(&fd, beside, path, fill, ctx);
+	if (why != 0)
+		unlink(beside);
+	return why != 0 ? why : sync_folder_of(path);
 }
 
 char *file_beside(const char *file, const char *name)

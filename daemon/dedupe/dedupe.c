@@ -101,6 +101,11 @@ int64_t dedupe_position(const struct dedupe *d)
 	return d->next;
 }
 
+int64_t dedupe_clock(const struct dedupe *d)
+{
+	return d->clock_ms;
+}
+
 int64_t dedupe_list_start(const struct dedupe *d)
 {
 	return d->list_start;

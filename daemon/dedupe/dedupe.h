@@ -46,6 +46,7 @@ struct dedupe *dedupe_new(const struct dedupe_options *o, int64_t position, int6
 void dedupe_freep(struct dedupe **d);
 
 int64_t dedupe_position(const struct dedupe *d);   // Q
+int64_t dedupe_clock(const struct dedupe *d);      // record clock at Q - 1
 int64_t dedupe_list_start(const struct dedupe *d); // Q0: rewinds to an offset >= Q0 need no new set
 
 // Moves on to a record at `offset` with this record clock, whatever it holds (rejected and control records too). Offsets

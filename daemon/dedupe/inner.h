@@ -69,14 +69,14 @@ static inline void recording_add(struct recording *r, int64_t offset, struct ded
 
 // slice.c
 struct slice_writer {
-	struct slice_sink *to;
+	struct byte_sink *to;
 	bool good;
 	uint64_t seed, *sums; // by block, so far
 	size_t n_sums, size_sums;
 	uint8_t *block;
 	size_t used;
 };
-void slice_begin(struct slice_writer *w, struct slice_sink *to, const struct slice_place *place, const struct slice *head);
+void slice_begin(struct slice_writer *w, struct byte_sink *to, const struct slice_place *place, const struct slice *head);
 void slice_bytes(struct slice_writer *w, const void *p, size_t n);
 void slice_entry(struct slice_writer *w, const struct bucket_entry *e); // off: seen from the slice's first offset
 bool slice_end(struct slice_writer *w);

@@ -150,8 +150,7 @@ static bool end_to_end(const struct slice *slices, uint32_t n, char why[SLICE_WH
 	return true;
 }
 
-// Does what lies below `from` not count any more at `offset`, where the clock is clock_ms?
-static bool reaches_back(const struct dedupe_options *o, const struct slice *oldest, int64_t offset, int64_t clock_ms)
+bool slice_reaches_back(const struct dedupe_options *o, const struct slice *oldest, int64_t offset, int64_t clock_ms)
 {
 	int64_t bound;
 	if (oldest->from <= dedupe_window_start(o, offset))
@@ -171,11 +170,11 @@ bool dedupe_load(const struct dedupe_options *o, const struct slice *slices, uin
 		return refuse(why, "ahead: it ends at offset %" PRId64 ", reading goes on at %" PRId64, last->to, start);
 	if (last->clock_ms > clock_ms)
 		return refuse(why, "its record clock is ahead of the one in Redis");
-	if (!reaches_back(o, slices, start, clock_ms))
+	if (!slice_reaches_back(o, slices, start, clock_ms))
 		return refuse(why, "it begins at offset %" PRId64 ", and the window before %" PRId64 " reaches back to %" PRId64, slices[0].from, start,
 			      dedupe_window_start(o, start));
 	CLEANUP(dedupe_freep) struct dedupe *d = dedupe_new(o, last->to, last->clock_ms);
-	d->list_start = reaches_back(o, slices, d->next, d->clock_ms) ? d->next : start;
+	d->list_start = slice_reaches_back(o, slices, d->next, d->clock_ms) ? d->next : start;
 	for (uint32_t i = 0; i < n; i++) {
 		if (!add_points(d, &slices[i], why))
 			return false;

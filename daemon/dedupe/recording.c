@@ -33,7 +33,10 @@ void recording_grow(struct recording *r)
 
 void recording_point(struct recording *r, int64_t offset, int64_t clock_ms)
 {
-	check(clock_ms >= r->clock_ms && offset >= r->point);
+	check(offset >= r->point);
+	if (!r->any && clock_ms < r->clock_ms) // what is older than its first record is not known after all
+		r->older_ms = r->clock_ms = INT64_MIN;
+	check(clock_ms >= r->clock_ms);
 	if (r->size_points - r->n_points < SLICE_POINT) {
 		r->size_points = r->size_points * 2 + RECORDING_FIRST;
 		r->points = xrealloc(r->points, r->size_points, 1);
@@ -104,7 +107,7 @@ static uint32_t *by_region(const struct bucket_entry *entries, uint32_t n)
 	return order;
 }
 
-bool recording_write(struct recording *r, struct slice_place place, uint64_t seed, const struct slice *head, struct slice_sink *to)
+bool recording_write(struct recording *r, struct slice_place place, uint64_t seed, const struct slice *head, struct byte_sink *to)
 {
 	struct slice s = *head;
 	struct slice_writer w;
@@ -144,7 +147,7 @@ static size_t points_of(const struct dedupe *d, int64_t from, uint8_t **ret)
 	return n;
 }
 
-bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, struct slice_sink *to)
+bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, struct byte_sink *to)
 {
 	if (d->list_start > d->next || d->next == 0)
 		return false;

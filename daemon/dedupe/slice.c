@@ -75,7 +75,7 @@ void slice_bytes(struct slice_writer *w, const void *p, size_t n)
 	}
 }
 
-void slice_begin(struct slice_writer *w, struct slice_sink *to, const struct slice_place *place, const struct slice *head)
+void slice_begin(struct slice_writer *w, struct byte_sink *to, const struct slice_place *place, const struct slice *head)
 {
 	uint8_t b[SLICE_HEAD];
 	check(head->from >= 0 && head->from < head->to);

@@ -16,6 +16,7 @@
 #ifndef DEDUPE_SLICE_H
 #define DEDUPE_SLICE_H
 
+#include "base/file.h"
 #include "dedupe/dedupe.h"
 
 // Raise it when bytes of an older form, or made by a decoder or a key that decided otherwise, must not be used any more.
@@ -42,10 +43,6 @@ struct slice {
 	struct span points, entries; // of the bytes that were read
 };
 
-struct slice_sink {
-	bool (*write)(struct slice_sink *s, const void *p, size_t n); // false: no more is wanted
-};
-
 // Reads the head alone, or all of it: sums too. False with the reason, for a log line. `bytes` outlive *ret.
 bool slice_read_head(struct span bytes, struct slice_place place, struct slice *ret, char why[SLICE_WHY]);
 bool slice_read(struct span bytes, struct slice_place place, struct slice *ret, char why[SLICE_WHY]);
@@ -61,16 +58,18 @@ struct recording;
 struct recording *dedupe_cut(struct dedupe *d, int64_t to, struct slice_mark next, struct slice *ret_head);
 void recording_freep(struct recording **r);
 // As a slice. Sorts it, so it belongs on a thread that may take a few milliseconds. `seed` is that of the set. False: the sink had enough.
-bool recording_write(struct recording *r, struct slice_place place, uint64_t seed, const struct slice *head, struct slice_sink *to);
+bool recording_write(struct recording *r, struct slice_place place, uint64_t seed, const struct slice *head, struct byte_sink *to);
 
 // ---- whole
 
 // The set as of its position, as one slice: what decides there and behind. Every record below it is decided. False: the sink had enough, or
 // the set does not know its window (dedupe_list_start lies above its position).
-bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, struct slice_sink *to);
+bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, struct byte_sink *to);
 
 // ---- and back
 
+// Does nothing below the slice count any more at `offset`, where the record clock is clock_ms?
+bool slice_reaches_back(const struct dedupe_options *o, const struct slice *oldest, int64_t offset, int64_t clock_ms);
 // A set from slices that lie end to end, the last one ending at or below `start`: its position is that end, and read from there it decides
 // for every offset from `start` on, where the record clock is clock_ms. False with the reason where they do not fit each other or do not
 // reach back far enough, or hold what no slice does.

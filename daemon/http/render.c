@@ -41,6 +41,14 @@ static int64_t part_number(const struct status_part *p, enum metric id)
 		return p->clock_ms;
 	case METRIC_HALTED:
 		return p->halted != NULL;
+	case METRIC_READ_BACK:
+		return p->read_back;
+	case METRIC_SNAPSHOT_OFFSET:
+		return p->snapshot_offset >= 0 ? p->snapshot_offset : INT64_MIN;
+	case METRIC_SNAPSHOT_TIME:
+		return p->snapshot_ms == TIME_NONE ? INT64_MIN : p->snapshot_ms;
+	case METRIC_SNAPSHOT_BYTES:
+		return p->snapshot_offset >= 0 ? (int64_t)p->snapshot_bytes : INT64_MIN;
 	default:
 		check(id == METRIC_WINDOW);
 		return p->window_clock_ms == TIME_NONE || p->clock_ms == TIME_NONE ? INT64_MIN : p->clock_ms - p->window_clock_ms;
@@ -100,6 +108,19 @@ static void office_metrics(struct metrics *m, const struct status *s)
 	one(m, METRIC_ACCOUNTS_RECORDS, (int64_t)s->accounts_records);
 }
 
+static void snapshot_metrics(struct metrics *m, const struct status *s)
+{
+	if (!s->snapshots.kept)
+		return;
+	by_part(m, s, METRIC_SNAPSHOT_OFFSET);
+	by_part(m, s, METRIC_SNAPSHOT_TIME);
+	by_part(m, s, METRIC_SNAPSHOT_BYTES);
+	one(m, METRIC_SNAPSHOTS_WRITTEN, (int64_t)s->snapshots.written);
+	one(m, METRIC_SNAPSHOTS_FAILED, (int64_t)s->snapshots.failed);
+	one(m, METRIC_SNAPSHOTS_LOST, (int64_t)s->snapshots.lost);
+	one(m, METRIC_SNAPSHOTS_REFUSED, (int64_t)s->snapshots.refused);
+}
+
 void render_metrics(const struct status *s, FILE *to)
 {
 	struct metrics m = { .to = to };
@@ -115,6 +136,8 @@ void render_metrics(const struct status *s, FILE *to)
 	by_part(&m, s, METRIC_HALTED);
 	by_part(&m, s, METRIC_WINDOW);
 	one(&m, METRIC_DEDUPE_BYTES, (int64_t)s->dedupe_bytes);
+	by_part(&m, s, METRIC_READ_BACK);
+	snapshot_metrics(&m, s);
 	metric_begin(&m, METRIC_COMMIT_TIME);
 	metric_histogram(&m, &s->commit_time);
 	by_name(&m, &s->conflicts, METRIC_CONFLICTS);
@@ -152,9 +175,17 @@ static json_t *part_json(const struct status_part *p)
 	json_t *outcomes = json_object();
 	for (int o = 0; o < OUTCOME_COUNT; o++)
 		json_object_set_new(outcomes, outcome_text((enum outcome)o), json_integer(p->outcomes[o]));
-	return json_pack("{s:s,s:i,s:I,s:o,s:o,s:o,s:b,s:o,s:o}", "topic", p->topic, "partition", (int)p->partition, "next",
+	return json_pack("{s:s,s:i,s:I,s:o,s:o,s:o,s:b,s:I,s:o,s:o,s:o,s:o}", "topic", p->topic, "partition", (int)p->partition, "next",
 			 (json_int_t)p->next, "high", known(p->high), "lag", known(p->high < 0 ? -1 : part_number(p, METRIC_LAG)),
-			 "clock", instant(p->clock_ms), "reading_back", p->reading_back, "halted", words(p->halted), "outcomes", outcomes);
+			 "clock", instant(p->clock_ms), "reading_back", p->reading_back, "read_back",
+			 (json_int_t)p->read_back, "snapshot_offset", known(p->snapshot_offset), "snapshot_written", instant(p->snapshot_ms), "halted",
+			 words(p->halted), "outcomes", outcomes);
+}
+
+static json_t *snapshots_json(const struct status_snapshots *s)
+{
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:o}", "kept", s->kept, "written", (json_int_t)s->written, "failed", (json_int_t)s->failed, "lost",
+			 (json_int_t)s->lost, "refused", (json_int_t)s->refused, "note", words(s->note));
 }
 
 static json_t *office_json(const struct status *s, const char *which)
@@ -177,12 +208,12 @@ char *render_status(const struct status *s)
 		json_array_append_new(reasons, words(s->reasons[i]));
 	for (uint32_t i = 0; i < s->n_parts; i++)
 		json_array_append_new(parts, part_json(&s->parts[i]));
-	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
 				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
 				reasons, "started", instant(s->started_ms), "uptime_seconds",
 				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
 				known(s->rules_version), "partitions", parts, "outbox", office_json(s, "outbox"), "closing",
-				office_json(s, "closing"), "reload", words(s->reload));
+				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "reload", words(s->reload));
 	check(all != NULL);
 	char *text = json_dumps(all, JSON_COMPACT);
 	json_decref(all);

@@ -37,6 +37,7 @@ void status_free(struct status *s)
 	free(s->parts);
 	free(s->instance);
 	free(s->reload);
+	free(s->snapshots.note);
 	free(s->relay.note);
 	free(s->closer.note);
 	status_init(s);
@@ -58,7 +59,7 @@ struct status_part *status_part_add(struct status *s, const char *topic, int32_t
 	s->parts = xrealloc(s->parts, s->n_parts + 1, sizeof(*s->parts));
 	struct status_part *p = &s->parts[s->n_parts++];
 	*p = (struct status_part){ .topic = xstrdup(topic), .partition = partition, .high = -1, .clock_ms = TIME_NONE,
-				   .window_clock_ms = TIME_NONE };
+				   .window_clock_ms = TIME_NONE, .snapshot_offset = -1, .snapshot_ms = TIME_NONE };
 	return p;
 }
 
@@ -103,4 +104,7 @@ void status_line(const struct status *s, char *buf, int size)
 	size_t n = strlen(buf);
 	if (s->reload != NULL)
 		snprintf(buf + n, (size_t)size - n, "; %s", s->reload);
+	n = strlen(buf);
+	if (s->snapshots.note != NULL)
+		snprintf(buf + n, (size_t)size - n, "; a restart would take longer, state_dir cannot be written: %s", s->snapshots.note);
 }

@@ -22,6 +22,10 @@ struct status_part {
 	int64_t window_clock_ms; // record clock where the window of duplicates begins, TIME_NONE: nothing in it
 	int64_t outcomes[OUTCOME_COUNT];
 	int64_t gaps;
+	int64_t read_back;       // records that were read only to fill the window of duplicates, since the assignment
+	int64_t snapshot_offset; // a restart now would read the log from there, -1: from the window's beginning
+	int64_t snapshot_ms;     // wall: when the newest slice of the window was written; TIME_NONE
+	uint64_t snapshot_bytes;
 	bool reading_back;       // fills its window of duplicates; counts nothing yet
 	char *halted;            // owned; NULL: not halted. Otherwise why, and what to do
 };
@@ -53,6 +57,11 @@ struct status {
 	struct status_counts conflicts; // by kind
 	struct histogram commit_time, alert_delay;
 	uint64_t counters_committed, dedupe_bytes;
+	struct status_snapshots {       // windows of duplicates on disk
+		bool kept;
+		uint64_t written, failed, lost, refused;
+		char *note;             // owned; NULL, or why they cannot be written at present
+	} snapshots;
 	int64_t imbalance;              // -1: not computed
 	int64_t balanced_ms;            // wall: the oldest look that went into it; TIME_NONE
 	struct status_relay {

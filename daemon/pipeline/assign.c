@@ -103,6 +103,7 @@ static bool take_kept(struct worker *w, struct part *p)
 		if (dedupe_list_start(k->dedupe) > p->start || dedupe_position(k->dedupe) < p->start)
 			return false;
 		p->dedupe = TAKE_PTR(k->dedupe);
+		p->next_slice = k->next_slice;
 		return true;
 	}
 	return false;
@@ -159,6 +160,23 @@ static void part_forget_prints(struct part *p, int64_t low)
 	p->n_prints = n;
 }
 
+// The set of duplicates for a start at p->start, and where reading begins for it: with one that is kept, with slices, or from the log alone.
+static enum error_class place_set(struct worker *w, struct part *p, int64_t low, int64_t *ret_clock, struct error *e)
+{
+	if (take_kept(w, p))
+		return low > p->start ? window_begin(w, p, low, ret_clock, e) : ERROR_NONE; // says how much is gone
+	if (worker_load_slices(w, p, low, ret_clock))
+		return ERROR_NONE;
+	enum error_class cls = window_begin(w, p, low, ret_clock, e);
+	if (cls != ERROR_NONE || p->state != PART_RUNNING)
+		return cls;
+	int64_t older_ms = p->clock_whole ? *ret_clock : p->course.clock_ms - p->dedupe_options.max_age_ms - 1;
+	p->dedupe = dedupe_new(&p->dedupe_options, p->read_from, *ret_clock);
+	if (w->o.snapshots != NULL)
+		part_recorded(p, w->o.snapshots, older_ms, (struct slice_mark){ .offset = -1 });
+	return cls;
+}
+
 static enum error_class place_part(struct worker *w, struct part *p, uint32_t index, const struct position *positions, struct error *e)
 {
 	struct position *of_shards = xcalloc(w->o.store->shards, sizeof(*of_shards));
@@ -180,14 +198,10 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 			  "from it", (long long)high, (long long)p->start);
 	if (p->state != PART_RUNNING)
 		return ERROR_NONE;
-	if (!rs->dedupe || take_kept(w, p)) {
-		if (low > p->start)
-			return window_begin(w, p, low, &clock, e); // says how much is gone
-	} else {
-		cls = window_begin(w, p, low, &clock, e);
-		if (cls == ERROR_NONE && p->state == PART_RUNNING)
-			p->dedupe = dedupe_new(&p->dedupe_options, p->read_from, clock);
-	}
+	if (rs->dedupe)
+		cls = place_set(w, p, low, &clock, e);
+	else if (low > p->start)
+		cls = window_begin(w, p, low, &clock, e); // says how much is gone
 	// The record before the offset is read too: its fingerprint tells whether this is still the same log.
 	part_forget_prints(p, low); // of records that retention took nothing can be told
 	for (uint32_t i = 0; i < p->n_prints; i++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/engine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,7 @@ struct engine {
 	struct worker **workers;
 	struct office *office;
 	struct facts *facts;
+	struct snapshots *snapshots; // NULL: none are kept
 	pthread_mutex_t proposing; // one at a time; and of what follows
 	bool proposed;           // the start has
 	struct rules *read_since;// owned; NULL, or what the files said last, while it has not
@@ -184,6 +186,15 @@ enum error_class engine_propose(struct engine *g, const struct rules *rules, str
 	return cls;
 }
 
+static struct snapshots *start_snapshots(const struct settings *s)
+{
+	if (!s->dedupe_snapshots)
+		return NULL;
+	const char *dir = settings_state_dir(s);
+	struct snapshots_options o = { .folder = folder_of_state_dir(dir), .where = dir, .bits = (unsigned)s->dedupe_snapshot_bits };
+	return snapshots_new(&o);
+}
+
 static enum error_class engine_start(struct engine *g, struct error *e)
 {
 	struct office *office = NULL;
@@ -195,9 +206,10 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	pthread_mutex_lock(&g->lock);
 	g->facts = facts;
 	g->office = office;
+	g->snapshots = cls == ERROR_NONE ? start_snapshots(g->settings) : NULL;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
-		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, i };
+		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, i, g->snapshots };
 		cls = worker_start(&wo, &g->workers[i], e);
 		g->n_workers += cls == ERROR_NONE;
 	}
@@ -219,7 +231,9 @@ static void engine_join(struct engine *g)
 	pthread_mutex_lock(&g->lock);
 	struct office *office = TAKE_PTR(g->office);
 	struct facts *facts = TAKE_PTR(g->facts);
+	struct snapshots *snapshots = TAKE_PTR(g->snapshots);
 	pthread_mutex_unlock(&g->lock);
+	snapshots_freep(&snapshots);
 	office_join(&office);
 	facts_join(&facts);
 }
@@ -247,6 +261,27 @@ enum error_class engine_run(struct engine *g, struct error *e)
 
 // ---- what it looks like from outside
 
+static void read_snapshot(struct status_part *out, struct snapshots *snapshots)
+{
+	CLEANUP(freep) char *name = xasprintf("%s/%" PRId32, out->topic, out->partition);
+	struct snapshot_status at;
+	snapshots_status(snapshots, name, &at);
+	out->snapshot_offset = at.position;
+	out->snapshot_ms = at.written_ms;
+	out->snapshot_bytes = at.bytes;
+}
+
+static void read_snapshots(struct status *s, struct snapshots *snapshots)
+{
+	struct snapshots_totals t;
+	if (snapshots == NULL)
+		return;
+	for (uint32_t i = 0; i < s->n_parts; i++)
+		read_snapshot(&s->parts[i], snapshots);
+	snapshots_totals(snapshots, &t);
+	s->snapshots = (struct status_snapshots){ true, t.written, t.failed, t.lost, t.refused, t.failing[0] != '\0' ? xstrdup(t.failing) : NULL };
+}
+
 static void read_part(struct status *s, const struct worker_part_status *p)
 {
 	struct status_part *out = status_part_add(s, p->topic, p->partition);
@@ -256,6 +291,7 @@ static void read_part(struct status *s, const struct worker_part_status *p)
 	out->window_clock_ms = p->window_clock_ms;
 	memcpy(out->outcomes, p->outcomes, sizeof(out->outcomes));
 	out->gaps = p->gaps;
+	out->read_back = p->read_back;
 	out->reading_back = p->reading_back;
 	out->halted = p->halted[0] != '\0' ? xstrdup(p->halted) : NULL;
 }
@@ -345,6 +381,7 @@ void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 			s->accounts_records = w.facts_taken;
 		worker_status_free(&w);
 	}
+	read_snapshots(s, g->snapshots);
 	bool office_there = g->office != NULL;
 	if (office_there)
 		office_status(g->office, &office);

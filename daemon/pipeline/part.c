@@ -18,6 +18,7 @@ void part_init(struct part *p, const char *topic, int32_t partition, const char 
 			    .next_turn_ms = INT64_MIN, // to be found
 			    .last = -1,
 			    .end = -1,
+			    .next_slice = INT64_MAX,
 			    .n_shards = n_shards };
 	p->shards = xcalloc(n_shards, sizeof(*p->shards));
 }
@@ -66,7 +67,7 @@ static void part_add_print(struct part *p, const struct position *at)
 		return;
 	}
 	p->prints = xrealloc(p->prints, p->n_prints + 1, sizeof(*p->prints));
-	p->prints[p->n_prints++] = (struct part_print){ at->last, at->print };
+	p->prints[p->n_prints++] = (struct part_print){ at->last, at->print, false };
 }
 
 void part_place(struct part *p, const struct position *of_shards)

@@ -17,11 +17,13 @@ enum part_state {
 	PART_RUNNING,
 	PART_UNADMITTED, // not in the control topic yet: not read
 	PART_HALTED,     // a person must look; its records are passed over, nothing moves
+	PART_AGAIN,      // it is to be assigned again: its records are passed over until then
 };
 
 struct part_print {      // a fingerprint to find again while reading back
 	int64_t offset;
 	uint64_t print;
+	bool of_slices;          // not of a shard: it tells of the slices that the set was made of
 };
 
 struct part {
@@ -46,8 +48,11 @@ struct part {
 	int64_t gone_below, gone_clock_ms;
 	struct dedupe *dedupe;
 	struct dedupe_options dedupe_options;
+	int64_t next_slice;      // at the first record from there on a slice is cut; INT64_MAX: nothing is recorded
+	bool from_slices;        // the set was made of slices, and the log has not shown yet that they tell of it
 
 	int64_t totals[OUTCOME_COUNT], gaps; // since the assignment, for metrics
+	int64_t read_back;       // records that were read only to fill the window, since the assignment
 
 	uint32_t n_shards;
 	int64_t max_start;       // greatest shard_start

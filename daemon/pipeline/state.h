@@ -121,6 +121,12 @@ bool worker_split(struct worker *w);                              // ends it; fa
 bool worker_facts_due(const struct worker *w);
 void worker_know(struct worker *w);                               // takes new facts; nothing is gathered or under way
 
+// slices.c: the set of duplicates on disk
+void part_recorded(struct part *p, const struct snapshots *s, int64_t older_ms, struct slice_mark first); // from the set's position on
+bool worker_load_slices(struct worker *w, struct part *p, int64_t low, int64_t *ret_clock); // false: the log has to be read back
+void worker_cut_slice(struct worker *w, struct part *p, const struct record *r);   // r lies at or behind p->next_slice
+void worker_distrust_slices(struct worker *w, struct part *p, const char *why);    // they tell of another log: read back without them
+
 // worker.c
 void worker_trouble(struct worker *w, enum trouble t, const char *text);
 void worker_say(struct worker *w, const char *state, const char *reason);

@@ -155,13 +155,18 @@ static void part_shards_join(struct part *p, int64_t offset)
 			p->shards[s].consumed_sent = p->consumed + 1;
 }
 
-// The fingerprints that the shards kept must be met again: a re-created or truncated topic is another log.
-static void part_check_print(struct part *p, const struct record *r)
+// The fingerprints that the shards kept must be met again: a re-created or truncated topic is another log. So must that of the slices,
+// or they are of no use.
+static void part_check_print(struct worker *w, struct part *p, const struct record *r)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < p->n_prints; i++) {
+		bool met = r->offset == p->prints[i].offset && record_print(r) == p->prints[i].print;
 		if (r->offset < p->prints[i].offset) {
 			p->prints[n++] = p->prints[i];
+		} else if (p->prints[i].of_slices && !met) {
+			worker_distrust_slices(w, p, "the record behind them is not the one in the log");
+			return;
 		} else if (r->offset > p->prints[i].offset || record_print(r) != p->prints[i].print) {
 			part_halt(p, "the record at offset %lld is not the one that was counted: the topic was made again or cut off. "
 				  "Nothing was counted from it; bring the topic back, or point topics.input at the right one",
@@ -173,13 +178,16 @@ static void part_check_print(struct part *p, const struct record *r)
 }
 
 // At the first record to be counted, the clock that was read back must be the one that the shards have.
-static void part_check_clock(struct part *p, const struct journal *j)
+static void part_check_clock(struct worker *w, struct part *p)
 {
-	if (p->clock_whole && p->course.clock_ms != p->stored_clock_ms)
+	bool differs = p->clock_whole && p->course.clock_ms != p->stored_clock_ms;
+	if (differs && p->from_slices)
+		worker_distrust_slices(w, p, "with them the record clock is not the one in Redis");
+	else if (differs)
 		part_halt(p, "the record clock at offset %lld is not the stored one: the log before it has changed", (long long)p->start);
 	p->course.clock_ms = p->stored_clock_ms;
-	p->clock_whole = false;
-	p->course.rules = journal_rules_at(j, p->course.clock_ms);
+	p->clock_whole = p->from_slices = false;
+	p->course.rules = journal_rules_at(w->journal, p->course.clock_ms);
 }
 
 // An event that may repeat one which retention took cannot be decided.
@@ -201,10 +209,10 @@ bool worker_decide(struct worker *w, const struct record *r, struct decision *d)
 	if (p->state != PART_RUNNING || r->offset < p->next)
 		return false;
 	if (p->n_prints > 0)
-		part_check_print(p, r);
+		part_check_print(w, p, r);
 	bool counting = r->offset >= p->start;
 	if (counting && p->next <= p->start && p->read_from < p->start)
-		part_check_clock(p, w->journal);
+		part_check_clock(w, p);
 	struct course ahead = p->course;
 	if (counting)
 		course_move(&ahead, w->journal, r->timestamp_ms);
@@ -216,6 +224,8 @@ bool worker_decide(struct worker *w, const struct record *r, struct decision *d)
 		part_check_window(w, p, r, ahead.clock_ms);
 	if (p->state != PART_RUNNING)
 		return false;
+	if (r->offset >= p->next_slice)
+		worker_cut_slice(w, p, r);
 	if (p->dedupe != NULL)
 		dedupe_advance(p->dedupe, r->offset, ahead.clock_ms);
 	decide_record(&w->decider, &ahead, part_dedupe(p, r), r, d);
@@ -240,6 +250,7 @@ void worker_take(struct worker *w, const struct record *r, const struct decision
 		p->gaps += r->offset - (p->next > p->start ? p->next : p->start);
 	} else {
 		p->course = d->course;
+		p->read_back++;
 	}
 	p->next = r->offset + 1;
 	w->last_record[r->part] = 0; // set to its index by the loop

@@ -70,7 +70,8 @@ void worker_trouble(struct worker *w, enum trouble t, const char *text)
 static void status_part(const struct worker *w, const struct part *p, uint32_t index, struct worker_part_status *out)
 {
 	*out = (struct worker_part_status){ .partition = p->partition, .next = p->next, .clock_ms = p->course.clock_ms,
-					    .window_clock_ms = TIME_NONE, .gaps = p->gaps, .reading_back = p->next < p->start };
+					    .window_clock_ms = TIME_NONE, .gaps = p->gaps, .read_back = p->read_back,
+					    .reading_back = p->next < p->start };
 	memcpy(out->outcomes, p->totals, sizeof(out->outcomes));
 	snprintf(out->topic, sizeof(out->topic), "%s", p->topic);
 	snprintf(out->halted, sizeof(out->halted), "%s", p->state == PART_UNADMITTED ? "waits to be admitted by the closer" : p->halted);

@@ -13,6 +13,7 @@
 #include "model/status.h"
 #include "pipeline/ports.h"
 #include "settings/settings.h"
+#include "snapshot/snapshots.h"
 
 // What the threads of a process share. Owned by the engine.
 struct shared {
@@ -30,6 +31,7 @@ struct worker_part_status {
 	int32_t partition;
 	int64_t next, end, clock_ms; // end: high watermark, -1 unknown
 	int64_t outcomes[OUTCOME_COUNT];
+	int64_t read_back;           // records read only to fill the window of duplicates
 	int64_t gaps;                // offsets that held no record (transaction markers, compaction)
 	int64_t window_clock_ms;     // record clock at the start of the window of duplicates; TIME_NONE
 	bool reading_back;
@@ -58,6 +60,7 @@ struct worker_options {
 	struct shared *shared;
 	struct facts *facts;
 	uint32_t index;
+	struct snapshots *snapshots; // NULL: none are kept
 };
 
 struct worker;

@@ -71,6 +71,8 @@ void settings_changes_free(struct settings_changes *c);
 
 // Views for the rooms that take options. They borrow from s.
 void settings_kafka(const struct settings *s, struct kafka_options *ret);
+// state_dir; where it is left at `.` under systemd, the unit's StateDirectory.
+const char *settings_state_dir(const struct settings *s);
 // Reads the password file; ERROR_ABORT 78 when it cannot.
 enum error_class settings_store(struct settings *s, struct store_options *ret, struct error *e);
 void settings_rules(const struct settings *s, struct rules_settings *ret);

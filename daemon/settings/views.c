@@ -83,3 +83,9 @@ void settings_rules(const struct settings *s, struct rules_settings *ret)
 		.lead_ms = s->rules_lead,
 	};
 }
+
+const char *settings_state_dir(const struct settings *s)
+{
+	const char *of_unit = getenv("STATE_DIRECTORY");
+	return strcmp(s->state_dir, ".") == 0 && of_unit != NULL && of_unit[0] == '/' && strchr(of_unit, ':') == NULL ? of_unit : s->state_dir;
+}

@@ -119,6 +119,9 @@ static void print_head(const json_t *j)
 	putchar('\n');
 	print_reasons(j);
 	print_office(json_object_get(j, "outbox"), json_object_get(j, "closing"));
+	const json_t *snapshots = json_object_get(j, "snapshots");
+	if (json_is_string(json_object_get(snapshots, "note")))
+		line("snapshots  cannot be written, so that a restart would take longer: ", text_of(snapshots, "note", ""));
 }
 
 // ---- partitions

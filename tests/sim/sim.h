@@ -40,6 +40,7 @@ enum fate {
 	FATE(LOST, "request lost")                                                                                                     \
 	FATE(REPLY_LOST, "reply lost")                                                                                                 \
 	FATE(REFUSED, "refused")                                                                                                       \
+	FATE(TORN, "dies in the middle of it")                                                                                         \
 	FATE(LATE, "applied late")                                                                                                     \
 	FATE(DIES_BEFORE, "process dies before it")                                                                                    \
 	FATE(DIES_AFTER, "process dies after it")
@@ -66,6 +67,8 @@ enum sim_step {
 	STEP(REGISTER, "register_rules")                                                                                               \
 	STEP(KAFKA, "kafka")                                                                                                           \
 	STEP(DLQ, "dlq")                                                                                                               \
+	STEP(SLICE_WRITE, "slice_write")                                                                                               \
+	STEP(SLICE_READ, "slice_read")                                                                                                 \
 	STEP(POLL, "poll")
 	SIM_STEPS
 #undef STEP
@@ -84,6 +87,7 @@ enum sim_event {
 	EVENT(GROW, "a partition is added")                                                                                           \
 	EVENT(PROPOSE, "new rules are proposed")                                                                                      \
 	EVENT(SAY, "something is said of an account")                                                                                         \
+	EVENT(DISK, "the state directory is deleted, changed or put back")                                                             \
 	EVENT(JUMP, "the wall clock jumps")
 	SIM_EVENTS
 #undef EVENT
@@ -97,6 +101,7 @@ struct sim_coverage {                // shared by all processes of a run
 	uint64_t fates[STEP_COUNT][FATE_COUNT], events[EVENT_COUNT];
 	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
 	uint64_t versions, admitted, with_contract, with_packs;
+	uint64_t slices_written, sets_of_slices, slices_refused, slices_failed;
 };
 
 // What was put into the log, as the audit knows it.
@@ -133,6 +138,8 @@ struct sim_instance {
 	struct worker *worker;
 	struct office *office;
 	struct sim_source *source;
+	struct snapshots *snapshots;
+	struct sim_disk *disk;           // outlives its process
 };
 
 struct sim {
@@ -204,6 +211,10 @@ enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, s
 void sim_says_open(void);                                 // the books; also makes sim->rules
 void sim_says_something(void);
 void sim_facts_hand(struct sim_instance *to);             // what its reader of the accounts topic would have by now
+// folder.c: the state directory
+struct folder *sim_folder(struct sim_instance *of);
+void sim_disk_copied(struct sim_instance *of);            // somebody keeps a copy of it
+void sim_disk_harmed(struct sim_instance *of);
 
 // audit.c: false with words on stderr
 bool sim_audit(void);

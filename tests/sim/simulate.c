@@ -46,10 +46,22 @@ static void instance_begin(struct sim_instance *x)
 	memset(x->facts_next, 0, sizeof(x->facts_next));
 	sim_facts_hand(x);
 	facts_whole(x->facts);
-	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0 };
+	struct snapshots_options so = { .folder = sim_folder(x), .where = "state", .bits = 4, .at_once = true };
+	x->snapshots = snapshots_new(&so);
+	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0, x->snapshots };
 	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts };
 	check(worker_new(&wo, &x->worker, &e) == ERROR_NONE && office_new(&oo, &x->office, &e) == ERROR_NONE);
 	x->alive = true;
+}
+
+static void slices_counted(const struct sim_instance *x)
+{
+	struct snapshots_totals t;
+	snapshots_totals(x->snapshots, &t);
+	coverage->slices_written += t.written;
+	coverage->sets_of_slices += t.loaded;
+	coverage->slices_refused += t.refused;
+	coverage->slices_failed += t.failed;
 }
 
 // As a process ends: nothing of it is freed in order. The memory is the child's, which does not live long.
@@ -61,6 +73,7 @@ static void instance_dies(struct sim_instance *x)
 	sim_store_forget(x);
 	sim_source_forget(x);
 	close(x->shared.office_wake);
+	slices_counted(x);
 	x->worker = NULL;
 	x->office = NULL;
 }
@@ -95,6 +108,8 @@ static void stop_in_order(struct sim_instance *x)
 	office_leave(x->office);
 	worker_free(x->worker);
 	office_free(x->office);
+	slices_counted(x);
+	snapshots_freep(&x->snapshots);
 	x->worker = NULL;
 	x->office = NULL;
 	close(x->shared.office_wake);
@@ -217,6 +232,10 @@ static void chance_of_the_world(void)
 		sim_rollback((int)sim_below(SIM_SHARDS));
 	if (event_happens(EVENT_TXN_LATE, 0.01))
 		sim->kafka.end_late = true;
+	if (sim_chance(0.03))
+		sim_disk_copied(x);
+	if (event_happens(EVENT_DISK, 0.01))
+		sim_disk_harmed(x);
 	if (event_happens(EVENT_JUMP, 0.005))
 		sim->wall_ms += ((int64_t)sim_below(2000) - 1000) * hour_ms / 10;
 	if (x->alive && event_happens(EVENT_KILL, 0.006))
@@ -427,6 +446,8 @@ static void print_coverage(void)
 	       coverage->settlements, coverage->adjustments, coverage->rounds);
 	printf("%" PRIu64 " rules versions, %" PRIu64 " partitions admitted, %" PRIu64 " lines under a contract, %" PRIu64 " with packs\n", coverage->versions,
 	       coverage->admitted, coverage->with_contract, coverage->with_packs);
+	printf("%" PRIu64 " slices of windows written, %" PRIu64 " sets made of them, %" PRIu64 " refused, %" PRIu64 " not written\n", coverage->slices_written,
+	       coverage->sets_of_slices, coverage->slices_refused, coverage->slices_failed);
 	printf("%-16s", "");
 	for (int f = 1; f < FATE_COUNT; f++)
 		printf(" %24s", fate_text((enum fate)f));
@@ -448,8 +469,8 @@ static uint32_t never_met(void)
 	for (int s = 0; s < STEP_COUNT; s++)
 		for (int f = 1; f < FATE_COUNT; f++) {
 			bool can = f == FATE_LOST || f == FATE_DIES_BEFORE ||
-				   (f == FATE_DIES_AFTER && s != STEP_POLL) || (f == FATE_REPLY_LOST && s != STEP_POLL && s != STEP_DLQ) ||
-				   ((f == FATE_REFUSED || f == FATE_LATE) && s == STEP_COMMIT);
+				   (f == FATE_DIES_AFTER && s != STEP_POLL) || (f == FATE_REPLY_LOST && s != STEP_POLL && s != STEP_DLQ && s != STEP_SLICE_READ) ||
+				   (f == FATE_TORN && s == STEP_SLICE_WRITE) || ((f == FATE_REFUSED || f == FATE_LATE) && s == STEP_COMMIT);
 			if (can && coverage->fates[s][f] == 0)
 				printf("never met: %s, %s\n", step_text((enum sim_step)s), fate_text((enum fate)f)), n++;
 		}

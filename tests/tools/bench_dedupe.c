@@ -45,12 +45,12 @@ static uint64_t pass(struct dedupe *d, int64_t from, int64_t n, int64_t repeat, 
 }
 
 struct bytes {
-	struct slice_sink sink;
+	struct byte_sink sink;
 	char *p;
 	size_t n, size;
 };
 
-static bool keep(struct slice_sink *sink, const void *p, size_t n)
+static bool keep(struct byte_sink *sink, const void *p, size_t n)
 {
 	struct bytes *b = (struct bytes *)sink;
 	if (b->size - b->n < n) {

@@ -32,6 +32,10 @@ static void fill(void *ctx, struct status *s)
 		p->clock_ms = 1579077000123;
 		p->window_clock_ms = 1579070000000;
 		p->outcomes[OUTCOME_COUNTED] = 90;
+		p->read_back = 11;
+		p->snapshot_offset = 96;
+		p->snapshot_ms = 1579076000000;
+		p->snapshot_bytes = 917000;
 		p->outcomes[OUTCOME_REJECTED] = i;
 	}
 	status_count_add(&s->calls, "image-tag", 5);
@@ -39,6 +43,7 @@ static void fill(void *ctx, struct status *s)
 	status_count_add(&s->conflicts, "rollback", 1);
 	histogram_add(&s->commit_time, 900);
 	histogram_add(&s->commit_time, 60000000);
+	s->snapshots = (struct status_snapshots){ true, 7, 6, 5, 4, NULL };
 	s->imbalance = 0;
 	s->balanced_ms = 1579077000000;
 	s->relay.owner = true;
@@ -224,6 +229,14 @@ Test(http, metrics_are_clean_and_complete)
 	EXPECT(text, "meterd_events_total{topic=\"usage.calls\",partition=\"1\",outcome=\"rejected\"} 1\n");
 	EXPECT(text, "meterd_last_event_timestamp_seconds{topic=\"usage.calls\",partition=\"0\"} 1579077000.123\n");
 	EXPECT(text, "meterd_dedupe_window_seconds{topic=\"usage.calls\",partition=\"0\"} 7000.123\n");
+	EXPECT(text, "meterd_read_back_records_total{topic=\"usage.calls\",partition=\"0\"} 11\n");
+	EXPECT(text, "meterd_dedupe_snapshot_offset{topic=\"usage.calls\",partition=\"1\"} 96\n");
+	EXPECT(text, "meterd_dedupe_snapshot_timestamp_seconds{topic=\"usage.calls\",partition=\"0\"} 1579076000\n");
+	EXPECT(text, "meterd_dedupe_snapshot_bytes{topic=\"usage.calls\",partition=\"0\"} 917000\n");
+	EXPECT(text, "meterd_dedupe_snapshots_written_total 7\n");
+	EXPECT(text, "meterd_dedupe_snapshots_failed_total 6\n");
+	EXPECT(text, "meterd_dedupe_snapshots_lost_total 5\n");
+	EXPECT(text, "meterd_dedupe_snapshots_refused_total 4\n");
 	EXPECT(text, "meterd_calls_total{service=\"image-tag\"} 12\n");
 	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.0005\"} 0\n");
 	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.001\"} 1\n");

@@ -14,13 +14,13 @@ static const struct slice_place here = { 11, 12 };
 // ---- slices in memory
 
 struct bytes {
-	struct slice_sink sink;
+	struct byte_sink sink;
 	char *p;
 	size_t n;
 	int64_t from, to;
 };
 
-static bool keep(struct slice_sink *sink, const void *p, size_t n)
+static bool keep(struct byte_sink *sink, const void *p, size_t n)
 {
 	struct bytes *b = (struct bytes *)sink;
 	b->p = xrealloc(b->p, b->n + n, 1);
@@ -338,7 +338,7 @@ Test(slice, age_reaches_back)
 }
 
 // A sink that has enough, such as a full disk, is heard.
-static bool enough(struct slice_sink *sink, const void *p, size_t n)
+static bool enough(struct byte_sink *sink, const void *p, size_t n)
 {
 	struct bytes *b = (struct bytes *)sink;
 	(void)p;
