@@ -99,13 +99,13 @@ static bool take_region(struct dedupe *d, struct cursor *c, uint32_t region, int
 	struct bucket_entry e = { .region = region };
 	while (c->region == region) {
 		uint64_t rest = rest_of(c->p);
-		int64_t offset = c->from + (int64_t)(rest & ((UINT64_C(1) << ENTRY_OFF_BITS) - 1));
+		int64_t on = (int64_t)(rest & ((UINT64_C(1) << ENTRY_OFF_BITS) - 1)), offset = c->from + on;
 		e.tag = load64(c->p);
 		e.extra = (uint32_t)(rest >> ENTRY_OFF_BITS) & ((1u << ENTRY_EXTRA_BITS) - 1);
 		e.off = (uint32_t)(uint64_t)offset;
 		c->p += SLICE_ENTRY;
 		c->region = c->p < c->end ? region_of(c->p) : BUCKET_REGIONS;
-		if (e.tag == 0 || offset >= c->to || c->region < region)
+		if (e.tag == 0 || on >= c->to - c->from || c->region < region)
 			return refuse(why, "corrupt: its entries are not in order");
 		while (offset >= lower && !buckets_put(&d->table, &e, w)) {
 			if (d->table.n > GROW_MOST * d->table.n_window + GROW_LEAST)

@@ -156,7 +156,7 @@ bool slice_read_head(struct span bytes, struct slice_place place, struct slice *
 			   .clock_ms = (int64_t)get(p + AT_CLOCK, 8), .first = { (int64_t)get(p + AT_FIRST, 8), get(p + AT_FIRST + 8, 8) },
 			   .next = { (int64_t)get(p + AT_NEXT, 8), get(p + AT_NEXT + 8, 8) }, .n = get(p + AT_N, 8) };
 	uint64_t points = get(p + AT_POINTS, 8), rest = bytes.n - SLICE_HEAD;
-	if (s.from < 0 || s.to <= s.from || s.older_ms > s.clock_ms)
+	if (s.from < 0 || s.to <= s.from || s.to > INT64_MAX / 4 || s.older_ms > s.clock_ms)
 		return refuse(why, "corrupt: its head makes no sense");
 	if (points > rest || s.n > (rest - points) / SLICE_ENTRY)
 		return refuse(why, "truncated: %zu bytes, too few for what its head says", bytes.n);

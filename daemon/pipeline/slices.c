@@ -26,7 +26,7 @@ bool worker_load_slices(struct worker *w, struct part *p, int64_t low, int64_t *
 	const struct snapshot_wanted wanted = { p->name, place_of(w, p), &p->dedupe_options, p->start, p->stored_clock_ms, low };
 	if (w->o.snapshots == NULL || low > p->start || !snapshots_load(w->o.snapshots, &wanted, &p->dedupe, &next))
 		return false;
-	p->read_from = dedupe_position(p->dedupe);
+	p->read_from = p->slices_to = dedupe_position(p->dedupe);
 	p->from_slices = p->clock_whole = true;
 	*ret_clock = dedupe_clock(p->dedupe);
 	part_recorded(p, w->o.snapshots, *ret_clock, next);

@@ -161,16 +161,20 @@ static void part_check_print(struct worker *w, struct part *p, const struct reco
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < p->n_prints; i++) {
-		bool met = r->offset == p->prints[i].offset && record_print(r) == p->prints[i].print;
-		if (r->offset < p->prints[i].offset) {
-			p->prints[n++] = p->prints[i];
-		} else if (p->prints[i].of_slices && !met) {
+		const struct part_print *print = &p->prints[i];
+		if (r->offset < (print->of_slices ? p->slices_to : print->offset)) {
+			p->prints[n++] = *print;
+			continue;
+		}
+		bool met = r->offset == print->offset && record_print(r) == print->print;
+		if (!met && print->of_slices) {
 			worker_distrust_slices(w, p, "the record behind them is not the one in the log");
 			return;
-		} else if (r->offset > p->prints[i].offset || record_print(r) != p->prints[i].print) {
+		}
+		if (!met) {
 			part_halt(p, "the record at offset %lld is not the one that was counted: the topic was made again or cut off. "
 				  "Nothing was counted from it; bring the topic back, or point topics.input at the right one",
-				  (long long)p->prints[i].offset);
+				  (long long)print->offset);
 			return;
 		}
 	}

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Twin of the state directory: one disk for each instance, in memory, which outlives its process. It fills up, fails behind a write that was
 // done, dies in the middle of one (what is there then is a half-written file beside the others, or, worse than a file system should, under the
-// final name), cannot be read; and as a whole it is deleted, put back to an older copy, changed in a byte, cut off, mixed up between
+// final name), cannot be read; and as a whole it is deleted, put back to an older copy, changed in a byte, cut off, forged, mixed up between
 // partitions. It must not write wrong bytes and say that all is well: that is for the checksums, whose turn is EVENT_DISK.
 #include <errno.h>
 
 #include "base/check.h"
+#include "dedupe/inner.h"
 #include "sim.h"
 
 enum { FILES_MOST = 256, FILE_MOST = 1 << 16 };
@@ -148,10 +149,37 @@ static char *own_bytes(struct sim_file *x)
 	return x->bytes = copy;
 }
 
+// The newest slice of a partition becomes one of another log that was counted under the same init: well-formed, without half of its
+// entries, and with another record behind it.
+static void forge(struct sim_disk *d, struct sim_file *x)
+{
+	static struct sink s;
+	struct slice was;
+	struct slice_writer w;
+	char why[SLICE_WHY], part[32];
+	for (uint32_t i = 0; i < d->now.n; i++)
+		if (strcmp(d->now.list[i].part, x->part) == 0 && d->now.list[i].f.to > x->f.to)
+			x = &d->now.list[i];
+	snprintf(part, sizeof(part), "%s", x->part);
+	struct slice_place at = slice_place(SPAN_LIT("sim"), span_of(part));
+	if (!slice_read((struct span){ x->bytes, x->f.bytes }, at, &was, why))
+		return;
+	struct span entries = was.entries;
+	was.n = was.n / 2;
+	was.next.offset += (int64_t)sim_below(3);
+	was.next.print++;
+	s.port.write = take;
+	s.n = 0;
+	slice_begin(&w, &s.port, &at, &was);
+	slice_bytes(&w, entries.p, was.n * SLICE_ENTRY);
+	check(slice_end(&w));
+	place(d, part, x->f.name, s.bytes, s.n);
+}
+
 void sim_disk_harmed(struct sim_instance *of)
 {
 	struct sim_disk *d = of->disk;
-	uint64_t what = sim_below(6);
+	uint64_t what = sim_below(8);
 	if (d == NULL || d->now.n == 0)
 		return;
 	struct sim_file *x = &d->now.list[sim_below(d->now.n)], *y = &d->now.list[sim_below(d->now.n)];
@@ -172,6 +200,10 @@ void sim_disk_harmed(struct sim_instance *of)
 		break;
 	case 4:
 		x->f.bytes = sim_below(x->f.bytes + 1);
+		break;
+	case 5:
+	case 6:
+		forge(d, x);
 		break;
 	default: // of another partition, or other offsets
 		x->bytes = y->bytes;
