@@ -96,8 +96,12 @@ static enum relay_status reload(struct closer *c, struct journal **journal, stru
 	relay_numbers(c->o.relay, &n);
 	struct journal *fresh = NULL;
 	enum error_class cls = journal_load_from(c->port, c->o.kafka, c->o.timeout_ms, &fresh, e);
-	if (cls != ERROR_NONE)
+	if (cls == ERROR_NONE && fresh->generation_at != (*journal)->generation_at)
+		cls = closing_adopt(c->o.store, c->o.shards, fresh, e);
+	if (cls != ERROR_NONE) {
+		journal_freep(&fresh);
 		return closing_status(cls);
+	}
 	journal_freep(journal);
 	*journal = fresh;
 	settling_freep(&c->work);
@@ -225,6 +229,24 @@ static enum relay_status missing_version(struct step *s, bool *ret_decided)
 	return record != NULL ? decide(s, record) : RELAY_DONE;
 }
 
+static enum relay_status request_generation(struct step *s, const json_t *j, bool *ret_stays, bool *ret_decided)
+{
+	int64_t generation = json_integer_value(json_object_get(j, "generation"));
+	bool may = false;
+	if (generation == s->j->generation)
+		return RELAY_DONE;
+	enum error_class cls = propose_generation(s->c->o.store, s->c->o.shards, generation, &may, s->e);
+	if (cls != ERROR_NONE)
+		return closing_status(cls);
+	log_line(may ? LVL_INFO : LVL_WARN, may ? "generation_decided" : "generation_refused", "generation=%lld in_force=%lld",
+		 (long long)generation, (long long)s->j->generation);
+	if (!may)
+		return RELAY_DONE;
+	*ret_stays = *ret_decided = true;
+	CLEANUP(freep) char *record = journal_generation_record(generation);
+	return decide(s, record);
+}
+
 static enum relay_status requests(struct step *s, bool *ret_decided)
 {
 	struct store *store = s->c->o.store;
@@ -233,9 +255,9 @@ static enum relay_status requests(struct step *s, bool *ret_decided)
 	if (cls != ERROR_NONE || text == NULL)
 		return closing_status(cls);
 	CLEANUP(json_freep) json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	if (request_is(j, "rules")) {
+	if (request_is(j, "rules") || request_is(j, "generation")) {
 		bool stays = false;
-		enum relay_status r = request_rules(s, j, &stays, ret_decided);
+		enum relay_status r = request_is(j, "rules") ? request_rules(s, j, &stays, ret_decided) : request_generation(s, j, &stays, ret_decided);
 		if (r != RELAY_DONE || stays)
 			return r;
 	} else if (!request_close(s, j)) {

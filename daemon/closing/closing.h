@@ -32,6 +32,10 @@ struct closer_numbers {
 	struct accounts_feed_numbers accounts;
 };
 
+// The generation that the journal says is in force is so in every shard from here on; the store works on it. Whoever reads of the decision
+// does this first: the closer that made it may have died before. ERROR_RETRY: the journal is not the newest.
+enum error_class closing_adopt(struct store *s, uint32_t shards, const struct journal *j, struct error *e);
+
 struct closer;
 struct closer *closer_new(const struct closer_options *o);
 void closer_freep(struct closer **c);
@@ -58,9 +62,13 @@ struct closing_books {
 	const struct journal *journal;
 	const struct accounts_feed *feed;
 	const char *accounts_topic;
+	// For shards that are kept: the month is finished in each, one after the other; what was finished before is passed over. NULL: the
+	// store keeps nothing of a month's end. Called whenever an outbox may hold much: it takes the documents out.
+	enum error_class (*drain)(void *ctx, struct error *e);
+	void *ctx;
 };
-// Settles the manifest's month; the months before it must have been, in order. ERROR_HALT: it cannot be settled, or the accounts topic
-// does not hold what the manifest names.
+// Settles the manifest's month; the months before it must have been, in order. ERROR_RETRY: a shard has not reached its close. ERROR_HALT:
+// it cannot be settled, or the accounts topic does not hold what the manifest names.
 enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e);
 
 // From which record clock on a version that is decided now takes effect: rules.lead behind everything that any shard has seen, and behind

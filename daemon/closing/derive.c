@@ -9,16 +9,12 @@ static enum error_class class_of(enum relay_status r)
 	return r == RELAY_DONE ? ERROR_NONE : r == RELAY_RETRY ? ERROR_RETRY : r == RELAY_ABORT ? ERROR_ABORT : ERROR_HALT;
 }
 
-static enum error_class derive_shard(const struct settle_scope *s, uint32_t shard, struct error *e)
+enum { OUTBOX_MOST = 10000 };
+
+static enum error_class finish_shard(const struct settle_scope *s, const struct settling *w, struct error *e)
 {
-	CLEANUP(settling_freep) struct settling *w = NULL;
-	bool done = false, full = false;
-	enum relay_status r = settling_begin(s, s->m != &s->j->manifests[0], shard, &w, e);
-	while (r == RELAY_DONE && !done) {
-		r = settling_step(s, w, &done, &full, e);
-		check(!full);
-	}
-	return class_of(r);
+	return s->o->store->ops->finish(s->o->store, w->shard, w->month, &(struct store_held){ w->held.counters, w->held.freezes, w->held.late_fields,
+		w->held.n_late_months, w->held.late_months, w->statements }, e);
 }
 
 static enum error_class derive_end(const struct settle_scope *s, struct error *e)
@@ -31,12 +27,32 @@ static enum error_class derive_end(const struct settle_scope *s, struct error *e
 	return c == ERROR_NONE ? settling_end_run(s, &sums, &arena, e) : c;
 }
 
+static enum error_class derive_shard(const struct closing_books *b, const struct settle_scope *s, uint32_t shard, struct error *e)
+{
+	CLEANUP(settling_freep) struct settling *w = NULL;
+	bool done = false, full = false;
+	enum error_class c = b->drain != NULL ? s->o->store->ops->finished(s->o->store, shard, s->m->month, &done, e) : ERROR_NONE;
+	if (c != ERROR_NONE || done)
+		return c;
+	c = class_of(settling_begin(s, s->m != &s->j->manifests[0], shard, &w, e));
+	while (c == ERROR_NONE && !done) {
+		c = class_of(settling_step(s, w, &done, &full, e));
+		check(!full || b->drain != NULL);
+		if (c == ERROR_NONE && full)
+			c = b->drain(b->ctx, e);
+	}
+	if (c == ERROR_NONE && shard == 0)
+		c = derive_end(s, e);
+	return c == ERROR_NONE && b->drain != NULL ? finish_shard(s, w, e) : c;
+}
+
 enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e)
 {
-	struct closer_options o = { .store = b->store, .shards = b->shards, .source = b->source, .outbox_most = INT64_MAX };
+	struct closer_options o = { .store = b->store, .shards = b->shards, .source = b->source,
+				    .outbox_most = b->drain != NULL ? OUTBOX_MOST : INT64_MAX };
 	struct settle_scope s = { &o, b->journal, m, journal_rules_version(b->journal, m->rules_version)->rules, accounts_feed_book(b->feed) };
 	enum error_class c = accounts_reach(b->feed, b->accounts_topic, m, e);
-	for (uint32_t shard = 0; shard < b->shards && c == ERROR_NONE; shard++)
-		c = derive_shard(&s, shard, e);
-	return c == ERROR_NONE ? derive_end(&s, e) : c;
+	for (uint32_t k = 1; k <= b->shards && c == ERROR_NONE; k++) // 0 is the last: the end of the run sums all
+		c = derive_shard(b, &s, k % b->shards, e);
+	return c == ERROR_NONE && b->drain != NULL ? b->drain(b->ctx, e) : c;
 }

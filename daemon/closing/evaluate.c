@@ -136,7 +136,7 @@ static void send_looks(struct looking *k)
 		return;
 	k->store->ops->commit_send(k->store, &k->commit);
 	bool answered = k->store->ops->commit_receive(k->store, ANSWER_MS, &r);
-	if (!answered || r.status == COMMIT_REFUSED || r.status == COMMIT_UNKNOWN || r.status == COMMIT_OLD_RULES)
+	if (!answered || r.status == COMMIT_REFUSED || r.status == COMMIT_UNKNOWN || r.status == COMMIT_OLD_RULES || r.status == COMMIT_RETIRED)
 		k->cls = error_set(k->e, ERROR_RETRY, 0, "looking at counters after a change: %s", answered ? r.text : "no answer");
 	else if (r.status == COMMIT_LOST)
 		k->cls = error_set(k->e, ERROR_ABORT, EXIT_CONFIG_ERR, "shard %u: %s. " STORE_LOST_ADVICE, k->shard, r.text);

@@ -7,6 +7,10 @@
 //	2. write the record; it takes effect rules.lead behind everything that any shard has seen
 //	3. workers that were refused read the control topic again, and go on under both versions, by the record clock
 //
+// A generation is put in force the other way round: first the record, then every shard is told by whoever reads it (closing_adopt). Until
+// then workers go on in the old one, which harms nothing: what they count there the new one reads from the log again, and what they
+// raise there goes to its outbox.
+//
 // Raised and never lowered: where a closer died between 1 and 2 and the request is lost too, the newest rules are written once more
 // under the version that the shards ask for.
 #include <stdlib.h>
@@ -21,6 +25,31 @@ static const struct journal_rules *newest(const struct journal *j)
 {
 	check(j->n_rules > 0);
 	return &j->rules[j->n_rules - 1];
+}
+
+enum error_class closing_adopt(struct store *s, uint32_t shards, const struct journal *j, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	s->ops->identity(s, j->init_id, j->generation);
+	for (uint32_t shard = 0; shard < shards && cls == ERROR_NONE; shard++)
+		cls = s->ops->adopt(s, shard, j->generation_at, e);
+	return cls;
+}
+
+enum error_class propose_generation(struct store *s, uint32_t shards, int64_t generation, bool *ret_may, struct error *e)
+{
+	*ret_may = true;
+	for (uint32_t shard = 0; shard < shards && *ret_may; shard++) {
+		struct store_generations g = { 0 };
+		enum error_class cls = s->ops->generations(s, shard, &g, e);
+		if (cls != ERROR_NONE)
+			return cls;
+		*ret_may = false;
+		for (uint32_t i = 0; i < g.n; i++)
+			*ret_may = *ret_may || (g.list[i].number == generation && g.list[i].kind != GENERATION_CUT);
+		store_generations_free(&g);
+	}
+	return ERROR_NONE;
 }
 
 static enum error_class raise_everywhere(struct store *s, uint32_t shards, int64_t version, struct error *e)

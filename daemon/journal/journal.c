@@ -12,7 +12,9 @@
 
 struct journal *journal_new(void)
 {
-	return xcalloc(1, sizeof(struct journal));
+	struct journal *j = xcalloc(1, sizeof(*j));
+	j->generation_at = -1;
+	return j;
 }
 
 static void cuts_free(struct journal_cut *cuts, uint32_t n)
@@ -230,7 +232,17 @@ static bool apply_manifest(struct journal *j, struct reading *r, struct span val
 	return manifest_cuts(cuts, &slot->cuts, &slot->n_cuts, r) && manifest_cuts(accounts, &slot->accounts, &slot->n_accounts, r);
 }
 
-static bool apply(struct journal *j, struct reading *r, const char *type, struct span value, struct error *e)
+static bool apply_generation(struct journal *j, struct reading *r, int64_t offset)
+{
+	int64_t generation = take_integer(r, "generation", 1);
+	if (!whole(r))
+		return false;
+	j->generation = generation;
+	j->generation_at = offset;
+	return true;
+}
+
+static bool apply(struct journal *j, struct reading *r, const char *type, int64_t offset, struct span value, struct error *e)
 {
 	if (strcmp(type, "init") == 0)
 		return apply_init(j, r);
@@ -244,6 +256,8 @@ static bool apply(struct journal *j, struct reading *r, const char *type, struct
 		return apply_parts(j, r, true);
 	if (strcmp(type, "manifest") == 0)
 		return apply_manifest(j, r, value);
+	if (strcmp(type, "generation") == 0)
+		return apply_generation(j, r, offset);
 	r->why = "its type is not known to this program";
 	return false;
 }
@@ -257,7 +271,7 @@ enum error_class journal_apply(struct journal *j, int64_t offset, struct span va
 	struct reading r = { .object = root };
 	const char *type = take_text(&r, "type", 64);
 	struct error inner = { 0 };
-	if (!apply(j, &r, type, value, &inner))
+	if (!apply(j, &r, type, offset, value, &inner))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "control topic, offset %lld, record of type \"%s\": %s%s%s; run the newest meterd that wrote here",
 				 (long long)offset, text_shown(span_of(type), (char[80]){ 0 }, 80), r.why, inner.cls != ERROR_NONE ? ": " : "", inner.text);
 	j->next_offset = offset + 1;

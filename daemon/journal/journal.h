@@ -44,7 +44,8 @@ enum { JOURNAL_SCHEMA = 1 };
 struct journal {
 	char init_id[40];         // empty: no init
 	uint32_t shards;
-	int64_t generation;
+	int64_t generation;       // in force
+	int64_t generation_at;    // offset of the record that put it in force, -1: init's. A later one wins over an earlier one
 	uint32_t n_parts, n_rules, n_manifests;
 	struct journal_part *parts;
 	struct journal_rules *rules;
@@ -75,6 +76,7 @@ const struct journal_manifest *journal_manifest(const struct journal *j, int mon
 char *journal_init_record(const char *init_id, uint32_t shards, const struct journal_part *parts, uint32_t n);
 char *journal_rules_record(int64_t version, int64_t effective_ms, const struct rules *rules);
 char *journal_admit_record(const struct journal_part *parts, uint32_t n);
+char *journal_generation_record(int64_t generation);
 char *journal_manifest_record(const struct journal_manifest *m); // sha256 is not part of it
 
 #endif

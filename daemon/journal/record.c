@@ -51,6 +51,14 @@ char *journal_admit_record(const struct journal_part *parts, uint32_t n)
 	return json_compact(j);
 }
 
+char *journal_generation_record(int64_t generation)
+{
+	CLEANUP(json_freep) json_t *j = json_object();
+	json_put(j, "type", json_string("generation"));
+	json_put(j, "generation", json_integer(generation));
+	return json_compact(j);
+}
+
 char *journal_manifest_record(const struct journal_manifest *m)
 {
 	char month[MONTH_TEXT];

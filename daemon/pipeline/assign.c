@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "closing/closing.h"
 #include "pipeline/state.h"
 #include "store/store.h"
 
@@ -66,8 +67,8 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 	w->calls = xrealloc(w->calls, services, sizeof(*w->calls));
 	for (; w->n_calls < services; w->n_calls++)
 		w->calls[w->n_calls] = 0;
-	w->store->ops->identity(w->store, j->init_id, j->generation);
-	return ERROR_NONE;
+	w->store->ops->identity(w->store, j->init_id, w->o.generation != 0 ? w->o.generation : j->generation);
+	return w->o.generation != 0 ? ERROR_NONE : closing_adopt(w->store, w->o.store->shards, j, e);
 }
 
 // Claims all admitted partitions in every shard; positions[shard * n + i].

@@ -209,7 +209,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	g->snapshots = cls == ERROR_NONE ? start_snapshots(g->settings) : NULL;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
-		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, i, g->snapshots };
+		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, 0, i, g->snapshots };
 		cls = worker_start(&wo, &g->workers[i], e);
 		g->n_workers += cls == ERROR_NONE;
 	}

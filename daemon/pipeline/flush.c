@@ -301,6 +301,7 @@ static void take_result(struct worker *w, const struct commit_result *r)
 		worker_trouble(w, earlier_goes_again(w, f, r->shard) ? TROUBLE_AGAIN : TROUBLE_REJOIN, r->text);
 		return;
 	case COMMIT_OLD_RULES:
+	case COMMIT_RETIRED:
 		f->states[r->shard] = STATE_AGAIN;
 		worker_trouble(w, TROUBLE_REJOIN, r->text);
 		return;
@@ -484,7 +485,8 @@ void worker_verify(struct worker *w)
 			same = claims.by_part[i] == UINT32_MAX ||
 			       claims.list[claims.by_part[i]].at.next == w->parts[i].shards[s].from;
 		if (!same)
-			worker_trouble(w, TROUBLE_REJOIN, foreign ? "the partitions have another owner" : "the store went back to an earlier state");
+			worker_trouble(w, TROUBLE_REJOIN,
+				       foreign ? "the partitions have another owner, or another generation is in force" : "the store went back to an earlier state");
 	}
 	claims_free(&claims);
 }

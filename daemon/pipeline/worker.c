@@ -82,7 +82,7 @@ static void status_part(const struct worker *w, const struct part *p, uint32_t i
 }
 
 static const char *const conflict_names[] = { [COMMIT_FOREIGN] = "foreign", [COMMIT_ROLLBACK] = "rollback", [COMMIT_LOST] = "lost",
-					      [COMMIT_OLD_RULES] = "old_rules", [COMMIT_REFUSED] = "refused",
+					      [COMMIT_RETIRED] = "retired", [COMMIT_OLD_RULES] = "old_rules", [COMMIT_REFUSED] = "refused",
 					      [COMMIT_UNKNOWN] = "unknown", [COMMIT_HALT] = "halt" };
 
 void worker_status_free(struct worker_status *s)

@@ -59,6 +59,7 @@ struct worker_options {
 	const struct store_options *store;
 	struct shared *shared;
 	struct facts *facts;
+	int64_t generation;  // that it counts into; 0: the one in force
 	uint32_t index;
 	struct snapshots *snapshots; // NULL: none are kept
 };

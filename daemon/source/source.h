@@ -57,5 +57,9 @@ struct kafka_options; // model/kafka_options.h
 // ERROR_ABORT 78 for settings that librdkafka refuses.
 enum error_class source_kafka_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb,
 				   struct source **ret, struct error *e);
+// The same for n partitions that are given: no group, nothing is told to Kafka. `assigned` comes with the first poll; a rejoin revokes them
+// in good order (lost = false) and hands them out again. topics[i], partitions[i]: copied.
+enum error_class source_kafka_read(const struct kafka_options *o, const char *const *topics, const int32_t *partitions, uint32_t n,
+				   const struct source_callbacks *cb, struct source **ret, struct error *e);
 
 #endif

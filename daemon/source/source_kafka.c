@@ -52,7 +52,8 @@ struct kafka_source {
 	struct source_callbacks cb;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
-	rd_kafka_topic_partition_list_t *topics;
+	rd_kafka_topic_partition_list_t *topics; // subscribed to; given: the partitions that are read
+	bool given;
 	bool look_first; // headerless.h knows this librdkafka
 
 	// the assignment that the caller knows of; parts == NULL: none
@@ -466,12 +467,20 @@ static enum error_class kafka_poll(struct source *base, int timeout_ms, struct r
 	return ERROR_NONE;
 }
 
+// Partitions that were given: the next poll assigns them.
+static void hand_out(struct kafka_source *s)
+{
+	forget_change(s);
+	s->change = CHANGE_ASSIGN;
+	s->change_list = rd_kafka_topic_partition_list_copy(s->topics);
+}
+
 // A new subscription to the same topics: librdkafka revokes (answered by the next poll), then joins under the same instance id.
 static enum error_class kafka_rejoin(struct source *base, struct error *e)
 {
 	struct kafka_source *s = (struct kafka_source *)base;
 	kafka_release(base);
-	give_up_parts(s, true);
+	give_up_parts(s, !s->given);
 	if (s->held.cls == ERROR_ABORT)
 		return held_error(s, NULL, e);
 	while (s->held.cls != ERROR_NONE)
@@ -483,6 +492,10 @@ static enum error_class kafka_rejoin(struct source *base, struct error *e)
 	}
 	if (s->rejoining)
 		return ERROR_NONE;
+	if (s->given) {
+		hand_out(s);
+		return ERROR_NONE;
+	}
 	rd_kafka_resp_err_t err = rd_kafka_subscribe(s->rk, s->topics);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return rd_kafka_fatal_error(s->rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR
@@ -496,6 +509,8 @@ static void kafka_hint(struct source *base, uint32_t part, int64_t next)
 {
 	struct kafka_source *s = (struct kafka_source *)base;
 	check(part < s->n_parts && next >= 0);
+	if (s->given)
+		return;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, s->parts[part].topic, s->parts[part].partition)->offset = next;
 	rd_kafka_commit(s->rk, list, 1);
@@ -584,6 +599,7 @@ static const struct source_ops kafka_ops = {
 	.close = kafka_close,
 };
 
+// instance_id NULL: no member of the group.
 static enum error_class make_conf(const struct kafka_options *o, const char *instance_id, rd_kafka_conf_t **ret, struct error *e)
 {
 	char session[16], heartbeat[16], fetch_max[16], queued[16];
@@ -593,7 +609,7 @@ static enum error_class make_conf(const struct kafka_options *o, const char *ins
 	snprintf(queued, sizeof(queued), "%d", o->queued_max_kbytes);
 	const struct kafka_pair pairs[] = {
 		{ "group.id", o->group },
-		{ "group.instance.id", instance_id },
+		{ instance_id != NULL ? "group.instance.id" : "group.id", instance_id != NULL ? instance_id : o->group },
 		{ "partition.assignment.strategy", "range" },
 		{ "session.timeout.ms", session },
 		{ "heartbeat.interval.ms", heartbeat },
@@ -627,8 +643,8 @@ static enum error_class subscribe(struct kafka_source *s, const struct kafka_opt
 	return ERROR_NONE;
 }
 
-enum error_class source_kafka_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb,
-				   struct source **ret, struct error *e)
+static enum error_class open_client(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb,
+				    struct kafka_source **ret, struct error *e)
 {
 	rd_kafka_conf_t *conf = NULL;
 	enum error_class c = make_conf(o, instance_id, &conf, e);
@@ -650,10 +666,37 @@ enum error_class source_kafka_open(const struct kafka_options *o, const char *in
 	}
 	rd_kafka_poll_set_consumer(s->rk);
 	s->queue = rd_kafka_queue_get_consumer(s->rk);
+	*ret = s;
+	return ERROR_NONE;
+}
+
+enum error_class source_kafka_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb,
+				   struct source **ret, struct error *e)
+{
+	struct kafka_source *s = NULL;
+	enum error_class c = open_client(o, instance_id, cb, &s, e);
+	if (c != ERROR_NONE)
+		return c;
 	c = subscribe(s, o, e);
 	if (c != ERROR_NONE)
 		s->base.ops->close(&s->base, 1000);
 	else
 		*ret = &s->base;
 	return c;
+}
+
+enum error_class source_kafka_read(const struct kafka_options *o, const char *const *topics, const int32_t *partitions, uint32_t n,
+				   const struct source_callbacks *cb, struct source **ret, struct error *e)
+{
+	struct kafka_source *s = NULL;
+	enum error_class c = open_client(o, NULL, cb, &s, e);
+	if (c != ERROR_NONE)
+		return c;
+	s->given = true;
+	s->topics = rd_kafka_topic_partition_list_new((int)n);
+	for (uint32_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(s->topics, topics[i], partitions[i]);
+	hand_out(s);
+	*ret = &s->base;
+	return ERROR_NONE;
 }

@@ -17,7 +17,7 @@ uint32_t store_shard(struct span account, uint32_t shards)
 	return (uint32_t)(XXH3_64bits(account.p, account.n) % shards);
 }
 
-static void words_key(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust)
+void redis_words_key(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust)
 {
 	char key[KEY_LENGTH];
 	command_format(&s->command, "%s", redis_key(s, key, shard, what, month, adjust));
@@ -31,7 +31,7 @@ static void words_identity(struct store_redis *s)
 }
 
 // Sends the function call and maps its status word; the reply is wanted only by some.
-static enum error_class call_function(struct store_redis *s, redisReply **ret, struct error *e)
+enum error_class redis_call_function(struct store_redis *s, redisReply **ret, struct error *e)
 {
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	enum error_class cls = redis_call(s, &r, e);
@@ -89,7 +89,13 @@ static enum error_class redis_verify(struct store *port, struct error *e)
 	if (strcmp(aof, "no") == 0)
 		log_line(LVL_WARN, "redis_without_aof", "redis=%s do=%s", log_quote(s->name, quoted, sizeof(quoted)),
 			 "\"set appendonly yes: without it a restart of Redis loses the counters, and they must be rebuilt from Kafka\"");
-	return redis_load_functions(s, e);
+	cls = redis_load_functions(s, e);
+	for (uint32_t shard = 0; shard < s->o.shards && cls == ERROR_NONE; shard++) {
+		redis_fcall(s, "meterd_1_migrate", 1);
+		redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+		cls = redis_call_function(s, NULL, e);
+	}
+	return cls;
 }
 
 static enum error_class redis_state(struct store *port, uint32_t shard, struct store_state *ret, struct error *e)
@@ -98,7 +104,7 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "HMGET");
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	static const char *const fields[] = { "init", "shards", "gen", "rules" };
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		command_text(&s->command, fields[i]);
@@ -127,10 +133,11 @@ static enum error_class redis_create(struct store *port, uint32_t shard, const c
 {
 	struct store_redis *s = redis_of(port);
 	redis_fcall(s, "meterd_1_create", 1);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, init_id);
 	command_int(&s->command, s->o.shards);
-	return call_function(s, NULL, e);
+	command_text(&s->command, s->generation);
+	return redis_call_function(s, NULL, e);
 }
 
 static void redis_identity(struct store *port, const char *init_id, int64_t generation)
@@ -144,10 +151,10 @@ static enum error_class redis_register_rules(struct store *port, uint32_t shard,
 {
 	struct store_redis *s = redis_of(port);
 	redis_fcall(s, "meterd_1_register", 1);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_int(&s->command, version);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 static enum error_class claims_read(const redisReply *r, struct store_claim *claims, uint32_t n, struct error *e)
@@ -167,8 +174,8 @@ static enum error_class redis_claim(struct store *port, uint32_t shard, struct s
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	redis_fcall(s, "meterd_1_claim", 2);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_span(&s->command, token);
 	for (uint32_t i = 0; i < n; i++) {
@@ -177,7 +184,7 @@ static enum error_class redis_claim(struct store *port, uint32_t shard, struct s
 		command_span(&s->command, claims[i].name);
 		command_format(&s->command, "%s", position);
 	}
-	enum error_class cls = call_function(s, &r, e);
+	enum error_class cls = redis_call_function(s, &r, e);
 	return cls == ERROR_NONE ? claims_read(r, claims, n, e) : cls;
 }
 
@@ -187,8 +194,8 @@ static enum error_class redis_renew(struct store *port, uint32_t shard, struct s
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	redis_fcall(s, "meterd_1_renew", 2);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_span(&s->command, old_token);
 	command_span(&s->command, new_token);
@@ -197,7 +204,8 @@ static enum error_class redis_renew(struct store *port, uint32_t shard, struct s
 	enum error_class cls = redis_call(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	*ret_foreign = r->type == REDIS_REPLY_ARRAY && r->elements > 0 && span_is(reply_span(r->element[0]), "FOREIGN");
+	*ret_foreign = r->type == REDIS_REPLY_ARRAY && r->elements > 0 &&
+		       (span_is(reply_span(r->element[0]), "FOREIGN") || span_is(reply_span(r->element[0]), "RETIRED"));
 	if (*ret_foreign)
 		return ERROR_NONE;
 	cls = redis_status(r, e);
@@ -216,7 +224,7 @@ static enum error_class redis_mark(struct store *port, struct span name, int64_t
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "HGET");
-	words_key(s, 0, "clk", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "clk", MONTH_NONE, MONTH_NONE);
 	command_format(&s->command, "%.*s/%lld", (int)name.n, name.p, (long long)offset);
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
@@ -283,7 +291,7 @@ static enum error_class redis_outbox_read(struct store *port, uint32_t shard, ui
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "XRANGE");
-	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, "-");
 	command_text(&s->command, "+");
 	command_text(&s->command, "COUNT");
@@ -312,12 +320,12 @@ static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, con
 {
 	struct store_redis *s = redis_of(port);
 	redis_fcall(s, "meterd_1_ack", 1);
-	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
 	for (uint32_t i = 0; i < n; i++) {
 		command_span(&s->command, stream_ids[i]);
 		command_span(&s->command, identities[i]);
 	}
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 // A count: never negative. `absent` where there is none.
@@ -341,8 +349,8 @@ static enum error_class redis_looked(struct store *port, uint32_t shard, int64_t
 	struct store_redis *s = redis_of(port);
 	command_reset(&s->command);
 	command_text(&s->command, "HGET");
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	command_text(&s->command, "looked");
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "looked:%s", s->generation);
 	return call_number(s, INT64_MIN, ret_ms, e);
 }
 
@@ -352,8 +360,8 @@ static enum error_class redis_looked_set(struct store *port, uint32_t shard, int
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "HSET");
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	command_text(&s->command, "looked");
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "looked:%s", s->generation);
 	command_int(&s->command, ms);
 	return call_plain(s, &r, e);
 }
@@ -363,7 +371,7 @@ static enum error_class redis_outbox_length(struct store *port, uint32_t shard, 
 	struct store_redis *s = redis_of(port);
 	command_reset(&s->command);
 	command_text(&s->command, "XLEN");
-	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
 	return call_number(s, 0, ret, e);
 }
 
@@ -383,7 +391,7 @@ static enum error_class redis_positions(struct store *port, uint32_t shard, stru
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "HGETALL");
-	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
@@ -410,29 +418,33 @@ void store_months_free(struct store_months *m)
 	*m = (struct store_months){ 0 };
 }
 
+// "m:2:2020-01" or "m:2:2020-01:2020-03": a month that generation 2 holds.
+static bool month_of_field(const struct store_redis *s, struct span field, struct store_month *ret)
+{
+	char head[32];
+	size_t n = (size_t)snprintf(head, sizeof(head), "m:%s:", s->generation);
+	if (field.n < n + 7 || memcmp(field.p, head, n) != 0)
+		return false;
+	*ret = (struct store_month){ .adjust_month = MONTH_NONE };
+	return month_parse((struct span){ field.p + n, 7 }, &ret->month) &&
+	       (field.n == n + 7 || (field.n == n + 15 && month_parse((struct span){ field.p + n + 8, 7 }, &ret->adjust_month)));
+}
+
 static enum error_class redis_months(struct store *port, uint32_t shard, struct store_months *ret, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "HKEYS");
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	if (!reply_is_texts(r))
 		return redis_unknown_form(e, "HKEYS");
 	struct store_months m = { .list = xcalloc(r->elements, sizeof(*m.list)) };
-	for (size_t i = 0; i < r->elements; i++) { // "m:2020-01" or "m:2020-01:2020-03"
-		struct span field = reply_span(r->element[i]);
-		struct store_month month = { .adjust_month = MONTH_NONE };
-		if (field.n < 9 || memcmp(field.p, "m:", 2) != 0)
-			continue;
-		bool good = month_parse((struct span){ field.p + 2, 7 }, &month.month) &&
-			    (field.n == 9 || (field.n == 17 && month_parse((struct span){ field.p + 10, 7 }, &month.adjust_month)));
-		if (good)
-			m.list[m.n++] = month;
-	}
+	for (size_t i = 0; i < r->elements; i++)
+		m.n += month_of_field(s, reply_span(r->element[i]), &m.list[m.n]);
 	*ret = m;
 	return ERROR_NONE;
 }
@@ -444,7 +456,7 @@ static enum error_class redis_cut(struct store *port, uint32_t shard, int month,
 	char text[MONTH_TEXT];
 	command_reset(&s->command);
 	command_text(&s->command, "HMGET");
-	words_key(s, shard, "cut", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "cut", MONTH_NONE, MONTH_NONE);
 	command_format(&s->command, "%s/%.*s", month_text(month, text), (int)name.n, name.p);
 	command_format(&s->command, "first/%.*s", (int)name.n, name.p);
 	enum error_class cls = call_plain(s, &r, e);
@@ -466,8 +478,8 @@ static enum error_class redis_close_month(struct store *port, uint32_t shard, in
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
 	redis_fcall(s, "meterd_1_close", 2);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
 	command_int(&s->command, close_ms);
@@ -475,11 +487,11 @@ static enum error_class redis_close_month(struct store *port, uint32_t shard, in
 	command_format(&s->command, "%s", follows ? month_text(month - 1, text) : "");
 	for (uint32_t i = 0; i < n_parts; i++)
 		command_span(&s->command, parts[i]);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 // A whole scan from 0; a lost connection ends it (ERROR_RETRY), since a cursor must not be carried over a fail-over.
-static enum error_class scan_hash(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust, store_scan_fn *fn,
+enum error_class redis_scan_hash(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust, store_scan_fn *fn,
 				  void *ctx, struct error *e)
 {
 	char cursor[32] = "0";
@@ -487,7 +499,7 @@ static enum error_class scan_hash(struct store_redis *s, uint32_t shard, const c
 		CLEANUP(redis_reply_freep) redisReply *r = NULL;
 		command_reset(&s->command);
 		command_text(&s->command, "HSCAN");
-		words_key(s, shard, what, month, adjust);
+		redis_words_key(s, shard, what, month, adjust);
 		command_text(&s->command, cursor);
 		command_text(&s->command, "COUNT");
 		command_text(&s->command, "1000");
@@ -512,22 +524,22 @@ static enum error_class redis_scan_counters(struct store *port, uint32_t shard, 
 					    void *ctx, struct error *e)
 {
 	const char *what = adjust_month != MONTH_NONE ? "late" : "use";
-	return scan_hash(redis_of(port), shard, what, month, adjust_month, fn, ctx, e);
+	return redis_scan_hash(redis_of(port), shard, what, month, adjust_month, fn, ctx, e);
 }
 
 static enum error_class redis_scan_freezes(struct store *port, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
 {
-	return scan_hash(redis_of(port), shard, "frz", month, MONTH_NONE, fn, ctx, e);
+	return redis_scan_hash(redis_of(port), shard, "frz", month, MONTH_NONE, fn, ctx, e);
 }
 
 static enum error_class redis_scan_settled(struct store *port, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
 {
-	return scan_hash(redis_of(port), shard, "set", month, MONTH_NONE, fn, ctx, e);
+	return redis_scan_hash(redis_of(port), shard, "set", month, MONTH_NONE, fn, ctx, e);
 }
 
 static enum error_class redis_scan_ledger(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
 {
-	return scan_hash(redis_of(port), shard, "led", MONTH_NONE, MONTH_NONE, fn, ctx, e);
+	return redis_scan_hash(redis_of(port), shard, "led", MONTH_NONE, MONTH_NONE, fn, ctx, e);
 }
 
 // " 24240:24240 24238:24243": months of activation, each with the month in whose settlement it counts first. False where it cannot be
@@ -561,7 +573,7 @@ static enum error_class redis_active_since(struct store *port, uint32_t shard, c
 		return ERROR_NONE;
 	command_reset(&s->command);
 	command_text(&s->command, "HMGET");
-	words_key(s, shard, "act", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "act", MONTH_NONE, MONTH_NONE);
 	for (uint32_t i = 0; i < n; i++)
 		command_span(&s->command, accounts[i]);
 	enum error_class cls = call_plain(s, &r, e);
@@ -684,16 +696,16 @@ static enum error_class redis_settle(struct store *port, uint32_t shard, int mon
 			adjusted_at(&months, list[i].revisions[k].month);
 	}
 	redis_fcall(s, "meterd_1_settle", SETTLE_KEYS + 2 * (int)months.n);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "use", month, MONTH_NONE);
-	words_key(s, shard, "frz", month - 1, MONTH_NONE);
-	words_key(s, shard, "frz", month, MONTH_NONE);
-	words_key(s, shard, "set", month, MONTH_NONE);
-	words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "pk", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "use", month, MONTH_NONE);
+	redis_words_key(s, shard, "frz", month - 1, MONTH_NONE);
+	redis_words_key(s, shard, "frz", month, MONTH_NONE);
+	redis_words_key(s, shard, "set", month, MONTH_NONE);
+	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "pk", MONTH_NONE, MONTH_NONE);
 	for (uint32_t i = 0; i < months.n; i++) {
-		words_key(s, shard, "set", months.list[i], MONTH_NONE);
-		words_key(s, shard, "late", months.list[i], month);
+		redis_words_key(s, shard, "set", months.list[i], MONTH_NONE);
+		redis_words_key(s, shard, "late", months.list[i], month);
 	}
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
@@ -702,7 +714,7 @@ static enum error_class redis_settle(struct store *port, uint32_t shard, int mon
 		pack_statement(&s->command.scratch, &list[i], &months);
 	free(months.list);
 	command_pack(&s->command);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 static enum error_class redis_finish(struct store *port, uint32_t shard, int month, const struct store_held *held, struct error *e)
@@ -710,12 +722,12 @@ static enum error_class redis_finish(struct store *port, uint32_t shard, int mon
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
 	redis_fcall(s, "meterd_1_finish", FINISH_KEYS + (int)held->n_late_months);
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, shard, "use", month, MONTH_NONE);
-	words_key(s, shard, "frz", month - 1, MONTH_NONE);
-	words_key(s, shard, "set", month, MONTH_NONE);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, shard, "use", month, MONTH_NONE);
+	redis_words_key(s, shard, "frz", month - 1, MONTH_NONE);
+	redis_words_key(s, shard, "set", month, MONTH_NONE);
 	for (uint32_t i = 0; i < held->n_late_months; i++)
-		words_key(s, shard, "late", held->late_months[i], month);
+		redis_words_key(s, shard, "late", held->late_months[i], month);
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
 	command_int(&s->command, held->counters);
@@ -723,11 +735,11 @@ static enum error_class redis_finish(struct store *port, uint32_t shard, int mon
 	command_int(&s->command, held->late);
 	command_int(&s->command, held->statements);
 	command_int(&s->command, shard == 0);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 // HMGET of one hash; the key is in the command already.
-static enum error_class get_fields(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust_month, const struct span *fields,
+enum error_class redis_get_fields(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust_month, const struct span *fields,
 				   uint32_t n, struct arena *arena, struct span *ret, struct error *e)
 {
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
@@ -735,7 +747,7 @@ static enum error_class get_fields(struct store_redis *s, uint32_t shard, const 
 		return ERROR_NONE;
 	command_reset(&s->command);
 	command_text(&s->command, "HMGET");
-	words_key(s, shard, what, month, adjust_month);
+	redis_words_key(s, shard, what, month, adjust_month);
 	for (uint32_t i = 0; i < n; i++)
 		command_span(&s->command, fields[i]);
 	enum error_class cls = call_plain(s, &r, e);
@@ -751,13 +763,13 @@ static enum error_class get_fields(struct store_redis *s, uint32_t shard, const 
 static enum error_class redis_settled_get(struct store *port, uint32_t shard, int month, const struct span *fields, uint32_t n,
 					  struct arena *arena, struct span *ret, struct error *e)
 {
-	return get_fields(redis_of(port), shard, "set", month, MONTH_NONE, fields, n, arena, ret, e);
+	return redis_get_fields(redis_of(port), shard, "set", month, MONTH_NONE, fields, n, arena, ret, e);
 }
 
 static enum error_class redis_packs_get(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, struct arena *arena,
 					struct span *ret, struct error *e)
 {
-	return get_fields(redis_of(port), shard, "pk", MONTH_NONE, MONTH_NONE, accounts, n, arena, ret, e);
+	return redis_get_fields(redis_of(port), shard, "pk", MONTH_NONE, MONTH_NONE, accounts, n, arena, ret, e);
 }
 
 static enum error_class redis_finished(struct store *port, uint32_t shard, int month, bool *ret, struct error *e)
@@ -767,8 +779,8 @@ static enum error_class redis_finished(struct store *port, uint32_t shard, int m
 	int64_t n = 0;
 	command_reset(&s->command);
 	command_text(&s->command, "HEXISTS");
-	words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	command_format(&s->command, "done:%s", month_text(month, text));
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
+	command_format(&s->command, "done:%s:%s", s->generation, month_text(month, text));
 	enum error_class cls = call_number(s, 0, &n, e);
 	if (cls == ERROR_NONE)
 		*ret = n == 1;
@@ -781,9 +793,9 @@ static enum error_class redis_end_run(struct store *port, int month, struct span
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
 	redis_fcall(s, "meterd_1_end_run", 3);
-	words_key(s, 0, "meta", MONTH_NONE, MONTH_NONE);
-	words_key(s, 0, "set", month, MONTH_NONE);
-	words_key(s, 0, "out", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "meta", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "set", month, MONTH_NONE);
+	redis_words_key(s, 0, "out", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_format(&s->command, "%s", month_text(month, text));
 	command_span(&s->command, identity);
@@ -792,7 +804,7 @@ static enum error_class redis_end_run(struct store *port, int month, struct span
 		command_text(&s->command, "-");
 	else
 		command_int(&s->command, not_before_ms);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 static enum error_class redis_counter(struct store *port, uint32_t shard, int month, struct span account, struct span service_id,
@@ -801,7 +813,7 @@ static enum error_class redis_counter(struct store *port, uint32_t shard, int mo
 	struct store_redis *s = redis_of(port);
 	command_reset(&s->command);
 	command_text(&s->command, "HGET");
-	words_key(s, shard, "use", month, MONTH_NONE);
+	redis_words_key(s, shard, "use", month, MONTH_NONE);
 	command_format(&s->command, "%.*s/%.*s", (int)account.n, account.p, (int)service_id.n, service_id.p);
 	return call_number(s, -1, ret, e);
 }
@@ -809,7 +821,7 @@ static enum error_class redis_counter(struct store *port, uint32_t shard, int mo
 static enum error_class redis_counters_get(struct store *port, uint32_t shard, int month, int adjust_month, const struct span *fields, uint32_t n,
 					   struct arena *arena, struct span *ret, struct error *e)
 {
-	return get_fields(redis_of(port), shard, adjust_month != MONTH_NONE ? "late" : "use", month, adjust_month, fields, n, arena, ret, e);
+	return redis_get_fields(redis_of(port), shard, adjust_month != MONTH_NONE ? "late" : "use", month, adjust_month, fields, n, arena, ret, e);
 }
 
 // ---- requests
@@ -820,7 +832,7 @@ static enum error_class redis_request_put(struct store *port, struct span reques
 	int64_t n = 0;
 	command_reset(&s->command);
 	command_text(&s->command, "RPUSH");
-	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
 	command_span(&s->command, request);
 	return call_number(s, 0, &n, e);
 }
@@ -831,7 +843,7 @@ static enum error_class redis_request_peek(struct store *port, char **ret, struc
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "LINDEX");
-	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, "0");
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls == ERROR_NONE)
@@ -843,9 +855,9 @@ static enum error_class redis_request_drop(struct store *port, struct span reque
 {
 	struct store_redis *s = redis_of(port);
 	redis_fcall(s, "meterd_1_request_drop", 1);
-	words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
 	command_span(&s->command, request);
-	return call_function(s, NULL, e);
+	return redis_call_function(s, NULL, e);
 }
 
 static void redis_close(struct store *port)
@@ -899,6 +911,16 @@ const struct store_ops store_redis_ops = {
 	.end_run = redis_end_run,
 	.counter = redis_counter,
 	.counters_get = redis_counters_get,
+	.generations = redis_generations,
+	.begin = redis_begin,
+	.cut_copy = redis_cut_copy,
+	.adopt = redis_adopt,
+	.drop = redis_drop,
+	.lease = redis_lease,
+	.size = redis_size,
+	.keys = redis_keys,
+	.scan_key = redis_scan_key,
+	.get_key = redis_get_key,
 	.request_put = redis_request_put,
 	.request_peek = redis_request_peek,
 	.request_drop = redis_request_drop,

@@ -584,8 +584,8 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 		const char *word;
 		enum commit_status status;
 	} words[] = { { "OK", COMMIT_DONE }, { "NEEDLIST", COMMIT_NEEDLIST }, { "FOREIGN", COMMIT_FOREIGN },
-		      { "ROLLBACK", COMMIT_ROLLBACK }, { "LOST", COMMIT_LOST }, { "OLDRULES", COMMIT_OLD_RULES },
-		      { "HALT", COMMIT_HALT } };
+		      { "ROLLBACK", COMMIT_ROLLBACK }, { "LOST", COMMIT_LOST }, { "RETIRED", COMMIT_RETIRED },
+		      { "OLDRULES", COMMIT_OLD_RULES }, { "HALT", COMMIT_HALT } };
 	struct span word = reply_span(r->element[0]), second = reply_span(r->element[1]);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (span_is(word, words[i].word))

@@ -5,7 +5,9 @@
 -- one is loaded beside the old.
 --
 -- Keys of a shard (all with the shard's hash tag; g = generation):
---   meta                 init, schema, shards, gen, rules; closed:<month> = manifest hash, done:<month>; m:<month>[:<adjust>] = held here
+--   meta                 init, schema, shards, rules; gen = the generation in force, epoch = when that was decided; g:<g> = what a
+--                        generation is (see below);
+--                        closed:<g>:<month> = manifest hash, done:<g>:<month>; m:<g>:<month>[:<adjust>] = held in it; looked:<g>
 --   g:off                topic/partition -> "next clock last print token"
 --   g:use:<month>        account/service -> calls          g:late:<month>:<adjust>  the same, come after the close
 --   g:fired:<month>      identity of an alert -> 1; 0: its rung was passed in the month of activation, where it did not hold
@@ -13,13 +15,18 @@
 --   g:led                topic/partition/outcome -> records (and .../consumed)
 --   g:cut                month/topic/partition -> first offset at or after the close ("first/...": first record at all)
 --   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
---   g:pk                 account -> "<month settled last> <pack>=<calls taken up to and with it> ..."
 --   g:frz:<month>        account/service -> fen frozen by that month's settlement
 --   g:set:<month>        account -> facts of its statement, account/service -> facts of a line: as settled, never changed;
 --                        #rev/account -> its newest revision, #late/account -> what was adjusted with this month,
 --                        "#" -> number of accounts settled
 --   g:pk                 account -> "<month settled last> <pack>=<calls taken up to and with it> ..."
 --   g:out                stream of what Kafka has not acknowledged yet
+--
+-- A generation is a whole ledger of its own, beside others in the same shard. It is
+--   live      in force: what workers, relay and closer work on
+--   building  made again from the log; written by whoever makes it, and by the workers once the control topic says so
+--   cut       a copy of another one, taken at one moment; never written
+--   old       was in force; kept until it is dropped; never written
 --
 -- Numbers are doubles here: exact below 2^53, which is checked; they are written with %.0f, never by tostring.
 
@@ -31,15 +38,26 @@ local function text(n)
 	return string.format('%.0f', n)
 end
 
--- nil when the shard is the caller's; otherwise the reply that says why not.
-local function foreign(meta, init, gen)
-	local have = redis.call('HMGET', meta, 'init', 'gen')
-	if not have[1] then
+-- nil when the shard is of this init; otherwise the reply that says why not.
+local function foreign_shard(have, init)
+	if not have then
 		return { 'LOST', 'the shard holds no state' }
-	elseif have[1] ~= init then
-		return { 'LOST', 'the shard belongs to another init id: ' .. have[1] }
-	elseif have[2] ~= gen then
-		return { 'LOST', 'generation ' .. have[2] .. ' is in force' }
+	elseif have ~= init then
+		return { 'LOST', 'the shard belongs to another init id: ' .. have }
+	end
+	return nil
+end
+
+-- nil when the generation is there to be written; otherwise the reply that says why not.
+local function foreign(meta, init, gen)
+	local have = redis.call('HMGET', meta, 'init', 'g:' .. gen, 'gen')
+	local refused = foreign_shard(have[1], init)
+	if refused then
+		return refused
+	elseif not have[2] and have[3] == gen then
+		return { 'LOST', 'the shard holds no generation ' .. gen }
+	elseif have[2] ~= 'live' and have[2] ~= 'building' then
+		return { 'RETIRED', 'generation ' .. gen .. ' is not in force any more' }
 	end
 	return nil
 end
@@ -195,7 +213,7 @@ local function commit_groups(count, at, meta)
 		for i = 1, #lists, 2 do
 			group.calls[lists[i]] = lists[i + 1]
 		end
-		if redis.call('HEXISTS', meta, 'closed:' .. group.close) == 1 then
+		if redis.call('HEXISTS', meta, 'closed:' .. ARGV[2] .. ':' .. group.close) == 1 then
 			return nil, { 'HALT', 'month ' .. group.close .. ' is closed in this shard, and the commit counts into it' }
 		end
 		local refused = commit_read_group(group)
@@ -576,7 +594,7 @@ local function commit_write_group(group, meta, totals)
 		end
 		if k > 0 then
 			redis.call('HSET', group.key, unpack(flat))
-			redis.call('HSET', meta, 'm:' .. group.month .. (group.late and ':' .. group.close or ''), '1')
+			redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
 		end
 	end
 end
@@ -681,15 +699,37 @@ local function commit(keys, args)
 	return { 'OK', text(#alerts), table.concat(totals, ','), table.concat(slacks, ',') }
 end
 
--- KEYS meta; ARGV init, shards. Makes the state once.
+-- KEYS meta; ARGV init, shards, generation. Makes the state once.
 local function create(keys, args)
 	local have = redis.call('HGET', keys[1], 'init')
 	if have and have ~= args[1] then
 		return { 'LOST', 'the shard belongs to another init id: ' .. have }
 	end
 	if not have then
-		redis.call('HSET', keys[1], 'init', args[1], 'schema', '1', 'shards', args[2], 'gen', '1', 'rules', '0')
+		redis.call('HSET', keys[1], 'init', args[1], 'schema', '2', 'shards', args[2], 'gen', args[3], 'rules', '0', 'g:' .. args[3], 'live')
 	end
+	return { 'OK' }
+end
+
+-- KEYS meta. State as an earlier version of this program left it, in the form of this one. Schema 1 knew one generation.
+local function migrate(keys, args)
+	if redis.call('HGET', keys[1], 'schema') ~= '1' then
+		return { 'OK' }
+	end
+	local gen = redis.call('HGET', keys[1], 'gen')
+	for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+		local kind, rest = string.match(field, '^(%a+):(.*)$')
+		if kind == 'closed' or kind == 'done' or kind == 'm' then
+			redis.call('HSET', keys[1], kind .. ':' .. gen .. ':' .. rest, redis.call('HGET', keys[1], field))
+			redis.call('HDEL', keys[1], field)
+		end
+	end
+	local looked = redis.call('HGET', keys[1], 'looked')
+	if looked then
+		redis.call('HSET', keys[1], 'looked:' .. gen, looked)
+		redis.call('HDEL', keys[1], 'looked')
+	end
+	redis.call('HSET', keys[1], 'g:' .. gen, 'live', 'schema', '2')
 	return { 'OK' }
 end
 
@@ -773,14 +813,14 @@ local function close(keys, args)
 	if refused then
 		return refused
 	end
-	local closed = redis.call('HGET', keys[1], 'closed:' .. args[3])
+	local closed = redis.call('HGET', keys[1], 'closed:' .. args[2] .. ':' .. args[3])
 	if closed then
 		if closed ~= args[5] then
 			return { 'HALT', 'month ' .. args[3] .. ' is closed under another manifest: ' .. closed }
 		end
 		return { 'OK' }
 	end
-	if args[6] ~= '' and redis.call('HEXISTS', keys[1], 'done:' .. args[6]) == 0 then
+	if args[6] ~= '' and redis.call('HEXISTS', keys[1], 'done:' .. args[2] .. ':' .. args[6]) == 0 then
 		return { 'RETRY', 'month ' .. args[6] .. ' is not finished in this shard' }
 	end
 	for i = 7, #args do
@@ -789,7 +829,7 @@ local function close(keys, args)
 			return { 'RETRY', args[i] .. ': the record clock has not reached the close' }
 		end
 	end
-	redis.call('HSET', keys[1], 'closed:' .. args[3], args[5])
+	redis.call('HSET', keys[1], 'closed:' .. args[2] .. ':' .. args[3], args[5])
 	return { 'OK' }
 end
 
@@ -862,7 +902,7 @@ local function settle(keys, args)
 	if refused then
 		return refused
 	end
-	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[2] .. ':' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
 	local due = {}
@@ -882,10 +922,11 @@ local function settle(keys, args)
 end
 
 -- Late buckets that are adjusted with the month.
-local function late_buckets(meta, month)
+local function late_buckets(meta, gen, month)
 	local n = 0
 	for _, field in ipairs(redis.call('HKEYS', meta)) do
-		if string.match(field, '^m:%d+%-%d+:(.*)$') == month then
+		local of, adjusted = string.match(field, '^m:(%d+):%d+%-%d+:(.*)$')
+		if of == gen and adjusted == month then
 			n = n + 1
 		end
 	end
@@ -900,7 +941,7 @@ local function finish(keys, args)
 		return refused
 	end
 	-- A shard that went back may hold as little as was seen: it must be closed still, and shard 0 must hold the end of the run.
-	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[2] .. ':' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
 	if args[8] == '1' and redis.call('HEXISTS', keys[4], '#end') == 0 then
@@ -911,14 +952,14 @@ local function finish(keys, args)
 		late = late + redis.call('HLEN', keys[i])
 	end
 	local have = text(redis.call('HLEN', keys[2])) .. ' counters, ' .. text(redis.call('HLEN', keys[3])) .. ' freezes, ' ..
-		text(late) .. ' late counters in ' .. text(late_buckets(keys[1], args[3])) .. ' months, ' ..
+		text(late) .. ' late counters in ' .. text(late_buckets(keys[1], args[2], args[3])) .. ' months, ' ..
 		(redis.call('HGET', keys[4], '#') or '0') .. ' statements'
 	local seen = args[4] .. ' counters, ' .. args[5] .. ' freezes, ' .. args[6] .. ' late counters in ' .. text(#keys - 4) .. ' months, ' ..
 		args[7] .. ' statements'
 	if have ~= seen then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not settled whole: the shard holds ' .. have .. '; seen were ' .. seen }
 	end
-	redis.call('HSET', keys[1], 'done:' .. args[3], '1')
+	redis.call('HSET', keys[1], 'done:' .. args[2] .. ':' .. args[3], '1')
 	return { 'OK' }
 end
 
@@ -928,7 +969,7 @@ local function end_run(keys, args)
 	if refused then
 		return refused
 	end
-	if redis.call('HEXISTS', keys[1], 'closed:' .. args[3]) == 0 then
+	if redis.call('HEXISTS', keys[1], 'closed:' .. args[2] .. ':' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
 	if redis.call('HSETNX', keys[2], '#end', '1') == 1 then
@@ -945,8 +986,115 @@ local function request_drop(keys, args)
 	return { 'OK' }
 end
 
+-- ---- generations
+
+-- KEYS lease; ARGV holder, how long in ms. One at a time makes or compares generations; who holds it comes again in time.
+local function lease(keys, args)
+	local have = redis.call('GET', keys[1])
+	if have and have ~= args[1] then
+		return { 'HALT', have }
+	end
+	redis.call('SET', keys[1], args[1], 'PX', args[2])
+	return { 'OK' }
+end
+
+-- KEYS meta; ARGV init, generation. Begins one that is made again from the log; idempotent.
+local function begin(keys, args)
+	local refused = foreign_shard(redis.call('HGET', keys[1], 'init'), args[1])
+	if refused then
+		return refused
+	end
+	local is = redis.call('HGET', keys[1], 'g:' .. args[2])
+	if is and is ~= 'building' then
+		return { 'HALT', 'generation ' .. args[2] .. ' is ' .. is .. ' already' }
+	end
+	redis.call('HSET', keys[1], 'g:' .. args[2], 'building')
+	return { 'OK' }
+end
+
+-- KEYS meta, then pairs (key of the one, key of its copy); ARGV init, generation, the copy's. All keys of a generation at one moment.
+local function cut(keys, args)
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'g:' .. args[3])
+	local refused = foreign_shard(have[1], args[1])
+	if refused then
+		return refused
+	elseif not have[2] then
+		return { 'LOST', 'the shard holds no generation ' .. args[2] }
+	elseif have[3] and have[3] ~= 'cut' then
+		return { 'HALT', 'generation ' .. args[3] .. ' is ' .. have[3] .. ' already' }
+	end
+	for i = 2, #keys, 2 do
+		redis.call('DEL', keys[i + 1])
+		redis.call('COPY', keys[i], keys[i + 1])
+	end
+	for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+		local kind, gen, rest = string.match(field, '^(%a+):(%d+)(.*)$')
+		if gen == args[2] and kind ~= 'g' then
+			redis.call('HSET', keys[1], kind .. ':' .. args[3] .. rest, redis.call('HGET', keys[1], field))
+		end
+	end
+	redis.call('HSET', keys[1], 'g:' .. args[3], 'cut')
+	return { 'OK' }
+end
+
+-- KEYS meta, out of the old one, out of the new one; ARGV init, old generation, new generation, epoch: the offset of the decision in the
+-- control topic. The new one is in force from here on: the old one is refused, and what it has not published yet goes to the new one's
+-- outbox. Idempotent; a decision that a later one followed is refused.
+local function adopt(keys, args)
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[3], 'epoch', 'gen')
+	local refused = foreign_shard(have[1], args[1])
+	if refused then
+		return refused
+	end
+	local epoch = tonumber(have[3] or '-1')
+	if tonumber(args[4]) < epoch then
+		return { 'RETRY', 'the control topic has put another generation in force since it was read' }
+	elseif not have[2] or have[2] == 'cut' then
+		return { 'LOST', 'the shard holds no generation ' .. args[3] .. ', which the control topic says is in force' }
+	elseif tonumber(args[4]) == epoch and have[4] == args[3] then
+		return { 'OK' }
+	end
+	if args[2] ~= args[3] then
+		for _, entry in ipairs(redis.call('XRANGE', keys[2], '-', '+')) do
+			redis.call('XADD', keys[3], '*', unpack(entry[2]))
+		end
+		redis.call('DEL', keys[2])
+		if redis.call('HEXISTS', keys[1], 'g:' .. args[2]) == 1 then
+			redis.call('HSET', keys[1], 'g:' .. args[2], 'old')
+		end
+	end
+	redis.call('HSET', keys[1], 'g:' .. args[3], 'live', 'gen', args[3], 'epoch', args[4])
+	return { 'OK' }
+end
+
+-- KEYS meta, then all keys of the generation; ARGV init, generation. One in force stays.
+local function drop(keys, args)
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2])
+	local refused = foreign_shard(have[1], args[1])
+	if refused then
+		return refused
+	elseif have[2] == 'live' then
+		return { 'HALT', 'generation ' .. args[2] .. ' is in force' }
+	end
+	for i = 2, #keys do
+		redis.call('UNLINK', keys[i])
+	end
+	for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+		if string.match(field, '^%a+:(%d+)') == args[2] then
+			redis.call('HDEL', keys[1], field)
+		end
+	end
+	return { 'OK' }
+end
+
 redis.register_function('meterd_1_commit', commit)
 redis.register_function('meterd_1_create', create)
+redis.register_function('meterd_1_migrate', migrate)
+redis.register_function('meterd_1_lease', lease)
+redis.register_function('meterd_1_begin', begin)
+redis.register_function('meterd_1_cut', cut)
+redis.register_function('meterd_1_adopt', adopt)
+redis.register_function { function_name = 'meterd_1_drop', callback = drop, flags = { 'allow-oom' } }
 redis.register_function('meterd_1_register', register)
 redis.register_function('meterd_1_claim', claim)
 redis.register_function('meterd_1_renew', renew)

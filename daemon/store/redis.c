@@ -13,7 +13,7 @@
 const char *redis_key(const struct store_redis *s, char key[KEY_LENGTH], uint32_t shard, const char *what, int month, int adjust)
 {
 	char m[MONTH_TEXT], a[MONTH_TEXT];
-	bool whole = strcmp(what, "meta") == 0 || strcmp(what, "req") == 0;
+	bool whole = strcmp(what, "meta") == 0 || strcmp(what, "req") == 0 || strcmp(what, "lease") == 0;
 	int n = snprintf(key, KEY_LENGTH, "%s{s%02u}:%s%s%s%s%s%s%s%s", s->prefix, shard, whole ? "" : "g",
 			 whole ? "" : s->generation, whole ? "" : ":", what, month != MONTH_NONE ? ":" : "",
 			 month != MONTH_NONE ? month_text(month, m) : "", adjust != MONTH_NONE ? ":" : "",
@@ -215,7 +215,7 @@ enum error_class redis_status(const redisReply *r, struct error *e)
 												     "redis gives no reason";
 	if (strcmp(word, "OK") == 0)
 		return ERROR_NONE;
-	if (strcmp(word, "RETRY") == 0)
+	if (strcmp(word, "RETRY") == 0 || strcmp(word, "RETIRED") == 0)
 		return error_set(e, ERROR_RETRY, 0, "%s", text);
 	if (strcmp(word, "LOST") == 0)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,

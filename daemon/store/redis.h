@@ -96,6 +96,27 @@ static inline bool reply_is_texts(const redisReply *r)
 		texts = r->element[i]->type == REDIS_REPLY_STRING;
 	return texts;
 }
+// The key as the next word of s->command.
+void redis_words_key(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust);
+// Sends the function call and maps its status word; ret NULL: the reply is not wanted.
+enum error_class redis_call_function(struct store_redis *s, redisReply **ret, struct error *e);
+// A whole scan from 0; a lost connection ends it (ERROR_RETRY), since a cursor must not be carried over a fail-over.
+enum error_class redis_scan_hash(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust, store_scan_fn *fn, void *ctx,
+				 struct error *e);
+enum error_class redis_get_fields(struct store_redis *s, uint32_t shard, const char *what, int month, int adjust_month, const struct span *fields,
+				  uint32_t n, struct arena *arena, struct span *ret, struct error *e);
+// generations.c
+enum error_class redis_generations(struct store *port, uint32_t shard, struct store_generations *ret, struct error *e);
+enum error_class redis_begin(struct store *port, uint32_t shard, int64_t generation, struct error *e);
+enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, int64_t copy, struct error *e);
+enum error_class redis_adopt(struct store *port, uint32_t shard, int64_t epoch, struct error *e);
+enum error_class redis_drop(struct store *port, uint32_t shard, int64_t generation, struct error *e);
+enum error_class redis_lease(struct store *port, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
+enum error_class redis_size(struct store *port, uint32_t shard, const struct store_key *k, int64_t *ret_bytes, struct error *e);
+enum error_class redis_keys(struct store *port, uint32_t shard, struct store_keys *ret, struct error *e);
+enum error_class redis_scan_key(struct store *port, uint32_t shard, const struct store_key *k, store_scan_fn *fn, void *ctx, struct error *e);
+enum error_class redis_get_key(struct store *port, uint32_t shard, const struct store_key *k, const struct span *fields, uint32_t n,
+			       struct arena *arena, struct span *ret, struct error *e);
 bool position_parse(struct span text, struct position *ret);
 void position_format(const struct position *p, char buf[128]);
 

@@ -30,8 +30,25 @@ struct store_state {             // what a shard's meta says
 	bool exists;
 	char init_id[40];
 	uint32_t shards;
-	int64_t generation;
+	int64_t generation;      // in force, as far as the shard was told
 	int64_t rules_version;
+};
+
+// A generation is a whole ledger of its own beside others: counters, offsets, outbox and all (meterd.lua says what each kind may).
+enum store_generation_kind { GENERATION_LIVE, GENERATION_BUILDING, GENERATION_CUT, GENERATION_OLD };
+struct store_generations {       // of one shard, by number
+	uint32_t n;
+	struct store_generation {
+		int64_t number;
+		enum store_generation_kind kind;
+	} *list;
+};
+struct store_keys {              // the hashes of a generation that may hold something: all of it but the outbox
+	uint32_t n;
+	struct store_key {
+		const char *what;        // "use", "led", …: as in meterd.lua
+		int month, adjust_month; // MONTH_NONE: of no month
+	} *list;
 };
 
 struct store_claim {
@@ -132,14 +149,16 @@ struct store_ops {
 	// -- start
 	enum error_class (*verify)(struct store *s, struct error *e);  // reachable, settings fit (an evicting policy: ABORT 78), functions loaded
 	enum error_class (*state)(struct store *s, uint32_t shard, struct store_state *ret, struct error *e);
-	enum error_class (*create)(struct store *s, uint32_t shard, const char *init_id, struct error *e); // idempotent for the same id; another id: ABORT 78
+	// In the generation of `identity`. Idempotent for the same id; another id: ABORT 78.
+	enum error_class (*create)(struct store *s, uint32_t shard, const char *init_id, struct error *e);
 	void (*identity)(struct store *s, const char *init_id, int64_t generation); // what every later call must find
 	enum error_class (*register_rules)(struct store *s, uint32_t shard, int64_t version, struct error *e);
 
 	// -- worker
 	// Takes partitions over, unconditionally: only in the assign callback. Sets claims[i].at.
 	enum error_class (*claim)(struct store *s, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n, struct error *e);
-	// After an unknown result: compare-and-set on the own token, then the offsets. *ret_foreign: the token is not ours.
+	// After an unknown result: compare-and-set on the own token, then the offsets. *ret_foreign: the token is not ours, or another
+	// generation is in force.
 	enum error_class (*renew)(struct store *s, uint32_t shard, struct span old_token, struct span new_token,
 				  struct store_claim *claims, uint32_t n, bool *ret_foreign, struct error *e);
 	// Sends a commit; answers come in the order of sending. `c` must live until its result is received.
@@ -201,6 +220,22 @@ struct store_ops {
 	enum error_class (*counters_get)(struct store *s, uint32_t shard, int month, int adjust_month, const struct span *fields, uint32_t n,
 					 struct arena *arena, struct span *ret, struct error *e);
 
+	// -- generations. What else is called works on the one of `identity`
+	enum error_class (*generations)(struct store *s, uint32_t shard, struct store_generations *ret, struct error *e);
+	enum error_class (*begin)(struct store *s, uint32_t shard, int64_t generation, struct error *e); // BUILDING; idempotent
+	enum error_class (*cut_copy)(struct store *s, uint32_t shard, int64_t of, int64_t copy, struct error *e); // CUT: all of `of`, at one moment
+	// The generation of `identity` is in force from here on, in this shard; what another one had not published goes to its outbox.
+	// epoch: the offset of that decision in the control topic (-1: init's); ERROR_RETRY where a later one was carried out already.
+	enum error_class (*adopt)(struct store *s, uint32_t shard, int64_t epoch, struct error *e);
+	enum error_class (*drop)(struct store *s, uint32_t shard, int64_t generation, struct error *e); // ERROR_HALT for one in force
+	// One at a time works on generations. *ret_other: who does, NULL: the caller, for ttl_ms; free it.
+	enum error_class (*lease)(struct store *s, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
+	enum error_class (*size)(struct store *s, uint32_t shard, const struct store_key *k, int64_t *ret_bytes, struct error *e); // of memory, about
+	enum error_class (*keys)(struct store *s, uint32_t shard, struct store_keys *ret, struct error *e);
+	enum error_class (*scan_key)(struct store *s, uint32_t shard, const struct store_key *k, store_scan_fn *fn, void *ctx, struct error *e);
+	enum error_class (*get_key)(struct store *s, uint32_t shard, const struct store_key *k, const struct span *fields, uint32_t n,
+				    struct arena *arena, struct span *ret, struct error *e); // p NULL where there is none
+
 	// -- requests to the closer: one-line JSON documents, in order
 	enum error_class (*request_put)(struct store *s, struct span request, struct error *e);
 	enum error_class (*request_peek)(struct store *s, char **ret, struct error *e); // NULL: none; free it
@@ -215,6 +250,8 @@ struct store {
 // Does not connect yet: every call connects when it has to.
 enum error_class store_redis_open(const struct store_options *o, struct store **ret, struct error *e);
 
+void store_generations_free(struct store_generations *g);
+void store_keys_free(struct store_keys *k);
 void store_months_free(struct store_months *m);
 void store_positions_free(struct store_positions *p);
 // shard = hash(account) mod shards. Fixed for ever: changing it is a rebuild.

@@ -309,6 +309,12 @@ static enum error_class s_end_run(struct store *s, int month, struct span identi
 	WITH_FATE(END_RUN, r->ops->end_run(r, month, identity, document, not_before_ms, e));
 }
 
+static enum error_class s_adopt(struct store *s, uint32_t shard, int64_t epoch, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(REGISTER, r->ops->adopt(r, shard, epoch, e));
+}
+
 static enum error_class s_looked(struct store *s, uint32_t shard, int64_t *ret, struct error *e)
 {
 	struct store *r = self(s)->real;
@@ -362,7 +368,7 @@ static const struct store_ops sim_ops = {
 	.cut = s_cut, .close_month = s_close_month, .scan_counters = s_scan_counters, .scan_freezes = s_scan_freezes,
 	.scan_settled = s_scan_settled, .scan_ledger = s_scan_ledger, .active_since = s_active_since, .settled_get = s_settled_get,
 	.packs_get = s_packs_get, .settle = s_settle, .finish = s_finish, .finished = s_finished, .end_run = s_end_run, .looked = s_looked,
-	.looked_set = s_looked_set, .counter = s_counter, .request_put = s_request_put, .request_peek = s_request_peek,
+	.adopt = s_adopt, .looked_set = s_looked_set, .counter = s_counter, .request_put = s_request_put, .request_peek = s_request_peek,
 	.request_drop = s_request_drop, .close = s_close,
 };
 

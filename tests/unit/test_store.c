@@ -651,3 +651,92 @@ Test(store, an_evicting_redis_is_refused)
 	cr_assert_eq(e.exit_code, EXIT_CONFIG_ERR);
 	cr_assert(strstr(e.text, "noeviction") != NULL);
 }
+
+// ---- generations
+
+static void kinds_are(const char *want)
+{
+	struct store_generations g = { 0 };
+	struct error e = { 0 };
+	char text[200] = "";
+	cr_assert_eq(store->ops->generations(store, 1, &g, &e), ERROR_NONE, "%s", e.text);
+	for (uint32_t i = 0; i < g.n; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%lld:%d ", (long long)g.list[i].number, g.list[i].kind);
+	store_generations_free(&g);
+	cr_assert_str_eq(text, want);
+}
+
+static int64_t total_in(int64_t generation)
+{
+	store->ops->identity(store, "init1", generation);
+	int64_t n = total();
+	store->ops->identity(store, "init1", 1);
+	return n;
+}
+
+static struct commit_result count_one(const char *token, int64_t from)
+{
+	struct step *s = step_make(token, from, from + 1);
+	step_call(s, 5, NULL, false);
+	struct commit_result r = step_send(s);
+	free(s);
+	return r;
+}
+
+Test(store, a_copy_is_what_stood_at_one_moment)
+{
+	struct error e = { 0 };
+	claim_as("tok1");
+	cr_assert_eq(count_one("tok1", 0).status, COMMIT_DONE);
+	cr_assert_eq(store->ops->cut_copy(store, 1, 1, 7, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(count_one("tok1", 1).status, COMMIT_DONE);
+	kinds_are("1:0 7:2 ");
+	cr_assert_eq(total_in(7), 5);
+	cr_assert_eq(total_in(1), 10);
+	store->ops->identity(store, "init1", 7); // never written
+	cr_assert_eq(count_one("tok1", 1).status, COMMIT_RETIRED);
+	store->ops->identity(store, "init1", 1);
+	cr_assert_eq(store->ops->drop(store, 1, 7, &e), ERROR_NONE, "%s", e.text);
+	kinds_are("1:0 ");
+	cr_assert_eq(total_in(7), -1);
+	cr_assert_eq(store->ops->drop(store, 1, 1, &e), ERROR_HALT);
+}
+
+Test(store, a_generation_comes_into_force_and_a_late_decision_does_not_undo_it)
+{
+	struct error e = { 0 };
+	claim_as("tok1");
+	cr_assert_eq(count_one("tok1", 0).status, COMMIT_DONE);
+	cr_assert_eq(store->ops->begin(store, 1, 2, &e), ERROR_NONE, "%s", e.text);
+	kinds_are("1:0 2:1 ");
+	store->ops->identity(store, "init1", 2);
+	claim_as("tok2");
+	cr_assert_eq(count_one("tok2", 0).status, COMMIT_DONE); // written while it is made
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	kinds_are("1:3 2:0 ");
+	store->ops->identity(store, "init1", 1);
+	cr_assert_eq(count_one("tok1", 1).status, COMMIT_RETIRED);
+	cr_assert_eq(store->ops->adopt(store, 1, 39, &e), ERROR_RETRY); // the control topic was read before it said 2
+	kinds_are("1:3 2:0 ");
+	bool foreign = false;
+	struct store_claim c = { .name = SPAN_LIT("t/0"), .start = { 0, TIME_NONE, -1, 0 } };
+	cr_assert_eq(store->ops->renew(store, 1, SPAN_LIT("tok1"), SPAN_LIT("tok3"), &c, 1, &foreign, &e), ERROR_NONE);
+	cr_assert(foreign); // an idle worker notices it by this
+	cr_assert_eq(store->ops->adopt(store, 1, 41, &e), ERROR_NONE, "%s", e.text); // back
+	kinds_are("1:0 2:3 ");
+	cr_assert_eq(count_one("tok1", 1).status, COMMIT_DONE);
+}
+
+Test(store, one_at_a_time_works_on_generations)
+{
+	struct error e = { 0 };
+	char *other = NULL;
+	cr_assert_eq(store->ops->lease(store, "me", 60000, &other, &e), ERROR_NONE);
+	cr_assert_null(other);
+	cr_assert_eq(store->ops->lease(store, "me", 60000, &other, &e), ERROR_NONE);
+	cr_assert_null(other);
+	cr_assert_eq(store->ops->lease(store, "you", 60000, &other, &e), ERROR_NONE);
+	cr_assert_str_eq(other, "me");
+	free(other);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of rebuild. Not included by other rooms.
+#ifndef REBUILD_INNER_H
+#define REBUILD_INNER_H
+
+#include "closing/closing.h"
+#include "pipeline/facts.h"
+#include "rebuild/rebuild.h"
+
+// How far the workers may read, by partition as in the journal. A new phase makes each of them commit all that it has, and claim its
+// partitions anew under the new limits.
+struct goal {
+	pthread_mutex_t lock;
+	uint64_t phase;
+	uint32_t n_parts, n_shards;
+	int64_t *target;        // by partition
+	int64_t *reach;         // by partition and shard: where the shard is to stand in the end; below the target: it takes no part any more
+	int64_t rate;           // records a second of one worker; 0: any
+};
+
+struct lane {                   // one worker and its two ends
+	struct kafka_options kafka; // the worker's own copies: the ports find the lane by them
+	struct store_options store;
+	struct goal *goal;
+	struct worker *worker;
+	uint32_t n_parts, *of_goal; // its partitions, as indexes in the goal
+	char **names;
+	const char **topics;
+	int32_t *partitions;
+
+	struct source source;       // what the worker sees
+	struct source *inner;
+	struct source_callbacks up; // the worker's
+	uint64_t phase;             // under which it claimed
+	int64_t *limit;             // as of then
+	bool *there;
+	int64_t *reach;             // by partition and shard
+	struct store claims;        // what the worker sees
+	struct store *real;
+	struct dlq silent;
+	int64_t second_us, taken;   // for the rate
+	atomic_uint_fast64_t reached; // the phase whose limits it has read up to
+};
+
+extern const struct ports lane_ports;
+struct lane *lane_new(struct goal *g, const struct kafka_options *k, const struct store_options *s, const struct journal *j, uint32_t index,
+		      uint32_t of);
+void lane_free(struct lane *l);
+
+struct rebuild {
+	struct rebuild_options o;
+	struct store *store, *live; // own connections: the generation being made, and the one in force (or a cut of it)
+	struct journal *journal;
+	struct accounts_feed *feed;
+	int64_t generation;
+	char holder[128], source[256];
+	int64_t leased_us;
+	struct shared shared;       // of the workers
+	struct facts *facts;
+	struct goal goal;
+	uint32_t n_lanes;
+	struct lane **lanes;
+	uint64_t begun, all;        // records, for the progress
+};
+
+// Renews the lease, looks whether a worker has met something, whether to stop. Often.
+enum error_class rebuild_look(struct rebuild *r, struct error *e);
+// What was decided since; a partition that was admitted meanwhile needs other workers.
+enum error_class rebuild_reload(struct rebuild *r, struct error *e);
+enum error_class rebuild_settle(struct rebuild *r, struct error *e);
+// Takes out of the outbox what the generation of r->live raised, or published, too.
+enum error_class rebuild_drain(void *ctx, struct error *e);
+// Until every shard stands where that shard of r->live stands.
+enum error_class rebuild_meet(struct rebuild *r, struct error *e);
+
+#endif

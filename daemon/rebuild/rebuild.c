@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+// The course of a rebuild: lease, generation, workers, how far they may read.
+#include "rebuild/rebuild.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "rebuild/inner.h"
+
+enum { TIMEOUT_MS = 15000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000, LOOK_EVERY_MS = 20, ASK_EVERY_MS = 200, LAG_EVERY_US = 1000000 };
+
+// ---- what the shards say
+struct standing {                // of one generation: by partition and shard, as the journal has them
+	uint32_t n_parts, n_shards;
+	int64_t *next;
+};
+
+static void standing_free(struct standing *s)
+{
+	free(s->next);
+}
+
+static enum error_class take_standing(struct store *s, const struct journal *j, struct standing *ret, struct error *e)
+{
+	struct standing x = { j->n_parts, j->shards, xcalloc((size_t)j->n_parts * j->shards + 1, sizeof(*x.next)) };
+	enum error_class c = ERROR_NONE;
+	for (uint32_t shard = 0; shard < j->shards && c == ERROR_NONE; shard++) {
+		struct store_positions at = { 0 };
+		c = s->ops->positions(s, shard, &at, e);
+		for (uint32_t p = 0; p < j->n_parts; p++) {
+			int64_t *next = &x.next[(size_t)p * j->shards + shard];
+			*next = j->parts[p].offset; // nothing was claimed yet
+			for (uint32_t i = 0; i < at.n; i++)
+				if (strcmp(at.list[i].name, j->parts[p].name) == 0)
+					*next = at.list[i].at.next;
+		}
+		store_positions_free(&at);
+	}
+	if (c == ERROR_NONE)
+		*ret = x;
+	else
+		standing_free(&x);
+	return c;
+}
+
+static int64_t least(const struct standing *s, uint32_t part)
+{
+	int64_t n = INT64_MAX;
+	for (uint32_t shard = 0; shard < s->n_shards; shard++)
+		if (s->next[(size_t)part * s->n_shards + shard] < n)
+			n = s->next[(size_t)part * s->n_shards + shard];
+	return n;
+}
+
+static uint64_t records_of(const struct rebuild *r, const struct standing *s)
+{
+	uint64_t n = 0;
+	for (uint32_t p = 0; p < s->n_parts; p++)
+		n += (uint64_t)(least(s, p) - r->journal->parts[p].offset);
+	return n;
+}
+
+// ---- looking around
+static enum error_class take_lease(struct rebuild *r, struct error *e)
+{
+	CLEANUP(freep) char *other = NULL;
+	enum error_class c = r->store->ops->lease(r->store, r->holder, LEASE_MS, &other, e);
+	if (c == ERROR_NONE && other != NULL)
+		c = error_set(e, ERROR_ABORT, EXIT_LATER, "another rebuild works on this state: %s. Wait until it has ended; if it was killed, its "
+			      "claim is over after %d s", other, LEASE_MS / 1000);
+	r->leased_us = clock_mono_us();
+	return c;
+}
+
+static enum error_class look_at_lane(struct rebuild *r, uint32_t index, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	struct worker_status w;
+	worker_status(r->lanes[index]->worker, &w);
+	if (strcmp(w.state, "halted") == 0)
+		c = error_set(e, ERROR_HALT, 0, "%s", w.reason);
+	for (uint32_t i = 0; i < w.n_parts && c == ERROR_NONE; i++)
+		if (w.parts[i].halted[0] != '\0')
+			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%d: %s", w.parts[i].topic, w.parts[i].partition, w.parts[i].halted);
+	worker_status_free(&w);
+	return c;
+}
+
+enum error_class rebuild_look(struct rebuild *r, struct error *e)
+{
+	if (r->o.stop != NULL && atomic_load(r->o.stop))
+		return error_set(e, ERROR_RETRY, 0, "stopped; run the same command again to go on from here");
+	if (atomic_load(&r->shared.failed))
+		return error_set(e, r->shared.failure.cls, r->shared.failure.exit_code, "%s", r->shared.failure.text);
+	enum error_class c = ERROR_NONE;
+	for (uint32_t i = 0; i < r->n_lanes && c == ERROR_NONE; i++)
+		c = look_at_lane(r, i, e);
+	if (c == ERROR_NONE && clock_mono_us() - r->leased_us > LEASE_EVERY_US) {
+		struct error passing = { 0 };
+		c = take_lease(r, &passing);
+		if (c == ERROR_RETRY)
+			return ERROR_NONE; // Redis is away: so it is for everyone
+		if (c != ERROR_NONE)
+			*e = passing;
+	}
+	return c;
+}
+
+// ---- the workers
+static void stop_workers(struct rebuild *r)
+{
+	atomic_store(&r->shared.stop, true);
+	for (uint32_t i = 0; i < r->n_lanes; i++) {
+		worker_join(&r->lanes[i]->worker);
+		lane_free(r->lanes[i]);
+	}
+	facts_join(&r->facts);
+	free(r->lanes);
+	r->lanes = NULL;
+	r->n_lanes = 0;
+	free(r->goal.target);
+	free(r->goal.reach);
+	r->goal.target = r->goal.reach = NULL;
+}
+
+static enum error_class start_workers(struct rebuild *r, struct error *e)
+{
+	struct goal *g = &r->goal;
+	uint32_t parts = r->journal->n_parts, want = r->o.workers < parts ? r->o.workers : parts;
+	g->n_parts = parts;
+	g->n_shards = r->journal->shards;
+	g->target = xcalloc(parts + 1, sizeof(*g->target));
+	g->reach = xcalloc((size_t)parts * g->n_shards + 1, sizeof(*g->reach));
+	for (uint32_t p = 0; p < parts; p++) // nothing yet
+		g->target[p] = r->journal->parts[p].offset;
+	for (size_t i = 0; i < (size_t)parts * g->n_shards; i++)
+		g->reach[i] = INT64_MAX;
+	g->phase++;
+	g->rate = r->o.rate > 0 && want > 0 ? (r->o.rate + want - 1) / want : 0;
+	atomic_store(&r->shared.stop, false);
+	r->lanes = xcalloc(want + 1, sizeof(*r->lanes));
+	enum error_class c = facts_start(r->o.kafka, &r->shared, &r->facts, e);
+	for (uint32_t i = 0; i < want && c == ERROR_NONE; i++) {
+		struct lane *l = lane_new(g, r->o.kafka, r->o.store, r->journal, i, want);
+		struct worker_options wo = { &lane_ports, r->o.settings, &l->kafka, &l->store, &r->shared, r->facts, r->generation, i, NULL };
+		c = worker_start(&wo, &l->worker, e);
+		if (c == ERROR_NONE)
+			r->lanes[r->n_lanes++] = l;
+		else
+			lane_free(l);
+	}
+	return c;
+}
+
+enum error_class rebuild_reload(struct rebuild *r, struct error *e)
+{
+	struct journal *j = NULL;
+	enum error_class c = journal_load(r->o.kafka, TIMEOUT_MS, &j, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (j->generation == r->generation) {
+		journal_freep(&j);
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "generation %lld is in force by now", (long long)r->generation);
+	}
+	bool other = r->journal == NULL || j->n_parts != r->journal->n_parts || r->n_lanes == 0;
+	if (other && r->n_lanes > 0)
+		stop_workers(r);
+	journal_freep(&r->journal);
+	r->journal = j;
+	r->live->ops->identity(r->live, j->init_id, j->generation);
+	r->store->ops->identity(r->store, j->init_id, r->generation);
+	return other ? start_workers(r, e) : ERROR_NONE;
+}
+
+static void set_goal(struct rebuild *r, const int64_t *target, const int64_t *reach)
+{
+	struct goal *g = &r->goal;
+	pthread_mutex_lock(&g->lock);
+	memcpy(g->target, target, g->n_parts * sizeof(*target));
+	if (reach != NULL)
+		memcpy(g->reach, reach, (size_t)g->n_parts * g->n_shards * sizeof(*reach));
+	else
+		for (size_t i = 0; i < (size_t)g->n_parts * g->n_shards; i++)
+			g->reach[i] = INT64_MAX;
+	g->phase++;
+	pthread_mutex_unlock(&g->lock);
+}
+
+static bool phase_reached(const struct rebuild *r)
+{
+	for (uint32_t i = 0; i < r->n_lanes; i++)
+		if (atomic_load(&r->lanes[i]->reached) != r->goal.phase)
+			return false;
+	return true;
+}
+
+// As far as the workers themselves know: for the eye.
+static void show(struct rebuild *r)
+{
+	uint64_t done = 0;
+	if (r->o.progress == NULL)
+		return;
+	for (uint32_t i = 0; i < r->n_lanes; i++) {
+		struct worker_status w;
+		worker_status(r->lanes[i]->worker, &w);
+		for (uint32_t k = 0; k < w.n_parts; k++) {
+			CLEANUP(freep) char *name = xasprintf("%s/%d", w.parts[k].topic, w.parts[k].partition);
+			const struct journal_part *p = journal_part(r->journal, span_of(name));
+			done += p != NULL && w.parts[k].next > p->offset ? (uint64_t)(w.parts[k].next - p->offset) : 0;
+		}
+		worker_status_free(&w);
+	}
+	r->o.progress(r->o.ctx, "records counted again", done < r->all ? done : r->all, r->all);
+}
+
+// ---- how fast
+// While the live generation falls behind by more than it may, half as fast; otherwise a tenth faster again.
+struct throttle {
+	int64_t at_us, live;
+	int64_t high;
+};
+
+static enum error_class ends_of_log(struct rebuild *r, int64_t *ret_high, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	*ret_high = 0;
+	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
+		int64_t low = 0, high = 0;
+		c = topic_offsets(r->o.kafka, r->journal->parts[p].topic, r->journal->parts[p].partition, TIMEOUT_MS, &low, &high, e);
+		*ret_high += high;
+	}
+	return c;
+}
+
+static void adapt(struct rebuild *r, struct throttle *t, uint64_t counted)
+{
+	enum { LEAST = 1000 };
+	CLEANUP(standing_free) struct standing live = { 0 };
+	int64_t now = clock_mono_us(), high = 0;
+	if (r->o.lag_growth == 0 || now - t->at_us < LAG_EVERY_US || ends_of_log(r, &high, NULL) != ERROR_NONE ||
+	    take_standing(r->live, r->journal, &live, NULL) != ERROR_NONE)
+		return;
+	int64_t at = 0, rate = r->goal.rate;
+	for (uint32_t p = 0; p < live.n_parts; p++)
+		at += least(&live, p);
+	if (t->at_us != 0) {
+		int64_t growth = (high - t->high - (at - t->live)) * 1000000 / (now - t->at_us);
+		if (growth > r->o.lag_growth)
+			rate = (rate > 0 ? rate : (int64_t)counted / r->n_lanes) / 2;
+		else if (rate > 0)
+			rate += rate / 10 + 1;
+		if (rate > 0 && rate < LEAST)
+			rate = LEAST;
+		__atomic_store_n(&r->goal.rate, rate, __ATOMIC_RELAXED);
+	}
+	*t = (struct throttle){ now, at, high };
+}
+
+static enum error_class wait_phase(struct rebuild *r, struct error *e)
+{
+	struct throttle t = { 0 };
+	enum error_class c = ERROR_NONE;
+	while (c == ERROR_NONE && !phase_reached(r)) {
+		clock_sleep_ms(LOOK_EVERY_MS);
+		adapt(r, &t, 100000);
+		show(r);
+		c = rebuild_look(r, e);
+	}
+	return c;
+}
+
+static enum error_class run_to(struct rebuild *r, const int64_t *target, const int64_t *reach, struct error *e)
+{
+	set_goal(r, target, reach);
+	return wait_phase(r, e);
+}
+
+// The same limits once more: what the workers read is committed when they have claimed again.
+static enum error_class commit_all(struct rebuild *r, const int64_t *target, const int64_t *reach, struct error *e)
+{
+	return run_to(r, target, reach, e);
+}
+
+enum error_class rebuild_behind(struct rebuild *r, uint64_t *ret, struct error *e)
+{
+	CLEANUP(standing_free) struct standing live = { 0 }, made = { 0 };
+	enum error_class c = take_standing(r->live, r->journal, &live, e);
+	if (c == ERROR_NONE)
+		c = take_standing(r->store, r->journal, &made, e);
+	if (c != ERROR_NONE)
+		return c;
+	uint64_t all = records_of(r, &live), done = records_of(r, &made);
+	*ret = all > done ? all - done : 0;
+	return ERROR_NONE;
+}
+
+enum error_class rebuild_catch_up(struct rebuild *r, struct error *e)
+{
+	CLEANUP(standing_free) struct standing live = { 0 };
+	enum error_class c = r->journal == NULL || r->n_lanes == 0 ? rebuild_reload(r, e) : ERROR_NONE;
+	if (c == ERROR_NONE)
+		c = take_standing(r->live, r->journal, &live, e); // before the journal: every version that these counts took is in it
+	if (c == ERROR_NONE)
+		c = rebuild_reload(r, e);
+	if (c != ERROR_NONE)
+		return c;
+	CLEANUP(freep) int64_t *target = xcalloc(r->journal->n_parts + 1, sizeof(*target));
+	r->all = records_of(r, &live);
+	for (uint32_t p = 0; p < r->journal->n_parts; p++)
+		target[p] = p < live.n_parts ? least(&live, p) : r->journal->parts[p].offset;
+	c = run_to(r, target, NULL, e);
+	if (c == ERROR_NONE)
+		c = commit_all(r, target, NULL, e);
+	return c == ERROR_NONE ? rebuild_settle(r, e) : c;
+}
+
+// The next greater offset at which some shard of the partition is to stand; the greatest where there is none.
+static int64_t next_reach(const struct standing *s, uint32_t part, int64_t above)
+{
+	int64_t next = INT64_MAX, most = 0;
+	for (uint32_t shard = 0; shard < s->n_shards; shard++) {
+		int64_t at = s->next[(size_t)part * s->n_shards + shard];
+		if (at > above && at < next)
+			next = at;
+		most = at > most ? at : most;
+	}
+	return next != INT64_MAX ? next : most;
+}
+
+enum error_class rebuild_meet(struct rebuild *r, struct error *e)
+{
+	CLEANUP(standing_free) struct standing live = { 0 }, made = { 0 };
+	enum error_class c = take_standing(r->live, r->journal, &live, e);
+	if (c == ERROR_NONE)
+		c = take_standing(r->store, r->journal, &made, e);
+	if (c != ERROR_NONE)
+		return c;
+	for (size_t i = 0; i < (size_t)live.n_parts * live.n_shards; i++)
+		if (made.next[i] > live.next[i])
+			return error_set(e, ERROR_RETRY, 0, "the generation in force went back behind the one that is made; run the same command again");
+	CLEANUP(freep) int64_t *target = xcalloc(live.n_parts + 1, sizeof(*target));
+	r->all = records_of(r, &live);
+	for (uint32_t p = 0; p < live.n_parts; p++)
+		target[p] = least(&live, p);
+	for (bool more = true; more && c == ERROR_NONE;) {
+		c = run_to(r, target, live.next, e);
+		more = false;
+		for (uint32_t p = 0; p < live.n_parts; p++) {
+			int64_t next = next_reach(&live, p, target[p]);
+			more = more || next > target[p];
+			target[p] = next;
+		}
+	}
+	return c == ERROR_NONE ? commit_all(r, target, live.next, e) : c;
+}
+
+// ---- opening
+static enum error_class check_log(struct rebuild *r, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	CLEANUP(standing_free) struct standing made = { 0 };
+	c = take_standing(r->store, r->journal, &made, e);
+	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
+		const struct journal_part *part = &r->journal->parts[p];
+		int64_t low = 0, high = 0, from = least(&made, p);
+		c = topic_offsets(r->o.kafka, part->topic, part->partition, TIMEOUT_MS, &low, &high, e);
+		if (c == ERROR_NONE && low > from)
+			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s begins at offset %lld, and counting from %lld on is needed: retention took %lld "
+				      "offsets. Bring the older log back", part->name, (long long)low, (long long)from, (long long)(low - from));
+	}
+	return c;
+}
+
+// The one that is being made in every shard, or in some of them after a crash; otherwise a new number, greater than any.
+static enum error_class find_generation(struct rebuild *r, struct error *e)
+{
+	int64_t building = 0, greatest = r->journal->generation;
+	enum error_class c = ERROR_NONE;
+	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+		struct store_generations g = { 0 };
+		c = r->store->ops->generations(r->store, shard, &g, e);
+		for (uint32_t i = 0; i < g.n; i++) {
+			building = g.list[i].kind == GENERATION_BUILDING ? g.list[i].number : building;
+			greatest = g.list[i].number > greatest ? g.list[i].number : greatest;
+		}
+		store_generations_free(&g);
+	}
+	r->generation = building != 0 ? building : greatest + 1;
+	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++)
+		c = r->store->ops->begin(r->store, shard, r->generation, e);
+	r->store->ops->identity(r->store, r->journal->init_id, r->generation);
+	return c;
+}
+
+static enum error_class open_all(struct rebuild *r, struct error *e)
+{
+	enum error_class c = store_redis_open(r->o.store, &r->store, e);
+	if (c == ERROR_NONE)
+		c = store_redis_open(r->o.store, &r->live, e);
+	if (c == ERROR_NONE)
+		c = journal_load(r->o.kafka, TIMEOUT_MS, &r->journal, e);
+	if (c == ERROR_NONE)
+		c = journal_begun(r->journal, r->o.kafka, e);
+	if (c != ERROR_NONE)
+		return c;
+	r->store->ops->identity(r->store, r->journal->init_id, r->journal->generation);
+	r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
+	c = take_lease(r, e);
+	if (c == ERROR_NONE)
+		c = find_generation(r, e);
+	return c == ERROR_NONE ? check_log(r, e) : c;
+}
+
+enum error_class rebuild_open(const struct rebuild_options *o, struct rebuild **ret, struct error *e)
+{
+	char host[64] = "?";
+	struct rebuild *r = xcalloc(1, sizeof(*r));
+	r->o = *o;
+	r->feed = accounts_feed_new();
+	pthread_mutex_init(&r->goal.lock, NULL);
+	pthread_mutex_init(&r->shared.lock, NULL);
+	r->shared.office_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	check(r->shared.office_wake >= 0);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(r->holder, sizeof(r->holder), "process %ld on %s", (long)getpid(), host);
+	snprintf(r->source, sizeof(r->source), "/meterd/%s", o->kafka->group);
+	enum error_class c = open_all(r, e);
+	if (c == ERROR_NONE)
+		*ret = r;
+	else
+		rebuild_freep(&r);
+	return c;
+}
+
+void rebuild_freep(struct rebuild **at)
+{
+	struct rebuild *r = *at;
+	CLEANUP(freep) char *other = NULL;
+	if (r == NULL)
+		return;
+	stop_workers(r);
+	if (r->leased_us != 0)
+		r->store->ops->lease(r->store, r->holder, 1, &other, NULL);
+	if (r->store != NULL)
+		r->store->ops->close(r->store);
+	if (r->live != NULL)
+		r->live->ops->close(r->live);
+	accounts_feed_freep(&r->feed);
+	journal_freep(&r->journal);
+	close(r->shared.office_wake);
+	free(r);
+	*at = NULL;
+}
+
+int64_t rebuild_generation(const struct rebuild *r)
+{
+	return r->generation;
+}
+
+int64_t rebuild_live(const struct rebuild *r)
+{
+	return r->journal->generation;
+}
+
+// ---- putting it in force
+enum error_class rebuild_promote(struct store *s, const struct kafka_options *k, int64_t generation, int64_t wait_ms, const atomic_bool *stop,
+				 struct error *e)
+{
+	CLEANUP(freep) char *request = xasprintf("{\"kind\":\"generation\",\"generation\":%lld}", (long long)generation);
+	int64_t until = clock_mono_us() + wait_ms * 1000;
+	enum error_class c = s->ops->request_put(s, span_of(request), e);
+	while (c == ERROR_NONE) {
+		CLEANUP(journal_freep) struct journal *j = NULL;
+		c = journal_load(k, TIMEOUT_MS, &j, e);
+		if (c == ERROR_NONE && j->generation == generation)
+			return closing_adopt(s, j->shards, j, e);
+		if (clock_mono_us() > until || (stop != NULL && atomic_load(stop)))
+			return error_set(e, ERROR_ABORT, EXIT_LATER, "generation %lld was asked for, and no running daemon has put it in force yet; start "
+					 "meterd, it does so as soon as it runs", (long long)generation);
+		clock_sleep_ms(ASK_EVERY_MS);
+	}
+	return c;
+}

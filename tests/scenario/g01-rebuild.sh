@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# The counters made again from the topics beside those in force, while calls come in: no difference, put in force with kill -9 of both
+# sides in between, back again, and what a hand changed in Redis is found.
+. "$(dirname "$0")/../lib/scenario.sh"
+start_redis
+topics --stamps any --partitions 4
+config m workers=2
+expect_code 0 ctl init
+ctl gen --events 60000 --accounts 60 --seed 21 --from 2020-01 --to 2020-04 >/dev/null || fail gen
+start m
+wait_for 120 'settled 2020-02' 'the end of February'
+rebuild() { ctl rebuild --yes --workers 2 "$@" 2>"$DIR/words"; }
+generations() { ctl_q generations --format ndjson | jq -r '"\(.generation) \(.is)"'; }
+
+# -- nothing is done without being asked
+expect_code 0 ctl_q rebuild
+expect_equal "only planned" "$(generations)" '1 in force'
+expect_code 64 ctl_q rebuild --promote
+expect_code 78 ctl_q rebuild --rollback --yes
+
+# -- killed in the middle, it goes on where it stood; a second one is refused meanwhile
+ctl rebuild --yes --rate 8000 2>"$DIR/first" &
+first=$!
+wait_for 60 '[[ $(generations | grep -c "2 being made") == 1 ]]' 'the generation'
+wait_for 60 '(($(redis_do "$DIR" hlen "meterd:{s00}:g2:off") > 0))' 'its first positions'
+expect_code 75 rebuild
+expect_match "one at a time" "$(cat "$DIR/words")" 'another rebuild works on this state: process [0-9]+ on'
+kill -KILL "$first"; wait "$first" 2>/dev/null
+wait_for 60 '[[ $(redis_do "$DIR" exists "meterd:{s00}:lease") == 0 ]]' 'the end of its claim'
+
+# -- no difference, with calls coming in
+months() { # calls of one month after the other, until there is none left
+	local month
+	for month in 04 05 06 07 08 09; do
+		ctl gen --events 5000 --accounts 60 --seed "22$month" --from "2020-$month" --to "2020-$(printf %02d $((10#$month + 1)))" >/dev/null 2>&1 || return 1
+	done
+}
+months &
+traffic=$!
+expect_code 0 rebuild --verify
+expect_match "equal" "$(cat "$DIR/words")" '[1-9][0-9]+ fields of generations 1 and 2 compared, 0 differences'
+
+# -- put in force under load, the daemon killed right then
+expect_code 0 rebuild --verify --promote
+expect_equal "in force" "$(generations)" '1 was in force
+2 in force'
+kill9 m
+start m
+wait "$traffic" || fail "gen"
+wait_for 120 drained
+wait_for 120 'settled 2020-09' 'the end of September'
+wait_for 60 outbox_empty
+auditor_agrees
+
+# -- and back: it reads what came since
+expect_code 0 ctl_q rebuild --rollback --yes
+expect_equal "back" "$(generations)" '1 in force
+2 was in force'
+wait_for 30 'grep -q "another generation is in force" "$DIR/m.log"' 'idle workers to notice'
+wait_for 120 drained
+wait_for 60 outbox_empty
+expect_code 0 ctl_q generations drop 2
+expect_code 78 ctl_q generations drop 2
+expect_code 78 ctl_q generations drop 1
+expect_equal "dropped" "$(generations) $(redis_do "$DIR" --scan --pattern '*:g2:*' | wc -l)" '1 in force 0'
+
+jq -nc '{partition: 0, timestamp: 1601900000000, key: "open", value: {id: "open-1", account: "open", service: "image-tag", time: 1601900000000, calls: 1}}' | produce
+wait_for 60 '(($(redis_do "$DIR" --scan --pattern "*:g1:use:2020-10" | wc -l) > 0))' 'a call of October'
+wait_for 60 drained
+
+# -- a hand in Redis: a counter, a ledger field, an alert that was neither published nor kept, a settlement
+stop m
+october=$(redis_do "$DIR" --scan --pattern '*:g1:use:2020-10')
+shard=$(for s in $(seq -w 0 15); do (($(redis_do "$DIR" hlen "meterd:{s$s}:g1:use:2020-09") > 0)) && echo "$s" && break; done)
+key="meterd:{s$shard}:g1"
+field=$(redis_do "$DIR" hkeys "$key:use:2020-09" | sort | head -n 1)
+redis_do "$DIR" hincrby "$key:use:2020-09" "$field" 1 >/dev/null
+redis_do "$DIR" hincrby "$key:led" "${PREFIX}usage.calls/0/counted" -1 >/dev/null
+redis_do "$DIR" hset "${october/use/fired}" $'alert\nnobody\nimage-tag\n2020-10\ntier.crossed\n5\n' 1 >/dev/null
+settled=$(redis_do "$DIR" hkeys "$key:set:2020-02" | grep -v '#' | sort | head -n 1)
+redis_do "$DIR" hset "$key:set:2020-02" "$settled" '{}' >/dev/null
+expect_code 1 ctl_q rebuild --yes --verify --format ndjson >"$DIR/differences"
+expect_equal "found" "$(jq -r '"\(.what) \(.period) \(.field)"' "$DIR/differences" | sort)" "$(sort <<-W
+	counter 2020-09 $field
+	ledger null ${PREFIX}usage.calls/0/counted
+	alert 2020-10 alert/nobody/image-tag/2020-10/tier.crossed/5/
+	alert not published 2020-10 alert/nobody/image-tag/2020-10/tier.crossed/5/
+	settlement 2020-02 $settled
+	W
+)"
+# -- what was made is right: it mends them
+expect_code 1 ctl_q rebuild --yes --verify --promote
+expect_equal "not by itself" "$(generations | grep -c 'in force$')" 1
+expect_equal "not yet" "$(generations | grep '^1 ')" '1 in force'
+start m
+expect_code 1 ctl_q rebuild --yes --verify --promote --accept-differences
+wait_for 60 drained
+auditor_agrees
