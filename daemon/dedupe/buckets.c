@@ -19,6 +19,7 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
 enum { EXTRA_BITS = 5, EXTRA_MASK = (1 << EXTRA_BITS) - 1, PASSED_SHIFT = BUCKET_SLOTS * EXTRA_BITS, PASSED_BITS = 7 };
 _Static_assert(PASSED_SHIFT + PASSED_BITS == 32, "extra and passed bits fill the word");
 enum { HUGE_FROM = 16 << 20, GIVE_BACK = 256 }; // bytes; regions
+enum { FULL_PERCENT = 82 }; // of the slots, where a whole window is in
 
 struct entry {
 	uint64_t tag;
@@ -113,8 +114,8 @@ static void map_new(struct buckets *t, uint32_t n)
 
 void buckets_init_for(struct buckets *t, uint64_t window, uint64_t seed, uint64_t ids)
 {
-	uint64_t slots = window * 100 / 76 / BUCKET_REGIONS;
-	*t = (struct buckets){ .seed = seed, .n_window = (uint32_t)(slots / BUCKET_SLOTS + 2) };
+	uint64_t slots = window * 100 / FULL_PERCENT / BUCKET_REGIONS;
+	*t = (struct buckets){ .seed = seed, .n_window = (uint32_t)(slots / BUCKET_SLOTS + (slots < BUCKET_SLOTS ? 2 : 1)) };
 	uint64_t n = ids * 3 / 2 / BUCKET_REGIONS / BUCKET_SLOTS + 2;
 	map_new(t, n < t->n_window ? (uint32_t)n : t->n_window);
 }
@@ -200,7 +201,9 @@ static void remake(struct buckets *t, uint32_t n, struct span_back w)
 
 static uint32_t larger(const struct buckets *t)
 {
-	uint64_t next = (uint64_t)t->n + t->n / 2 + (t->n == 2 ? 0 : 1);
+	// One region beyond its share makes the whole table grow: by little, where it is large.
+	uint32_t part = t->n >= t->n_window && t->n < 2 * t->n_window && t->n >= 64 ? 16 : 2;
+	uint64_t next = (uint64_t)t->n + t->n / part + (t->n == 2 ? 0 : 1);
 	if (t->n < t->n_window && next * 5 / 4 >= t->n_window)
 		next = t->n_window;
 	check(next <= UINT32_MAX / 2);
@@ -306,16 +309,24 @@ bool buckets_put(struct buckets *t, const struct bucket_entry *put, struct span_
 {
 	struct entry e = entry_of(put->tag, put->extra, put->off, t);
 	struct bucket *at = region_at(t, put->region);
+	struct bucket *room = NULL; // the first one on the walk with a spare slot: those before it have the passed bit, or the walk had ended
+	uint32_t spare = 0;
 	for (uint32_t i = 0, j = e.home; i < t->n; i++, j = after(j, t->n)) {
 		int s = slot_of(&at[j], &e);
 		if (s >= 0) {
 			at[j].off[s] = e.off;
 			return true;
 		}
+		if (room == NULL && (spare = spare_slots(&at[j], w)) != 0)
+			room = &at[j];
 		if ((at[j].word & e.passed) == 0)
 			break;
 	}
-	return settle(t, put->region, &e, w);
+	if (room == NULL)
+		return settle(t, put->region, &e, w);
+	t->used += room->tag[__builtin_ctz(spare)] == 0;
+	fill(room, __builtin_ctz(spare), &e);
+	return true;
 }
 
 void buckets_grow(struct buckets *t, struct span_back w)

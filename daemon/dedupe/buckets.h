@@ -18,9 +18,9 @@
 // At the default window (15.8 million ids) a new id is taken for an old one with probability 15.8e6 / 2^83 = 1.6e-18: at a million
 // events a second, once in 19,000 years. Decisions are a pure function of the log even then: they compare the same 83 bits always.
 //
-// Memory: n rises by half as ids come, up to what the whole window needs at 76 % full: 64 / 5 / 0.76 = 16.8 bytes an id.
-// A region at the default window holds 964 ids of 1,275 slots, 10 standard deviations below full; one that does get full makes
-// the table grow.
+// Memory: n rises by half as ids come, up to what the whole window needs at 82 % full: 64 / 5 / 0.82 = 15.6 bytes an id.
+// A region at the default window holds 964 ids of 1,180 slots, 6.9 standard deviations below full: one gets full in some 10^7 windows of
+// a partition, and then the table grows by a sixteenth.
 #ifndef DEDUPE_BUCKETS_H
 #define DEDUPE_BUCKETS_H
 

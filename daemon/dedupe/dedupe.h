@@ -11,7 +11,7 @@
 // The set has a position Q: the offsets below it are in the table. Decisions for offsets below Q come from the list of
 // duplicate offsets in [Q0, Q); the table never answers for them, or a re-read event would be its own duplicate.
 // Memory: 64-byte buckets of five (64-bit tag, 32-bit offset) entries plus 5 further bits each (buckets.h has the arithmetic):
-// about 17 bytes an id in a full window, and up to 2 more where the record clock rises with every record.
+// under 16 bytes an id in a full window, and up to 2 more where the record clock rises with every record.
 #ifndef DEDUPE_DEDUPE_H
 #define DEDUPE_DEDUPE_H
 
