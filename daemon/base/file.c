@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 
-enum { READ_STEP = 65536 };
+enum { READ_STEP = 65536, PASSWORD_FILE_MOST = 4096 };
 
 static void fd_closep(int *fd)
 {
@@ -99,6 +99,22 @@ int file_replace(const char *path, bool (*fill)(void *ctx, struct byte_sink *to)
 	if (why != 0)
 		unlink(beside);
 	return why != 0 ? why : sync_folder_of(path);
+}
+
+enum error_class file_read_password(const char *setting, const char *path, char **ret, struct error *e)
+{
+	char *text = NULL;
+	size_t n = 0;
+	struct error why = { 0 };
+	if (file_read(path, PASSWORD_FILE_MOST, &text, &n, &why) != ERROR_NONE)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s %s: %s", setting, path, why.text);
+	text[strcspn(text, "\r\n")] = '\0';
+	if (text[0] != '\0') {
+		*ret = text;
+		return ERROR_NONE;
+	}
+	free(text);
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s %s: its first line is empty: write the password there", setting, path);
 }
 
 char *file_beside(const char *file, const char *name)

@@ -5,10 +5,12 @@
 #define MODEL_KAFKA_CONF_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "model/kafka_options.h"
 
@@ -31,6 +33,44 @@ static inline void kafka_conf_freep(rd_kafka_conf_t **c)
 {
 	if (*c != NULL)
 		rd_kafka_conf_destroy(*c);
+}
+
+static inline void kafka_password_freep(char **p)
+{
+	if (*p != NULL)
+		explicit_bzero(*p, strlen(*p));
+	free(*p);
+}
+
+// Who we are, and what keeps others from listening. The password goes from its file into librdkafka, and stays nowhere else.
+static inline enum error_class kafka_conf_access(const struct kafka_options *o, rd_kafka_conf_t *c, struct error *e)
+{
+	static const char *const protocols[] = { "plaintext", "ssl", "sasl_plaintext", "sasl_ssl" };
+	static const char *const mechanisms[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" };
+	bool sasl = o->security == KAFKA_SASL_PLAINTEXT || o->security == KAFKA_SASL_SSL;
+	bool tls = o->security == KAFKA_SSL || o->security == KAFKA_SASL_SSL;
+	CLEANUP(kafka_password_freep) char *password = NULL;
+	if (sasl && o->password_file != NULL) {
+		enum error_class cls = file_read_password("kafka.password_file", o->password_file, &password, e);
+		if (cls != ERROR_NONE)
+			return cls;
+	}
+	const struct kafka_pair pairs[] = {
+		{ "security.protocol", protocols[o->security] },
+		{ "sasl.mechanism", sasl ? mechanisms[o->mechanism] : NULL },
+		{ "sasl.username", sasl ? o->user : NULL },
+		{ "sasl.password", password },
+		{ "ssl.ca.location", tls ? o->ca_file : NULL },
+		{ "ssl.certificate.location", tls ? o->cert_file : NULL },
+		{ "ssl.key.location", tls ? o->key_file : NULL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		char why[512];
+		if (pairs[i].value != NULL && rd_kafka_conf_set(c, pairs[i].name, pairs[i].value, why, sizeof(why)) != RD_KAFKA_CONF_OK)
+			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "librdkafka refuses %s: %s", pairs[i].name,
+					 strcmp(pairs[i].name, "sasl.password") == 0 ? "(not shown)" : why);
+	}
+	return ERROR_NONE;
 }
 
 // ERROR_ABORT 78 for the first pair that librdkafka refuses. `pairs` ends with a NULL name; pairs with a NULL value are skipped.
@@ -57,6 +97,9 @@ static inline enum error_class kafka_conf_make(const struct kafka_options *o, co
 						 p->value, why);
 		}
 	}
+	enum error_class cls = kafka_conf_access(o, c, e);
+	if (cls != ERROR_NONE)
+		return cls;
 	rd_kafka_conf_set_log_cb(c, kafka_conf_log);
 	*ret = TAKE_PTR(c);
 	return ERROR_NONE;

@@ -144,6 +144,26 @@ static bool good_redis_unix(const char *rest)
 	return path && (query == NULL || (strncmp(query, "?db=", 4) == 0 && good_db(query + 4)));
 }
 
+// Words that nothing would come of are mistakes: somebody believes that they protect something.
+static void check_kafka_access(struct reading *r)
+{
+	const struct settings *s = r->s;
+	bool sasl = s->kafka_security == KAFKA_SASL_PLAINTEXT || s->kafka_security == KAFKA_SASL_SSL;
+	bool tls = s->kafka_security == KAFKA_SSL || s->kafka_security == KAFKA_SASL_SSL;
+	if (sasl && (s->kafka_user[0] == '\0' || s->kafka_password_file[0] == '\0'))
+		fault_at(r, ROW_OF_kafka_security, NULL, "it needs a user and a password: set kafka.user and kafka.password_file");
+	if (!sasl && (s->kafka_user[0] != '\0' || s->kafka_password_file[0] != '\0'))
+		fault_at(r, s->kafka_user[0] != '\0' ? ROW_OF_kafka_user : ROW_OF_kafka_password_file, NULL,
+			 "nobody asks for it: set kafka.security to sasl_ssl");
+	if (s->kafka_security == KAFKA_SASL_PLAINTEXT && s->kafka_sasl_mechanism == KAFKA_PLAIN)
+		fault_at(r, ROW_OF_kafka_sasl_mechanism, NULL, "PLAIN sends the password as it is: set kafka.security to sasl_ssl");
+	if (!tls && (s->kafka_tls_ca_file[0] != '\0' || s->kafka_tls_cert_file[0] != '\0' || s->kafka_tls_key_file[0] != '\0'))
+		fault_at(r, ROW_OF_kafka_security, NULL, "certificates are set, but nothing is encrypted: set it to ssl or sasl_ssl");
+	if ((s->kafka_tls_cert_file[0] != '\0') != (s->kafka_tls_key_file[0] != '\0'))
+		fault_at(r, s->kafka_tls_cert_file[0] != '\0' ? ROW_OF_kafka_tls_cert_file : ROW_OF_kafka_tls_key_file, NULL,
+			 "a certificate and its key go together: set kafka.tls_cert_file and kafka.tls_key_file");
+}
+
 static void check_redis(struct reading *r)
 {
 	const char *url = r->s->redis_url;
@@ -213,6 +233,7 @@ void cross_check(struct reading *r)
 	check_bootstrap(r);
 	check_listen(r);
 	check_redis(r);
+	check_kafka_access(r);
 	check_fields(r);
 	check_amounts(r);
 }

@@ -7,8 +7,6 @@
 #include "base/file.h"
 #include "settings/settings.h"
 
-enum { PASSWORD_FILE_MOST = 4096 };
-
 static const char *or_null(const char *s)
 {
 	return s[0] != '\0' ? s : NULL;
@@ -18,6 +16,13 @@ void settings_kafka(const struct settings *s, struct kafka_options *ret)
 {
 	*ret = (struct kafka_options){
 		.bootstrap = s->kafka_bootstrap,
+		.security = (enum kafka_security)s->kafka_security,
+		.mechanism = (enum kafka_mechanism)s->kafka_sasl_mechanism,
+		.user = or_null(s->kafka_user),
+		.password_file = or_null(s->kafka_password_file),
+		.ca_file = or_null(s->kafka_tls_ca_file),
+		.cert_file = or_null(s->kafka_tls_cert_file),
+		.key_file = or_null(s->kafka_tls_key_file),
 		.group = s->kafka_group,
 		.input_topics = (const char *const *)s->topics_input,
 		.alerts_topic = s->topics_alerts,
@@ -32,20 +37,12 @@ void settings_kafka(const struct settings *s, struct kafka_options *ret)
 	};
 }
 
-// The first line of the file.
 static enum error_class read_password(struct settings *s, struct error *e)
 {
 	char *text = NULL;
-	size_t n = 0;
-	struct error why = { 0 };
-	if (file_read(s->redis_password_file, PASSWORD_FILE_MOST, &text, &n, &why) != ERROR_NONE)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.password_file %s: %s", s->redis_password_file, why.text);
-	text[strcspn(text, "\r\n")] = '\0';
-	if (text[0] == '\0') {
-		free(text);
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.password_file %s: its first line is empty: write the password there",
-				 s->redis_password_file);
-	}
+	enum error_class cls = file_read_password("redis.password_file", s->redis_password_file, &text, e);
+	if (cls != ERROR_NONE)
+		return cls;
 	free(s->password);
 	s->password = text;
 	return ERROR_NONE;

@@ -11,20 +11,30 @@
 #include "sink/kafka_send.h"
 #include "sink/topic_client.h"
 
-// Reasons come back from the calls themselves.
+// Calls say that they timed out; why the brokers did not answer comes this way.
+struct words {
+	char refused[300], last[300];
+};
+
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
 	char text[512];
+	struct words *w = opaque;
 	(void)rk;
-	(void)opaque;
+	if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
+		snprintf(w->refused, sizeof(w->refused), "%s", reason);
+	if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) // which says less than what led to it
+		snprintf(w->last, sizeof(w->last), "%s", reason);
 	log_line(LVL_DEBUG, "topic_client_error", "code=%s why=%s", rd_kafka_err2name((rd_kafka_resp_err_t)err),
 		 log_quote(reason, text, sizeof(text)));
 }
 
 void topic_client_freep(rd_kafka_t **rk)
 {
+	struct words *w = *rk != NULL ? rd_kafka_opaque(*rk) : NULL;
 	if (*rk != NULL)
 		rd_kafka_destroy_flags(*rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(w);
 }
 
 enum error_class topic_client_open(const struct kafka_options *o, rd_kafka_t **ret, struct error *e)
@@ -46,18 +56,26 @@ enum error_class topic_client_open(const struct kafka_options *o, rd_kafka_t **r
 	if (c != ERROR_NONE)
 		return c;
 	rd_kafka_conf_set_error_cb(conf, on_error);
+	struct words *words = xcalloc(1, sizeof(*words));
+	rd_kafka_conf_set_opaque(conf, words);
 	char why[512];
 	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
 	if (rk == NULL) {
 		rd_kafka_conf_destroy(conf);
+		free(words);
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the Kafka client cannot be made: %s", why);
 	}
 	*ret = rk;
 	return ERROR_NONE;
 }
 
-enum error_class topic_client_error(const char *topic, const char *doing, rd_kafka_resp_err_t err, struct error *e)
+enum error_class topic_client_error(rd_kafka_t *rk, const char *topic, const char *doing, rd_kafka_resp_err_t err, struct error *e)
 {
+	const struct words *w = rd_kafka_opaque(rk);
+	rd_kafka_poll(rk, 0); // serves on_error
+	if (w->refused[0] != '\0')
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "Kafka refuses this client: %s; check kafka.user, kafka.password_file and "
+				 "kafka.sasl_mechanism", w->refused);
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -68,7 +86,8 @@ enum error_class topic_client_error(const char *topic, const char *doing, rd_kaf
 		if (kafka_err_is_refusal(err))
 			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "Kafka refuses: %s of %s: %s", doing, topic,
 					 rd_kafka_err2str(err));
-		return error_set(e, ERROR_RETRY, 0, "Kafka is away: %s of %s: %s", doing, topic, rd_kafka_err2str(err));
+		return error_set(e, ERROR_RETRY, 0, "Kafka is away: %s of %s: %s%s%s", doing, topic, rd_kafka_err2str(err),
+				 w->last[0] != '\0' ? ": " : "", w->last);
 	}
 }
 
@@ -98,7 +117,7 @@ static rd_kafka_resp_err_t count_partitions(rd_kafka_t *rk, const char *topic, i
 enum error_class topic_client_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *ret, struct error *e)
 {
 	rd_kafka_resp_err_t err = count_partitions(rk, topic, timeout_ms, ret);
-	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? ERROR_NONE : topic_client_error(topic, "partitions", err, e);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? ERROR_NONE : topic_client_error(rk, topic, "partitions", err, e);
 }
 
 enum error_class topic_client_offsets(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
@@ -107,7 +126,7 @@ enum error_class topic_client_offsets(rd_kafka_t *rk, const char *topic, int32_t
 	int64_t low, high;
 	rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return topic_client_error(topic, "offsets", err, e);
+		return topic_client_error(rk, topic, "offsets", err, e);
 	*ret_low = low;
 	*ret_high = high;
 	return ERROR_NONE;
@@ -124,7 +143,7 @@ enum error_class topic_client_offset_at(rd_kafka_t *rk, const char *topic, int32
 	int64_t offset = list->elems[0].offset;
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return topic_client_error(topic, "offsets by time", err, e);
+		return topic_client_error(rk, topic, "offsets by time", err, e);
 	*ret = offset >= 0 ? offset : -1;
 	return ERROR_NONE;
 }
@@ -162,18 +181,18 @@ static void take_config(const char *name, const char *value, struct topic_info *
 		info->compacted = strstr(value, "compact") != NULL;
 }
 
-static enum error_class take_configs(rd_kafka_event_t *ev, const char *topic, struct topic_info *info, struct error *e)
+static enum error_class take_configs(rd_kafka_t *rk, rd_kafka_event_t *ev, const char *topic, struct topic_info *info, struct error *e)
 {
 	if (ev == NULL)
-		return topic_client_error(topic, "settings", RD_KAFKA_RESP_ERR__TIMED_OUT, e);
+		return topic_client_error(rk, topic, "settings", RD_KAFKA_RESP_ERR__TIMED_OUT, e);
 	if (rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return topic_client_error(topic, "settings", rd_kafka_event_error(ev), e);
+		return topic_client_error(rk, topic, "settings", rd_kafka_event_error(ev), e);
 	size_t n, m;
 	const rd_kafka_ConfigResource_t **res =
 		rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(ev), &n);
 	check(n == 1);
 	if (rd_kafka_ConfigResource_error(res[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return topic_client_error(topic, "settings", rd_kafka_ConfigResource_error(res[0]), e);
+		return topic_client_error(rk, topic, "settings", rd_kafka_ConfigResource_error(res[0]), e);
 	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(res[0], &m);
 	for (size_t i = 0; i < m; i++)
 		take_config(rd_kafka_ConfigEntry_name(entries[i]), rd_kafka_ConfigEntry_value(entries[i]), info);
@@ -189,7 +208,7 @@ static enum error_class describe_configs(rd_kafka_t *rk, const char *topic, int 
 	rd_kafka_AdminOptions_set_request_timeout(opt, timeout_ms, why, sizeof(why));
 	rd_kafka_DescribeConfigs(rk, &res, 1, opt, q);
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, timeout_ms + 500);
-	enum error_class c = take_configs(ev, topic, info, e);
+	enum error_class c = take_configs(rk, ev, topic, info, e);
 	if (ev != NULL)
 		rd_kafka_event_destroy(ev);
 	rd_kafka_AdminOptions_destroy(opt);

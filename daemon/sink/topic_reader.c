@@ -107,7 +107,7 @@ static enum error_class start_reading(struct reader *r, bool follow, struct erro
 	rd_kafka_resp_err_t err = rd_kafka_assign(r->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return topic_client_error(r->topic, "reading", err, e);
+		return topic_client_error(r->rk, r->topic, "reading", err, e);
 	r->moved_us = clock_mono_us();
 	return ERROR_NONE;
 }
@@ -123,7 +123,7 @@ static enum error_class reader_open(struct reader *r, const struct kafka_options
 	if (c != ERROR_NONE)
 		return c;
 	if (r->n == 0)
-		return topic_client_error(r->topic, "reading", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, e);
+		return topic_client_error(r->rk, r->topic, "reading", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, e);
 	r->start = xcalloc((size_t)r->n, sizeof(*r->start));
 	r->end = xcalloc((size_t)r->n, sizeof(*r->end));
 	r->done = xcalloc((size_t)r->n, sizeof(*r->done));
@@ -206,7 +206,7 @@ static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct err
 		return ERROR_NONE;
 	}
 	if (m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || m->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-		return topic_client_error(r->topic, "reading", m->err, e);
+		return topic_client_error(r->rk, r->topic, "reading", m->err, e);
 	if (m->err == RD_KAFKA_RESP_ERR__BAD_MSG || m->err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/%" PRId32 " holds a damaged batch at offset %" PRId64, r->topic, p,
 				 m->offset);
@@ -275,7 +275,7 @@ enum error_class topic_read_from(const struct kafka_options *o, const char *topi
 	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
 	enum error_class c = reader_open(&r, o, timeout_ms, e);
 	if (c == ERROR_NONE && r.n < n)
-		c = topic_client_error(topic, "reading", RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, e);
+		c = topic_client_error(r.rk, topic, "reading", RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, e);
 	for (int32_t p = 0; p < r.n && c == ERROR_NONE; p++)
 		c = find_rest(&r, starts, ends, n, p, timeout_ms, e);
 	if (c == ERROR_NONE)

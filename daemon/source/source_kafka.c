@@ -120,7 +120,6 @@ static bool means_refused(rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR__SSL:
 	case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
 		return true;
 	default:
@@ -147,8 +146,9 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		fatal_error(s, &s->held);
 	} else if (means_refused(err)) {
-		error_set(&s->held, ERROR_ABORT, EXIT_CONFIG_ERR, "Kafka refuses this client: %s", reason);
-	} else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		error_set(&s->held, ERROR_ABORT, EXIT_CONFIG_ERR, "Kafka refuses this client: %s; check kafka.user, kafka.password_file and "
+			  "kafka.sasl_mechanism", reason);
+	} else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__SSL) { // a handshake also fails where a broker dies in it
 		s->away_until_us = clock_mono_us() + AWAY_MS * 1000;
 		snprintf(s->away, sizeof(s->away), "%s", reason);
 	}

@@ -93,18 +93,20 @@ static bool credential_of_another(const char *path)
 	return strncmp(path, "/run/credentials/", strlen("/run/credentials/")) == 0 && access(path, R_OK) != 0;
 }
 
-static size_t check_password(struct settings *s)
+static size_t check_password(const struct settings *s, const char *setting, const char *path)
 {
-	if (credential_of_another(s->redis_password_file)) {
-		printf("%s: redis.password_file is a credential of the service, which alone can read it: not looked at\n", s->file);
-		return 0;
-	}
-	struct store_options o;
 	struct error e = { 0 };
-	if (settings_store(s, &o, &e) == ERROR_NONE)
-		return 0;
-	fprintf(stderr, "%s: error: %s\n", s->file, e.text);
-	return 1;
+	char *password = NULL;
+	if (path[0] != '\0' && credential_of_another(path)) {
+		printf("%s: %s is a credential of the service, which alone can read it: not looked at\n", s->file, setting);
+	} else if (path[0] != '\0' && file_read_password(setting, path, &password, &e) != ERROR_NONE) {
+		fprintf(stderr, "%s: error: %s\n", s->file, e.text);
+		return 1;
+	}
+	if (password != NULL)
+		explicit_bzero(password, strlen(password));
+	free(password);
+	return 0;
 }
 
 int frontend_check(const char *file)
@@ -118,7 +120,8 @@ int frontend_check(const char *file)
 	faults_free(&f);
 	CLEANUP(freep) char *catalog = s != NULL ? xstrdup(s->catalog) : settings_catalog_path(file, (struct span){ text, n });
 	if (s != NULL) {
-		faults += check_password(s);
+		faults += check_password(s, "redis.password_file", s->redis_password_file);
+		faults += check_password(s, "kafka.password_file", s->kafka_password_file);
 		if (faults == 0)
 			printf("%s: good\n", file);
 	}

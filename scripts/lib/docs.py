@@ -315,6 +315,7 @@ def template(facts, out):
     changes = [
         ("/etc/meterd/meterd.yaml", "/etc/meterd/%i.yaml"), ("StateDirectory=meterd\n", "StateDirectory=meterd/%i\n"),
         ("redis-password:meterd.redis-password", "redis-password:meterd-%i.redis-password"),
+        ("kafka-password:meterd.kafka-password", "kafka-password:meterd-%i.kafka-password"),
         ("/etc/credstore/meterd.redis-password", "/etc/credstore/meterd-NAME.redis-password"),
         ("/run/credentials/meterd.service/", "/run/credentials/meterd@NAME.service/"),
         ("Description=Usage metering:", "Description=Usage metering (%i):"), ("systemctl edit meterd", "systemctl edit meterd@NAME"),

@@ -17,6 +17,7 @@ import sys
 
 LUA, STEP, FLUSH, PART = "daemon/store/meterd.lua", "daemon/pipeline/step.c", "daemon/pipeline/flush.c", "daemon/pipeline/part.c"
 ASSIGN, RELAY, DEDUPE, CLOSER = "daemon/pipeline/assign.c", "daemon/outbox/relay.c", "daemon/dedupe/dedupe.c", "daemon/closing/closer.c"
+PROPOSE = "daemon/closing/propose.c"
 DECIDE, COURSE, WORKER, LOOK = "daemon/decide/decide.c", "daemon/decide/course.c", "daemon/pipeline/worker.c", "daemon/closing/look.c"
 # name, what goes wrong with it, file, text, what stands in its place
 MUTANTS = [
@@ -48,6 +49,15 @@ MUTANTS = [
     ("adrift-reads-on", "after a conflict records are counted that no shard will get", WORKER, "\tif (w->adrift)\n\t\treturn; // read again", "\tif (false)\n\t\treturn; // read again"),
     ("rollback-not-noticed", "a Redis that went back while nothing was sent is not asked", FLUSH, "\t\tif (!same)\n\t\t\tworker_trouble", "\t\tif (false)\n\t\t\tworker_trouble"),
     ("marks-missing", "the clock at the window's begin is unknown after a restart", LUA, "\t\tredis.call('HSET', KEYS[7], marks[k], marks[k + 1])", "\t\tredis.call('HDEL', KEYS[7], marks[k])"),
+    ("version-not-compared", "a commit goes through that was made without knowing of newer rules", LUA, "tonumber(registered) > tonumber(ARGV[3])", "false"),
+    ("rules-at-once", "rules take effect behind what some shard has counted", PROPOSE, "clock_max_ms + s->lead_ms : 0;", "clock_max_ms - 20 * s->lead_ms * 144 : 0;"),
+    ("rules-before-alerts", "after a rollback rules take effect before calls that were told", PROPOSE, "*ret_may = *ret_may && l.parts[i].next_max >= relay_reach(o->relay, j->parts[i].name);", "(void)j;"),
+    ("admission-clock-ignored", "a partition that appears opens months again that are closed", ASSIGN, ".start = { jp->offset, jp->clock_ms, -1, 0 }", ".start = { jp->offset, TIME_NONE, -1, 0 }"),
+    ("fact-without-lead", "what is said of an account holds before everybody knows", "daemon/plans/plans.c", "TIME_NONE : clock_ms - lead_of(rules);", "TIME_NONE : clock_ms + lead_of(rules) * 0 - 30 * 86400000LL;"),
+    ("facts-beyond-the-manifest", "a contract that came after the close changes the bill of a closed month", "daemon/closing/frame.c", ".with_cuts = true", ".with_cuts = false"),
+    ("bills-by-newest-rules", "an adjustment is priced by rules that its month was not settled with", "daemon/closing/frame.c", "journal_rules_version(j, by->rules_version)->rules,", "(by->rules_version > 0 ? j->rules[j->n_rules - 1].rules : NULL),"),
+    ("packs-cover-what-was-charged", "late calls let a pack cover what was billed already", "daemon/rating/deduct.c", "billable = s->billable + take_packs(s, billable - s->billable, pack_left);", "billable = take_packs(s, billable, pack_left);"),
+    ("late-with-the-month-before", "an adjustment comes with the wrong month's close", "daemon/closing/gather.c", "if (months.list[i].adjust_month == month)", "if (months.list[i].adjust_month == month + 1)"),
 ]
 
 
