@@ -21,6 +21,7 @@ struct byte_sink {
 // its place, the folder synced. 0, or errno: then what was there before still is. Only its owner may read it. What a process that was killed
 // left beside it is named PATH.?????? and is nobody's.
 int file_replace(const char *path, bool (*fill)(void *ctx, struct byte_sink *to), void *ctx);
+
 // The first line of a file that holds a password; wipe and free it. ERROR_ABORT 78 names `setting` and the path, never what stands there.
 enum error_class file_read_password(const char *setting, const char *path, char **ret, struct error *e);
 
