@@ -4,6 +4,8 @@
 import argparse
 import importlib
 import os
+import signal
+import sys
 import time
 
 from parts import words
@@ -41,6 +43,7 @@ def main():
     a.add_argument("--json")
     a.add_argument("names", nargs="+", choices=NAMES)
     env, report = Env(a.parse_args()), Report()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     words(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     for name in env.names:
         began = time.monotonic()

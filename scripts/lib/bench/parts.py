@@ -263,5 +263,5 @@ def write_yaml(f, node, indent):
             f.write(f"{indent}{k}:\n")
             write_yaml(f, v, indent + "  ")
         else:
-            bare = isinstance(v, str) and re.fullmatch(r"\d+(ms|s|m|h|d)", v)  # durations take no quotes
+            bare = isinstance(v, str) and re.fullmatch(r"\d+(ms|s|m|h|d|KiB|MiB)", v)  # they take no quotes
             f.write(f"{indent}{k}: {v if bare else json.dumps(v)}\n")
