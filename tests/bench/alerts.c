@@ -19,7 +19,7 @@
 #include "model/kafka_conf.h"
 #include "sink/sink.h"
 
-enum { GIVE_UP_S = 30, VALUE_MAX = 1024, BARE_BYTES = 700 };
+enum { GIVE_UP_S = 120, VALUE_MAX = 1024, BARE_BYTES = 700 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -106,7 +106,7 @@ static int64_t wait_for_it(const char *what)
 	pthread_mutex_lock(&reader.lock);
 	while (reader.came_us == 0)
 		if (pthread_cond_timedwait(&reader.came, &reader.lock, &until) != 0)
-			fail(what, "did not come within half a minute");
+			fail(what, "did not come within two minutes: the load may be more than the daemon carries");
 	int64_t at = reader.came_us;
 	pthread_mutex_unlock(&reader.lock);
 	return at;

@@ -72,7 +72,7 @@ def soak(env):
 def run(env, report):
     report.begin("memory", WHAT)
     per_id, per_counter, per_stored = [], [], []
-    few, many = (7, 14000) if env.short else (env.scaled(1001, 7), env.scaled(700000, 14000))
+    few, many = (7, 7000) if env.short else (env.scaled(1001, 7), min(env.scaled(700000, 14000), env.events // 7 * 7))
     for n in range(env.rounds):
         bytes_an_id, remembered = ids(env, f"memory-ids-{n}")
         a, stored_a = counters(env, f"memory-few-{n}", few)
