@@ -9,7 +9,7 @@
 
 struct dated_plan {
 	int from;         // first month
-	bool free;        // price 0: `plan` says nothing
+	bool free;        // price 0: `plan` says nothing but free calls
 	struct plan plan;
 };
 

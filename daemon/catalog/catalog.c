@@ -177,13 +177,28 @@ bool catalog_owned(const struct catalog *c, uint32_t i, struct catalog_owned *re
 	return true;
 }
 
-const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month)
+static const struct dated_plan *plan_at(const struct catalog *c, uint32_t service, int month)
 {
 	const struct service *s = service_at(c, service);
 	for (uint32_t i = s->n_plans; i > 0; i--)
 		if (s->plans[i - 1].from <= month)
-			return s->plans[i - 1].free ? NULL : &s->plans[i - 1].plan;
+			return &s->plans[i - 1];
 	return NULL;
+}
+
+const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month)
+{
+	const struct dated_plan *d = plan_at(c, service, month);
+	return d == NULL || d->free ? NULL : &d->plan;
+}
+
+bool catalog_free_calls(const struct catalog *c, uint32_t service, int month, struct free_calls *ret)
+{
+	const struct dated_plan *d = plan_at(c, service, month);
+	if (d == NULL || d->plan.quota == 0)
+		return false;
+	*ret = (struct free_calls){ d->plan.quota, d->plan.warn_micro, d->plan.first_month };
+	return true;
 }
 
 static const struct shared_free *shared_at(const struct catalog *c, uint32_t index)

@@ -121,6 +121,14 @@ bool catalog_owned(const struct catalog *c, uint32_t i, struct catalog_owned *re
 
 // NULL where the month has price 0 (public beta, before the first charged month): metered and shown, nothing else.
 const struct plan *catalog_plan(const struct catalog *c, uint32_t service, int month);
+// Free calls of its own that the price list dates for the month, also where its price is 0: then they are of those whom a contract charges.
+// False: none.
+struct free_calls {
+	int64_t calls;       // > 0
+	int64_t warn_micro;  // as in struct plan
+	enum first_month first_month;
+};
+bool catalog_free_calls(const struct catalog *c, uint32_t service, int month, struct free_calls *ret);
 uint32_t catalog_shared_quotas(const struct catalog *c);
 const char *catalog_shared_quota_id(const struct catalog *c, uint32_t index);
 // False where it gives nothing in that month.

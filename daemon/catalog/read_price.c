@@ -214,7 +214,7 @@ static void check_months(struct book_reader *r, const struct yaml_node *list, ui
 		read_fault(r, from, "entries are not in order of time: %s stands after %s", month_text(now, a), month_text(before, b));
 }
 
-// The merged list: a plan for each month in which one of the two changes, from the first price on.
+// The merged list: a plan for each month in which one of the two changes. Free calls at price 0 stay known: a contract may charge.
 static void merge(struct book_reader *r, struct service *s, const struct dated_plan *prices, uint32_t n_prices,
 		  const struct dated_quota *quotas, uint32_t n_quotas)
 {
@@ -225,10 +225,8 @@ static void merge(struct book_reader *r, struct service *s, const struct dated_p
 			at = quotas[q].from;
 		p += p < n_prices && prices[p].from == at;
 		q += q < n_quotas && quotas[q].from == at;
-		if (p == 0 || (prices[p - 1].free && prices[p - 1].from != at))
-			continue; // at price 0: a quota changes nothing
 		struct dated_plan *d = &s->plans[s->n_plans++];
-		*d = prices[p - 1];
+		*d = p > 0 ? prices[p - 1] : (struct dated_plan){ .free = true };
 		d->from = at;
 		d->plan.quota = q > 0 ? quotas[q - 1].calls : 0;
 		d->plan.warn_micro = q > 0 ? quotas[q - 1].warn_micro : 0;

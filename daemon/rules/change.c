@@ -22,8 +22,8 @@ static bool same_plan(const struct plan *a, const struct plan *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
-	if (a->model != b->model || a->bounds != b->bounds || a->tier_basis != b->tier_basis || a->first_month != b->first_month ||
-	    a->per != b->per || a->package != b->package || a->quota != b->quota || a->fee_at_zero != b->fee_at_zero || a->n_tiers != b->n_tiers)
+	if (a->model != b->model || a->bounds != b->bounds || a->tier_basis != b->tier_basis || a->per != b->per || a->package != b->package ||
+	    a->fee_at_zero != b->fee_at_zero || a->n_tiers != b->n_tiers)
 		return false;
 	for (uint32_t i = 0; i < a->n_tiers; i++)
 		if (a->tiers[i].bound != b->tiers[i].bound || a->tiers[i].price_micro != b->tiers[i].price_micro ||
@@ -55,11 +55,21 @@ static bool same_shared(const struct catalog *a, const struct catalog *b, uint32
 	return true;
 }
 
+// Of a price list at 0 too: a contract may charge.
+static bool same_free(const struct catalog *a, const struct catalog *b, uint32_t in_a, uint32_t in_b, int month)
+{
+	struct free_calls x = { 0 }, y = { 0 };
+	catalog_free_calls(a, in_a, month, &x);
+	catalog_free_calls(b, in_b, month, &y);
+	return x.calls == y.calls && x.first_month == y.first_month;
+}
+
 bool catalogs_price_alike(const struct catalog *a, const struct catalog *b, uint32_t in_a, int month)
 {
 	uint32_t in_b = 0;
 	return catalog_find_id(b, span_of(catalog_service_id(a, in_a)), &in_b) &&
-	       same_plan(catalog_plan(a, in_a, month), catalog_plan(b, in_b, month)) && same_shared(a, b, in_a, in_b, month);
+	       same_plan(catalog_plan(a, in_a, month), catalog_plan(b, in_b, month)) && same_free(a, b, in_a, in_b, month) &&
+	       same_shared(a, b, in_a, in_b, month);
 }
 
 // The last settled month whose price would change; MONTH_NONE: none. Prices change only at the catalogs' own dates: those and the

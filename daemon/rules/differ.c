@@ -83,9 +83,13 @@ const char *rules_quota_text(int64_t calls, int64_t warn_micro, enum first_month
 	return arena_printf(a, "%lld, warning at %s of it, first month: %s", (long long)calls, money_price_text(warn_micro, warn), first_month_text(first));
 }
 
-static const char *own_quota(const struct plan *p, struct arena *a)
+static const char *own_quota(const struct catalog *c, uint32_t service, int month, struct arena *a)
 {
-	return p != NULL ? rules_quota_text(p->quota, p->warn_micro, p->first_month, a) : "none";
+	struct free_calls free;
+	if (!catalog_free_calls(c, service, month, &free))
+		return "none";
+	const char *text = rules_quota_text(free.calls, free.warn_micro, free.first_month, a);
+	return catalog_plan(c, service, month) != NULL ? text : arena_printf(a, "%s, where a contract charges", text);
 }
 
 static const char *shared_text(const struct catalog *c, uint32_t service, int month, struct arena *a)
@@ -107,7 +111,7 @@ static const char *aspect_text(const struct catalog *c, uint32_t service, int mo
 	if (service == NOT_THERE)
 		return of == RULES_PRICE ? NULL : "none";
 	return of == RULES_PRICE ? rules_plan_text(catalog_plan(c, service, month), a) :
-	       of == RULES_FREE	 ? own_quota(catalog_plan(c, service, month), a) : shared_text(c, service, month, a);
+	       of == RULES_FREE	 ? own_quota(c, service, month, a) : shared_text(c, service, month, a);
 }
 
 static int earlier(int a, int b)

@@ -87,16 +87,18 @@ static int64_t in_first_month(int64_t calls, enum first_month first)
 // Own free calls, or the index of the shared quota of the price book that the service would take part in.
 static int make_quota(const struct making *k, uint32_t service, const struct contract_service *own, struct terms_service *s)
 {
-	bool has_own = own != NULL && own->has_free;
+	struct free_calls list, free = { 0 };
 	if (s->plan == NULL)
 		return -1;
-	if (!has_own && catalog_service_quota(k->catalog, service) >= 0)
+	if (own != NULL && own->has_free)
+		free = (struct free_calls){ own->quota, own->warn_micro, own->first_month };
+	else if (catalog_service_quota(k->catalog, service) >= 0)
 		return catalog_service_quota(k->catalog, service);
-	if (!has_own && s->list == NULL)
-		return -1;
-	s->quota = has_own ? own->quota : s->list->quota;
-	s->warn_micro = has_own ? own->warn_micro : s->list->warn_micro;
-	s->quota_first = in_first_month(s->quota, has_own ? own->first_month : s->list->first_month);
+	else if (catalog_free_calls(k->catalog, service, k->month, &list)) // the list's, also where its price is 0
+		free = list;
+	s->quota = free.calls;
+	s->warn_micro = free.warn_micro;
+	s->quota_first = in_first_month(s->quota, free.first_month);
 	return -1;
 }
 

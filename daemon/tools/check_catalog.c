@@ -32,13 +32,19 @@ static void print_plan(struct output *out, const struct catalog *c, uint32_t s, 
 	const struct plan *p = month == MONTH_NONE ? NULL : catalog_plan(c, s, month);
 	int64_t end_ms = catalog_service_end_ms(c, s);
 	char from[MONTH_TEXT], end[TIME_TEXT];
+	struct free_calls free;
 	output_cell(out, catalog_service_id(c, s));
 	output_cell(out, catalog_service_name(c, s));
 	output_cell(out, month == MONTH_NONE ? NULL : month_text(month, from));
 	output_cell(out, p != NULL ? pricing_model_text(p->model) : "free");
 	if (p == NULL) {
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < 3; i++)
 			output_cell(out, NULL);
+		if (month != MONTH_NONE && catalog_free_calls(c, s, month, &free)) // of those whom a contract charges
+			output_int(out, free.calls);
+		else
+			output_cell(out, NULL);
+		output_cell(out, NULL);
 	} else {
 		CLEANUP(freep) char *prices = prices_text(p);
 		output_int(out, p->model == MODEL_PACKAGE ? p->package : p->per);

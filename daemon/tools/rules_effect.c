@@ -87,11 +87,15 @@ static bool reaches(const struct effect_scope *s, const struct rules_difference 
 		    struct span *ret_contract, struct known *known)
 {
 	uint32_t in_from = 0, in_to = 0;
-	if (a == NULL)
-		return true; // the price list decides
-	struct both t = terms_of(known, s, a, k->month);
-	if (!catalog_find_id(s->from, span_of(k->service), &in_from) || !catalog_find_id(s->to, span_of(k->service), &in_to) ||
-	    t.to->services[in_to].contract.n == 0)
+	bool there = catalog_find_id(s->to, span_of(k->service), &in_to);
+	bool known_before = catalog_find_id(s->from, span_of(k->service), &in_from);
+	struct both t = { .to = NULL };
+	if (a != NULL && there)
+		t = terms_of(known, s, a, k->month);
+	if (t.to == NULL || t.to->services[in_to].contract.n == 0) // the price list decides; at price 0 its free calls concern contracts only
+		return d->aspect != RULES_FREE || !there || catalog_plan(s->to, in_to, k->month) != NULL ||
+		       (known_before && catalog_plan(s->from, in_from, k->month) != NULL);
+	if (!known_before)
 		return true;
 	*ret_contract = t.to->services[in_to].contract;
 	return strcmp(terms_text(t.from, in_from, d->aspect, &known->arena), terms_text(t.to, in_to, d->aspect, &known->arena)) != 0;

@@ -328,7 +328,7 @@ class Terms:
         self.sets = {}  # shared free calls: id -> (Free, services that take part)
         for s, t in self.service.items():
             t.list = t.tariff = book.tariff(s, month)
-            t.free = book.free(s, month) if t.list is not None else NO_FREE  # a month at price 0 has no quota
+            t.free = book.free(s, month)
         for id, members, rows in book.sets:
             row = in_force(rows, month)
             if row is not None:
@@ -354,7 +354,7 @@ class Terms:
         s = row["service"]
         t = self.service[s]
         t.tariff, t.contract = t.list, name
-        t.free = self.book.free(s, self.month) if t.list is not None else NO_FREE
+        t.free = self.book.free(s, self.month)
         t.shared = next((id for id, (_, _) in self.sets.items() if s in next(m for i, m, _ in self.book.sets if i == id)), None)
         if t.shared is not None:
             t.free = NO_FREE

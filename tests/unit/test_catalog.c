@@ -195,7 +195,13 @@ Test(catalog, a_year_of_changes)
 	int changes[8], n = 0;
 	for (int m = catalog_next_change(c, a, MONTH_NONE); m != MONTH_NONE; m = catalog_next_change(c, a, m))
 		changes[n++] = m - 2020 * 12 + 1;
-	cr_assert(n == 4 && changes[0] == 3 && changes[1] == 5 && changes[2] == 7 && changes[3] == 9);
+	cr_assert(n == 6 && changes[0] == 1 && changes[1] == 3 && changes[2] == 5 && changes[3] == 7 && changes[4] == 8 && changes[5] == 9);
+	struct free_calls free; // the list dates them, whatever its price: a contract may charge in those months
+	cr_assert_not(catalog_free_calls(c, a, 2019 * 12 + 11, &free));
+	cr_assert(catalog_free_calls(c, a, 2020 * 12, &free) && free.calls == 100 && free.warn_micro == 800000);
+	cr_assert(catalog_free_calls(c, a, 2020 * 12 + 6, &free) && free.calls == 50 && free.first_month == FIRST_MONTH_NEXT);
+	cr_assert(catalog_free_calls(c, a, 2020 * 12 + 7, &free) && free.calls == 40 && free.warn_micro == 1000000);
+	cr_assert_not(catalog_free_calls(c, b, 2020 * 12 + 7, &free));
 	cr_assert_eq(catalog_plan(c, a, 2020 * 12 + 8)->tiers[0].flat_micro, 3000000);
 	cr_assert_eq(catalog_find(c, SPAN_LIT("X"), at("2020-05-31T23:59:59.999+08:00"), &s), SERVICE_OK);
 	cr_assert_eq(s, a);

@@ -279,6 +279,10 @@ Test(check_catalog, which_prices_apply_from_when)
 		   "one,O,2020-01,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
 		   "two,W,2020-01,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
 		   "three,H,2020-03,flat,1,lower-inclusive,total,0,0: 1,,early\r\n"
+		   "trial,R,2019-12,free,,,,8,,,\r\n" // of those whom a contract charges
+		   "trial,R,2020-01,flat,1,lower-inclusive,total,8,0: 1,,\r\n"
+		   "trial,R,2020-02,free,,,,6,,,\r\n"
+		   "trial,R,2020-03,free,,,,4,,,\r\n"
 		   "early,,2020-02,shared,,,,50,,,one two three\r\n"
 		   "early,,2020-08,shared,,,,0,,,\r\n",
 		   "packs by earliest-start");

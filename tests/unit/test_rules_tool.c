@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterctl rules: whom other rules would concern, by figures worked out by hand; and its command line. (What it does on real servers:
 // scenario c06.)
+#include "rules/change.h"
 #include "run_tool.h"
 #include "some_rules.h"
 #include "tools/rules_effect.h"
@@ -217,6 +218,25 @@ Test(rules_tool, shared_free_calls)
 		       "shared free calls pool-a 2020-02: 1 with 1 calls: acme; by contract 1: own (c-3/4)\n"
 		       "shared free calls pool-b 2020-02: 1 with 3 calls: own; by contract 0: \n");
 	expect_alerts(&w, JAN, 2, "");
+	world_end(&w);
+}
+
+// Free calls of a list at price 0 are of those whom a contract charges: they alone are concerned.
+Test(rules_tool, free_calls_at_price_0)
+{
+	struct world w;
+	world_begin(&w, "{from: 2020-01, model: free}", "{from: 2020-01, model: free}\n    free: [{from: 2020-02, calls: 100}]");
+	said(&w, "{\"type\":\"contract\",\"account\":\"pays\",\"id\":\"c\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"beta\","
+		 "\"prices\":{\"model\":\"flat\",\"per\":1,\"price\":\"1\"}}]}");
+	said(&w, "{\"type\":\"contract\",\"account\":\"quiet\",\"id\":\"c\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"beta\","
+		 "\"tier_basis\":\"billable\"}]}");
+	count(&w, "acme", "beta", FEB, 500);
+	count(&w, "pays", "beta", FEB, 90);
+	count(&w, "quiet", "beta", FEB, 500);
+	expect_effects(&w, JAN, "free calls beta 2020-02: 1 with 90 calls: pays; by contract 0: \n");
+	expect_alerts(&w, JAN, 0, "2020-02 beta free_quota.warning at 80: 1: pays\n");
+	cr_expect_not(catalogs_price_alike(w.from->catalog, w.to->catalog, 7, FEB));
+	cr_expect(catalogs_price_alike(w.from->catalog, w.to->catalog, 7, JAN));
 	world_end(&w);
 }
 

@@ -268,7 +268,7 @@ Test(terms, nothing_was_said)
 	struct catalog *c = book_of("terms.yaml");
 	struct arena arena = { 0 };
 	const struct terms *t = terms_make(c, NULL, NULL, 2020 * 12 + 1, &arena);
-	cr_assert(t->n_services == 6 && t->n_packs == 0 && t->activated_month == MONTH_NONE && t->month == 2020 * 12 + 1);
+	cr_assert(t->n_services == 7 && t->n_packs == 0 && t->activated_month == MONTH_NONE && t->month == 2020 * 12 + 1);
 	for (uint32_t i = 0; i < t->n_services; i++)
 		cr_assert(t->services[i].plan == catalog_plan(c, i, t->month) && t->services[i].plan == t->services[i].list);
 	arena_free(&arena);
