@@ -266,7 +266,7 @@ Test(check_catalog, which_prices_apply_from_when)
 		   "fees,Fees,2020-01,graduated,1,lower-inclusive,total,2,\"0: 0 + 100, 5: 0.5\",,\r\n"
 		   "fees,Fees,2020-03,flat,10,lower-inclusive,total,2,0: 4,,\r\n"
 		   "fees,Fees,2020-05,flat,10,lower-inclusive,total,1,0: 4,,\r\n"
-		   "fees,Fees,2020-06,free,,,,,,,\r\n"
+		   "fees,Fees,2020-06,free,,,,1,,,\r\n"
 		   "blocks,Blocks,2020-01,package,10,lower-inclusive,total,10,0: 100,2020-06-30T22:00:00.000Z,\r\n"
 		   "dear,Dear,2020-01,flat,1,lower-inclusive,total,0,0: 1000000,,\r\n",
 		   "no errors; version models-1, EUR, months in Europe/Berlin, rounding half-even, freeze by bill, packs by earliest-expiry");
