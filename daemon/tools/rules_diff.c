@@ -49,6 +49,21 @@ static bool since(void *ctx, const char *account, int month, int *ret)
 	return false;
 }
 
+static bool gave(void *ctx, const char *account, struct arena *arena, struct balance *ret)
+{
+	struct diff *d = ctx;
+	struct state *s = &d->tool->state;
+	struct span name = span_of(account), text = { NULL, 0 };
+	struct error e = { 0 };
+	if (s->store->ops->packs_get(s->store, store_shard(name, s->shards), &name, 1, arena, &text, &e) == ERROR_NONE) {
+		if (balance_parse(text, arena, ret))
+			return true;
+		error_set(&e, ERROR_HALT, 0, "what packs of account %s gave cannot be read; look for what else writes to this Redis", account);
+	}
+	options_fail(&d->tool->options, &e);
+	return false;
+}
+
 static int gather(struct diff *d)
 {
 	struct rules_tool *t = d->tool;
@@ -64,7 +79,7 @@ static int gather(struct diff *d)
 	if (accounts_feed_refresh(d->feed, &sink_port_kafka, &t->state.kafka, RULES_TIMEOUT_MS, &e) != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	d->scope = (struct effect_scope){ rules_tool_newest(t)->rules->catalog, t->rules->catalog, accounts_feed_book(d->feed), &d->counters,
-					  rules_tool_settled(t), since, d };
+					  rules_tool_settled(t), since, gave, d };
 	return OPTIONS_GO_ON;
 }
 
@@ -105,7 +120,8 @@ static void print_difference(struct diff *d, const struct rules_difference *x)
 static void print_alert(struct diff *d, const struct effect_alert *x)
 {
 	char month[MONTH_TEXT], at[TIME_TEXT];
-	CLEANUP(freep) char *what = xasprintf("%s at %lld", alert_kind_text(x->kind), (long long)x->bound);
+	CLEANUP(freep) char *what = xasprintf("%s at %lld%s%s", alert_kind_text(x->kind), (long long)x->bound, x->pack != NULL ? " of pack " : "",
+					      x->pack != NULL ? x->pack : "");
 	output_cell(d->out, "alert due");
 	output_cell(d->out, x->service);
 	output_cell(d->out, month_text(x->month, month));
@@ -136,9 +152,6 @@ static void say_when(const struct diff *d)
 	else if (d->refused.n == 0)
 		fprintf(stderr, "meterctl rules: applied now, what an event is and which alerts are due changes at record clock %s (%s) at the earliest; "
 			"prices and free calls change by month\n", time_text(d->effective_ms, at), time_local_text(catalog_zone(c), d->effective_ms, local));
-	if (d->alerts.passed_over > 0)
-		fprintf(stderr, "meterctl rules: %lld counters take part in packs or shared free calls: their alerts are not foreseen here\n",
-			(long long)d->alerts.passed_over);
 }
 
 // In a table the reasons would make every line as long as they are: there the words on stderr have them.

@@ -3,8 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+#include "ladder/allowance.h"
+#include "terms/taking.h"
 
 static bool is_open(const struct effect_scope *s, int month)
 {
@@ -14,6 +17,15 @@ static bool is_open(const struct effect_scope *s, int month)
 static const struct account *find_account(const struct effect_scope *s, const char *account)
 {
 	return s->book != NULL ? account_book_find(s->book, span_of(account)) : NULL;
+}
+
+// Behind the account's last counter.
+static uint32_t account_end(const struct usage_counters *c, uint32_t begin)
+{
+	uint32_t end = begin + 1;
+	while (end < c->n && strcmp(c->list[end].account, c->list[begin].account) == 0)
+		end++;
+	return end;
 }
 
 // Terms by both price books, made once for all counters of an account and month. Of an account of which nothing was said (NULL) they are
@@ -134,87 +146,230 @@ void effect_of(const struct effect_scope *s, const struct rules_difference *d, s
 	check(d->month != MONTH_NONE && d->service != NULL);
 	*ret = (struct effect){ 0 };
 	for (uint32_t begin = 0, end; begin < c->n; begin = end) {
-		for (end = begin + 1; end < c->n && strcmp(c->list[end].account, c->list[begin].account) == 0;)
-			end++;
+		end = account_end(c, begin);
 		add_account(s, d, begin, end, ret);
 	}
 }
 
 // ---- alerts
 
+// One thing that the counters of an account have reached by one of the price books.
+struct reached {
+	const char *service;
+	int month;
+	enum alert_kind kind;
+	int64_t bound;
+	struct span pack;
+};
 struct foreseeing {
 	const struct effect_scope *scope;
 	struct effect_alerts *to;
-	struct known own, plain;
+	struct known plain;             // terms of those of whom nothing was said
+	struct arena arena;             // of one account
+	// of the account at hand
+	const struct usage_counter *counters;
+	uint32_t n_counters, n, size;
+	struct reached *list;
 };
 
 static void foreseeing_free(struct foreseeing *f)
 {
-	known_free(&f->own);
 	known_free(&f->plain);
+	arena_free(&f->arena);
+	free(f->list);
 }
 
-// The ladder that holds for the counter; NULL: price 0, or no such service. False where it cannot be told.
-static bool ladder_of(struct foreseeing *f, const struct terms *t, uint32_t service, const struct usage_counter *k, struct ladder **ret)
+static void add_reached(struct foreseeing *f, struct reached x)
 {
-	const struct terms_service *x = t != NULL ? &t->services[service] : NULL;
-	int since = MONTH_NONE;
-	*ret = NULL;
-	if (x == NULL || x->plan == NULL)
-		return true;
-	int64_t quota = x->quota;
-	if (x->quota != x->quota_first) {
-		if (!f->scope->since(f->scope->ctx, k->account, k->month, &since))
-			return false;
-		if (terms_activation(t, since))
-			quota = terms_quota_in_first(t, x->quota, x->quota_first);
+	if (f->n == f->size) {
+		f->size = f->size * 2 + 16;
+		f->list = xrealloc(f->list, f->size, sizeof(*f->list));
 	}
-	*ret = ladder_of_plan(x->plan, quota, x->warn_micro);
+	f->list[f->n++] = x;
+}
+
+static bool activation_of(struct foreseeing *f, const struct terms *t, bool *ret)
+{
+	int since = MONTH_NONE;
+	*ret = false;
+	if (!terms_ask_activation(t))
+		return true;
+	if (!f->scope->since(f->scope->ctx, f->counters[0].account, t->month, &since))
+		return false;
+	*ret = terms_activation(t, since);
 	return true;
 }
 
-static bool has_reached(const struct ladder *l, const struct rung *r, int64_t calls)
+// A service that shares nothing: its own ladder.
+static bool reach_alone(struct foreseeing *f, const struct terms *t, uint32_t service, const struct usage_counter *k)
 {
-	for (uint32_t i = 0; l != NULL && i < l->n && l->rungs[i].at <= calls; i++)
-		if (l->rungs[i].kind == r->kind && l->rungs[i].bound == r->bound)
-			return true;
-	return false;
+	const struct terms_service *x = &t->services[service];
+	bool activation = false;
+	if (x->plan == NULL || (x->quota != x->quota_first && !activation_of(f, t, &activation)))
+		return x->plan == NULL;
+	CLEANUP(ladder_freep) struct ladder *l = ladder_of_plan(x->plan, activation ? terms_quota_in_first(t, x->quota, x->quota_first) : x->quota, x->warn_micro);
+	for (uint32_t i = 0; i < l->n && l->rungs[i].at <= k->calls; i++)
+		add_reached(f, (struct reached){ k->service, k->month, l->rungs[i].kind, l->rungs[i].bound, { NULL, 0 } });
+	return true;
 }
 
-static void add_alert(struct effect_alerts *a, const struct usage_counter *k, const struct rung *r)
+// ---- what is shared, over the open months of one account under one price book
+struct sharing {
+	const struct catalog *catalog;
+	uint32_t n;
+	const struct terms **terms;     // by month
+	struct taking *takings;
+	bool *activation;
+	struct balance gave;
+};
+
+static int64_t quantity(const struct sharing *x, const struct allowance *a, const struct allowance_rung *r)
+{
+	const struct terms *t = x->terms[r->month];
+	const struct taking *k = &x->takings[r->month];
+	int64_t sum = 0;
+	uint32_t service = 0;
+	switch (r->of) {
+	case QUANTITY_CALLS:
+	case QUANTITY_BILLABLE:
+		check(catalog_find_id(x->catalog, span_of(a->months[r->month].services[r->index].id), &service));
+		return r->of == QUANTITY_CALLS ? k->services[service].calls : k->services[service].billable;
+	case QUANTITY_SHARED:
+		for (uint32_t i = 0; i < t->shared[r->index].n_services; i++)
+			sum += k->services[t->shared[r->index].services[i]].calls;
+		return sum;
+	case QUANTITY_PACK:
+		for (uint32_t i = 0; i < x->gave.n; i++)
+			if (span_eq(x->gave.uses[i].id, a->packs[r->index].id))
+				sum = x->gave.uses[i].calls;
+		return sum;
+	}
+	return 0;
+}
+
+static bool take_months(struct foreseeing *f, struct sharing *x)
+{
+	for (uint32_t i = 0; i < x->n; i++) {
+		const struct terms *t = x->terms[i];
+		int64_t *calls = arena_alloc(&f->arena, (t->n_services + 1) * sizeof(*calls));
+		int64_t *left = arena_alloc(&f->arena, (t->n_packs + 1) * sizeof(*left));
+		struct pack_use *given = arena_alloc(&f->arena, (t->n_packs + 1) * sizeof(*given));
+		uint32_t service;
+		memset(calls, 0, (t->n_services + 1) * sizeof(*calls));
+		for (uint32_t c = 0; c < f->n_counters; c++)
+			if (f->counters[c].month == t->month && catalog_find_id(x->catalog, span_of(f->counters[c].service), &service))
+				calls[service] = f->counters[c].calls;
+		if (!activation_of(f, t, &x->activation[i]))
+			return false;
+		for (uint32_t p = 0; p < t->n_packs; p++)
+			left[p] = balance_left(&x->gave, &t->packs[p]);
+		taking_make(t, &f->arena, &x->takings[i]);
+		taking_run(&x->takings[i], x->activation[i], calls, left);
+		for (uint32_t p = 0; p < t->n_packs; p++)
+			given[p] = (struct pack_use){ t->packs[p].id, left[p] - x->takings[i].pack_left[p] };
+		check(balance_add(&x->gave, given, t->n_packs, &f->arena)); // at most what the packs have
+	}
+	return true;
+}
+
+static bool reach_shared(struct foreseeing *f, struct sharing *x)
+{
+	const struct allowance *a = allowance_make(x->catalog, x->terms, x->n, &f->arena);
+	x->takings = arena_alloc(&f->arena, x->n * sizeof(*x->takings));
+	x->activation = arena_alloc(&f->arena, x->n * sizeof(*x->activation));
+	if (a == NULL)
+		return true;
+	if (x->terms[0]->n_packs + x->terms[x->n - 1]->n_packs + a->n_packs > 0 &&
+	    !f->scope->gave(f->scope->ctx, f->counters[0].account, &f->arena, &x->gave))
+		return false;
+	if (!take_months(f, x))
+		return false;
+	for (uint32_t i = 0; i < a->n_rungs; i++) {
+		const struct allowance_rung *r = &a->rungs[i];
+		if ((!r->not_first || !x->activation[r->month]) && quantity(x, a, r) >= r->at)
+			add_reached(f, (struct reached){ r->service, a->months[r->month].month, r->kind, r->bound, r->pack });
+	}
+	return true;
+}
+
+// All that the account has reached by one price book; first: the first of its open months with calls.
+static bool reach(struct foreseeing *f, const struct catalog *c, bool to, const struct account *a, int first, int last)
+{
+	static const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	struct sharing x = { .catalog = c, .n = (uint32_t)(last - first + 1), .gave = { .month = MONTH_NONE } };
+	x.terms = arena_alloc(&f->arena, x.n * sizeof(*x.terms));
+	for (int month = first; month <= last; month++) {
+		if (a != NULL) {
+			x.terms[month - first] = terms_make(c, a, &all, month, &f->arena);
+			continue;
+		}
+		struct both t = terms_of(&f->plain, f->scope, NULL, month);
+		x.terms[month - first] = to ? t.to : t.from;
+	}
+	for (uint32_t i = 0; i < f->n_counters; i++) {
+		const struct usage_counter *k = &f->counters[i];
+		uint32_t service;
+		if (k->calls == 0 || k->month < first || !catalog_find_id(c, span_of(k->service), &service))
+			continue;
+		const struct terms *t = x.terms[k->month - first];
+		if (!terms_shares(t, service) && !reach_alone(f, t, service, k))
+			return false;
+	}
+	return reach_shared(f, &x);
+}
+
+static bool same_thing(const struct reached *x, const struct reached *y)
+{
+	return x->month == y->month && x->kind == y->kind && x->bound == y->bound && strcmp(x->service, y->service) == 0 && span_eq(x->pack, y->pack);
+}
+
+static void add_alert(struct effect_alerts *a, const char *account, const struct reached *r)
 {
 	uint32_t i = 0;
-	while (i < a->n && (a->list[i].month != k->month || a->list[i].kind != r->kind || a->list[i].bound != r->bound ||
-			    strcmp(a->list[i].service, k->service) != 0))
+	while (i < a->n && (a->list[i].month != r->month || a->list[i].kind != r->kind || a->list[i].bound != r->bound ||
+			    strcmp(a->list[i].service, r->service) != 0 || !span_eq(span_of(a->list[i].pack != NULL ? a->list[i].pack : ""), r->pack)))
 		i++;
 	if (i == a->n) {
 		if (a->n == a->size) {
 			a->size = a->size * 2 + 16;
 			a->list = xrealloc(a->list, a->size, sizeof(*a->list));
 		}
-		a->list[a->n++] = (struct effect_alert){ .service = k->service, .month = k->month, .kind = r->kind, .bound = r->bound };
+		a->list[a->n++] = (struct effect_alert){ .service = xstrdup(r->service), .pack = r->pack.n > 0 ? xstrndup(r->pack.p, r->pack.n) : NULL,
+							 .month = r->month, .kind = r->kind, .bound = r->bound };
 	}
-	add_name(&a->list[i].accounts, k->account, (struct span){ NULL, 0 });
+	add_name(&a->list[i].accounts, account, (struct span){ NULL, 0 });
 }
 
-static bool foresee(struct foreseeing *f, const struct usage_counter *k)
+// Counters [begin, begin + n) are of one account.
+static bool foresee(struct foreseeing *f, uint32_t begin, uint32_t n)
 {
-	const struct account *a = find_account(f->scope, k->account);
-	uint32_t in_from = 0, in_to = 0;
-	CLEANUP(ladder_freep) struct ladder *before = NULL, *after = NULL;
-	struct span service = span_of(k->service);
-	struct both t = terms_of(a != NULL ? &f->own : &f->plain, f->scope, a, k->month);
-	const struct terms *from = catalog_find_id(f->scope->from, service, &in_from) ? t.from : NULL;
-	const struct terms *to = catalog_find_id(f->scope->to, service, &in_to) ? t.to : NULL;
-	if ((from != NULL && terms_shares(from, in_from)) || (to != NULL && terms_shares(to, in_to))) {
-		f->to->passed_over++;
-		return true;
+	const struct effect_scope *s = f->scope;
+	const struct account *a = find_account(s, s->counters->list[begin].account);
+	int first = MONTH_NONE, last = MONTH_NONE;
+	f->counters = &s->counters->list[begin];
+	f->n_counters = n;
+	for (uint32_t i = 0; i < n; i++) {
+		if (f->counters[i].calls == 0 || !is_open(s, f->counters[i].month))
+			continue;
+		first = first == MONTH_NONE || f->counters[i].month < first ? f->counters[i].month : first;
+		last = f->counters[i].month > last ? f->counters[i].month : last;
 	}
-	if (!ladder_of(f, from, in_from, k, &before) || !ladder_of(f, to, in_to, k, &after))
+	if (first == MONTH_NONE)
+		return true;
+	arena_reset(&f->arena);
+	f->n = 0;
+	if (!reach(f, s->from, false, a, first, last))
 		return false;
-	for (uint32_t i = 0; after != NULL && i < after->n && after->rungs[i].at <= k->calls; i++)
-		if (!has_reached(before, &after->rungs[i], k->calls))
-			add_alert(f->to, k, &after->rungs[i]);
+	uint32_t before = f->n;
+	if (!reach(f, s->to, true, a, first, last))
+		return false;
+	for (uint32_t i = before; i < f->n; i++) {
+		uint32_t k = 0;
+		while (k < before && !same_thing(&f->list[k], &f->list[i]))
+			k++;
+		if (k == before)
+			add_alert(f->to, f->counters[0].account, &f->list[i]);
+	}
 	return true;
 }
 
@@ -226,18 +381,18 @@ static int alert_order(const void *x, const void *y)
 		c = strcmp(a->service, b->service);
 	if (c == 0)
 		c = (a->bound > b->bound) - (a->bound < b->bound);
-	return c != 0 ? c : (a->kind > b->kind) - (a->kind < b->kind);
+	if (c == 0)
+		c = (a->kind > b->kind) - (a->kind < b->kind);
+	return c != 0 || a->pack == NULL || b->pack == NULL ? c : strcmp(a->pack, b->pack);
 }
 
 bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret)
 {
 	CLEANUP(foreseeing_free) struct foreseeing f = { .scope = s, .to = ret };
 	*ret = (struct effect_alerts){ 0 };
-	for (uint32_t i = 0; i < s->counters->n; i++) {
-		const struct usage_counter *k = &s->counters->list[i];
-		if (k->calls == 0 || !is_open(s, k->month))
-			continue;
-		if (!foresee(&f, k))
+	for (uint32_t begin = 0, end; begin < s->counters->n; begin = end) {
+		end = account_end(s->counters, begin);
+		if (!foresee(&f, begin, end - begin))
 			return false;
 	}
 	if (ret->n > 0)
@@ -247,6 +402,10 @@ bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret)
 
 void effect_alerts_free(struct effect_alerts *a)
 {
+	for (uint32_t i = 0; i < a->n; i++) {
+		free(a->list[i].service);
+		free(a->list[i].pack);
+	}
 	free(a->list);
 	*a = (struct effect_alerts){ 0 };
 }

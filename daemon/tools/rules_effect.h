@@ -2,23 +2,27 @@
 // Whom other rules would concern: accounts with calls in open months, those whose contract decides instead of the price list, and alerts
 // that would be due at once. Pure: what it is given decides.
 //
-// Alerts of an account's packs and shared free calls are not foreseen (the store works them out in the commit): they are counted as
-// passed over.
+// Both price books are put to what the counters hold: ladders of services that stand alone, and what the account's packs and shared free
+// calls would have given (rating/deduct.h, as the store does it). What is reached by the new one only would be due.
 #ifndef TOOLS_RULES_EFFECT_H
 #define TOOLS_RULES_EFFECT_H
 
+#include "closing/kept.h"
 #include "ladder/ladder.h"
 #include "rules/differ.h"
 #include "tools/state.h"
 
 // The earliest month with calls of an account, up to `month`; false: it cannot be told now.
 typedef bool effect_since_fn(void *ctx, const char *account, int month, int *ret);
+// What its packs gave in settled months; false: it cannot be told now.
+typedef bool effect_gave_fn(void *ctx, const char *account, struct arena *arena, struct balance *ret);
 struct effect_scope {
 	const struct catalog *from, *to;
 	const struct account_book *book;       // NULL: nothing was said of anybody
 	const struct usage_counters *counters; // by account
 	int settled;                           // newest settled month, MONTH_NONE
 	effect_since_fn *since;
+	effect_gave_fn *gave;
 	void *ctx;
 };
 
@@ -36,8 +40,9 @@ struct effect {
 void effect_of(const struct effect_scope *s, const struct rules_difference *d, struct effect *ret);
 
 struct effect_alert {
-	const char *service;             // of a counter
-	int month;
+	char *service;                   // or the id of shared free calls, or of a pack of several services: as the alert will have it
+	char *pack;                      // NULL: not of a pack
+	int month;                       // of a pack: the first one of its life, or the first open one
 	enum alert_kind kind;
 	int64_t bound;
 	struct effect_names accounts;
@@ -45,9 +50,8 @@ struct effect_alert {
 struct effect_alerts {
 	uint32_t n, size;
 	struct effect_alert *list;       // by month, service, bound
-	int64_t passed_over;             // counters
 };
-// Bounds that the counters have reached on the new ladders and not on those of now. False where `since` fails.
+// Bounds that the counters have reached by the new price book and not by that of now. False where `since` or `gave` fails.
 bool effect_alerts(const struct effect_scope *s, struct effect_alerts *ret);
 void effect_alerts_free(struct effect_alerts *a);
 

@@ -630,9 +630,9 @@ def alert_key(e):
     return (d["account"], d["service"], d["kind"], d["threshold"], d.get("pack", d["period"]))
 
 
-def compare_alerts(report, calc, got, twice, skip=lambda e: False):
+def compare_alerts(report, calc, got, twice, skip=lambda e: False, changes=True):
     """Alerts of calls are equal field by field. One that a change made due comes once, for one of the changes that can have made it due;
-    where a later change took it back before anybody had to look, it may come or not."""
+    where a later change took it back before anybody had to look, it may come or not. changes: False leaves those of changes out."""
     due, changed = calc.without_call(), {}
     uncertain = {name for name, a in calc.accounts.items() if a.uncertain}
 
@@ -650,6 +650,8 @@ def compare_alerts(report, calc, got, twice, skip=lambda e: False):
         if key in changed:
             report.say(f"alert by a change: raised twice: {json.dumps(e, ensure_ascii=False)}")
         changed[key] = e
+        if not changes:
+            continue
         if key not in due:
             report.say(f"alert by a change: not due: {json.dumps(e, ensure_ascii=False)}")
             continue
@@ -661,7 +663,7 @@ def compare_alerts(report, calc, got, twice, skip=lambda e: False):
         for f in ("catalog", "quota", "share", "pack_calls", "services", "from_tier", "to_tier", "unit_price_from", "unit_price_to", "per", "currency"):
             if due[key].data.get(f) != d.get(f) and len(due[key].times) == 1:
                 report.say(f"{where}.{f}: meterd {d.get(f)!r}, computed {due[key].data.get(f)!r}")
-    for key in sorted(k for k, x in due.items() if x.must and k not in changed and k not in loose and k[0] not in report.spread):
+    for key in sorted(k for k, x in due.items() if changes and x.must and k not in changed and k not in loose and k[0] not in report.spread):
         report.say(f"alert by a change: never published: {key}, due {sorted(due[key].times)}")
     wanted = {id: e for id, e in calc.alerts.items() if not open_question(e) and alert_key(e) not in loose and (id in got or alert_key(e) not in changed)}
     report.events("alert", wanted, got, twice, skip)

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Bills and alerts as a property: random price books, contracts, packs, activations and calls in random order go through the real meterd
-(its embedded broker, a Redis of its own) and through calculator.py; every alert and every document of every month must be equal, field
-by field. Each world runs with several numbers of shards and several batch boundaries, and the daemon is stopped or killed in between.
+"""Bills and alerts as a property: random price books and versions of them that come mid-run, contracts, packs, activations, sub-accounts
+and calls in random order - duplicates, several services in one event, statuses that are not billed, services that have ended or are called
+by another name - go through the real meterd (its embedded broker, a Redis of its own) and through auditor.py with calculator.py; every
+counter, ledger line, dead letter, alert and document of every month must be equal, field by field. Each world runs with several numbers of
+shards and several batch boundaries, and the daemon is stopped or killed in between.
 
     property.py --build DIR [--seed N] [--runs N] [--keep]     PROPERTY_RUNS=N does the same as --runs
 
@@ -10,6 +12,7 @@ Prints the seed of each world; the same seed is the same world. Last line: N pas
 """
 import argparse
 import concurrent.futures
+import copy
 import io
 import json
 import os
@@ -26,13 +29,13 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from auditor import Report, compare_alerts, read_published, read_topic
-from calculator import Book, Calculator, Months, show_ms
+from auditor import Report, Settings, Topics, compare_alerts, compare_counters, compare_dlq, compare_ledger, compare_settlements, read_published, read_share
+from calculator import Book, Months, show_ms
 
 MONTHS = ["2020-01", "2020-02", "2020-03", "2020-04"]
 PARTITIONS = 2
 HOUR, DAY = 3600000, 86400000
-GRACE, LEAD = DAY, 600000
+GRACE = DAY
 TOPICS = str(Path(__file__).resolve().parent.parent.parent / "scripts" / "lib" / "topics.py")
 
 
@@ -45,14 +48,18 @@ class World:
         self.seed, self.r = seed, random.Random(seed)
         self.at_once = at_once  # the daemon finds all months in the log at once: bills may be made long after calls behind them are counted
         self.services = [f"s{i}" for i in range(self.r.randint(3, 6))]
-        self.book_texts = [self.price_book(1)]
+        self.accounts = [f"a{i}" for i in range(self.r.randint(6, 12))]
+        self.lead = self.r.choice([10, 10, 60, 480])  # minutes
+        self.dedupe = self.r.choice(["", "", "generation_bits: 4, generations: 2", "max_age: 30h", "enabled: false"])
+        self.tree = self.price_book()
+        self.book_texts = [book_text(self.tree, f"random-{seed}-1")]
         self.book = Book(self.book_texts[0], GRACE)
         self.m = self.book.months
         self.first = Months.parse(MONTHS[0])
-        self.accounts = [f"a{i}" for i in range(self.r.randint(6, 12))]
         self.home = {a: self.r.randrange(PARTITIONS) for a in self.accounts}
         self.things = {}  # (account, kind, id) -> newest version
         self.n = 0
+        self.sent = []    # events of accounts that may come again
         self.phases = [self.phase(k) for k in range(len(MONTHS))]
 
     # a price book
@@ -96,9 +103,9 @@ class World:
             rows.append({"from": self.r.choice(MONTHS[1:]), **make()})
         return rows
 
-    def price_book(self, version):
+    def price_book(self):
         r = self.r
-        head = {"version": f"random-{self.seed}-{version}", "currency": "CNY", "time_zone": r.choice(["Asia/Shanghai", "Europe/Berlin", "UTC"]),
+        head = {"currency": "CNY", "time_zone": r.choice(["Asia/Shanghai", "Europe/Berlin", "UTC"]),
                 "rounding": r.choice(["half-up", "half-even", "down"]), "freeze_basis": r.choice(["list", "list", "billable", "bill"]),
                 "freeze_ratio": r.choice(["1", "0.5", "1.2"]), "pack_order": r.choice(["earliest-expiry", "earliest-start"]),
                 "statements": {"zero_price": r.choice(["false", "false", "true"])}}
@@ -121,10 +128,56 @@ class World:
                 row["free"] = self.dated(self.free)
             if s != self.services[0] and r.random() < 0.15:
                 row["end"] = r.choice(["2020-03-01T00:00:00+08:00", "2020-04"])
+                row["successor"] = self.services[0]
+            if r.random() < 0.5:
+                row["aliases"] = [f"Call{s}"]
             rows.append(row)
-        lines = [f"{k}: {plain(v)}" for k, v in head.items()]
-        lines += ["services:", *(f"  - {plain(row)}" for row in rows), f"shared_free: {plain(shared)}"]
-        return "\n".join(lines) + "\n"
+        if r.random() < 0.5:
+            # one name, of another service from some day on
+            a, b = r.sample(range(len(rows)), 2)
+            day = r.choice(["2020-02-10T12:00:00+08:00", "2020-03"])
+            rows[a].setdefault("aliases", []).append({"name": "Moved", "until": day})
+            rows[b].setdefault("aliases", []).append({"name": "Moved", "from": day})
+        head["billable_status"] = [{"codes": ["ok"]}, *r.choice([[], [{"from": "2020-02-15T00:00:00+08:00", "codes": ["ok", "partial"]}], [{"from": "2020-03", "codes": ["done", "ok"]}]])]
+        owned = [{"account": f"{a}:dev", "owner": a, **r.choice([{}, {"from": "2020-02"}, {"until": "2020-03-05T00:00:00+08:00"}])} for a in self.accounts if r.random() < 0.3]
+        return {**head, "accounts": owned, "services": rows, "shared_free": shared}
+
+    def next_book(self, k):
+        """Another version of the price book, while month k is open: what costs nothing yet that is settled may change."""
+        r, m = self.r, Months.parse(MONTHS[0]) + k
+        tree = copy.deepcopy(self.tree)
+
+        def changed(rows, make):
+            """From a month that is not settled on, another entry; those behind it may stay."""
+            at = Months.parse(r.choice(MONTHS[k:]))
+            keep = [x for x in rows if Months.parse(x["from"]) != at and (Months.parse(x["from"]) < at or r.random() < 0.5)]
+            return sorted([*keep, {"from": Months.name(at), **make()}], key=lambda x: x["from"])
+
+        for row in tree["services"]:
+            if "prices" in row and r.random() < 0.4:
+                row["prices"] = changed(row["prices"], self.prices)
+            if "free" in row and r.random() < 0.4:
+                row["free"] = changed(row["free"], self.free)
+        for q in tree["shared_free"]:
+            if r.random() < 0.5:
+                q["free"] = changed(q["free"], self.free)
+        if r.random() < 0.3:
+            a = r.choice(self.accounts)
+            if all(x["owner"] != a for x in tree["accounts"]):
+                tree["accounts"].append({"account": f"{a}:dev", "owner": a})
+        if r.random() < 0.3:
+            r.choice(tree["services"]).setdefault("aliases", []).append(f"New{k}")
+        if r.random() < 0.3:
+            tree["billable_status"][-1]["codes"].append(f"code{k}")
+        if r.random() < 0.3:
+            ending = [row for row in tree["services"][1:] if "end" not in row]
+            if ending:
+                r.choice(ending)["end"] = Months.name(m + r.choice([1, 2]))
+        if r.random() < 0.2:
+            tree["pack_order"] = r.choice(["earliest-expiry", "earliest-start"])
+        self.tree = tree
+        self.book_texts.append(book_text(tree, f"random-{self.seed}-{len(self.book_texts) + 1}"))
+        return self.book_texts[-1]
 
     # what is said
     def said(self, k, low, high):
@@ -187,6 +240,7 @@ class World:
         r, m = self.r, self.first + k
         low = self.m.start[m] if k == 0 else self.m.close[m - 1]
         high = self.m.close[m] - 1
+        book = self.next_book(k) if k > 0 and not self.at_once and r.random() < 0.6 else None
         facts = self.said(k, low - DAY, low - HOUR) if self.at_once else self.said(k, low - DAY if k == 0 else low, high - 2 * HOUR if r.random() < 0.8 else high)
         usage = []
         for a in self.accounts:
@@ -195,6 +249,14 @@ class World:
             for _ in range(r.randint(1, 12)):
                 stamp = r.randint(low, high) if r.random() < 0.7 else r.randint(self.m.start[m + 1], high)
                 usage.append((stamp, self.home[a], a, self.event(a, m, stamp)))
+        for t, p, a, e in [u for u in usage if u[3] is not None]:
+            self.sent.append((t, p, a, e))
+            if r.random() < 0.12:  # a repetition: the same again, or the same id with something else
+                again = dict(e) if r.random() < 0.7 else {**self.event(a, m, t), "id": e["id"]}
+                usage.append((r.choice([t, t, r.randint(t, high)]), p, a, again))
+        if self.sent and r.random() < 0.5:  # one of a month ago
+            _, p, a, e = r.choice(self.sent)
+            usage.append((r.randint(low, high), p, a, dict(e)))
         usage = sorted((u for u in usage if u[3] is not None), key=lambda u: u[0])
         records = [{"partition": p, "timestamp": t, "key": a, "value": json.dumps(e)} for t, p, a, e in usage]
         for p in range(PARTITIONS):  # a record that carries the clock past the close
@@ -202,7 +264,14 @@ class World:
             alive = [s for s in self.services if self.book.begin[s] <= when < self.book.end[s]] or [self.services[0]]
             e = {"id": f"pass-{p}-{k}", "account": f"pass{p}", "service": r.choice(alive), "calls": r.randint(1, 200), "time": when}
             records.append({"partition": p, "timestamp": self.m.close[m] + (0 if r.random() < 0.5 else r.randint(0, HOUR)), "key": f"pass{p}", "value": json.dumps(e)})
-        return facts, records
+        return facts, records, book, r.randint(0, len(usage))
+
+    def name(self, s):
+        """A service by its id, or by another name; seldom one that nobody knows, or that has ended."""
+        x = self.r.random()
+        if x < 0.02:
+            return self.r.choice(["nobody", "Moved", "New1", "New2", *self.services])
+        return self.r.choice([s, s, f"Call{s}"]) if x < 0.3 else "Moved" if x < 0.34 else s
 
     def event(self, a, m, stamp):
         r = self.r
@@ -220,17 +289,24 @@ class World:
         if not alive:
             return None
         self.n += 1
-        e = {"id": f"e{self.n}", "account": a, "time": when}
-        if r.random() < 0.2:
-            e["items"] = [{"service": r.choice(alive), "calls": r.randint(1, 60)} for _ in range(r.randint(1, 3))]
+        e = {"id": f"e{self.n}", "account": a if r.random() < 0.8 else f"{a}:dev", "time": when}
+        if r.random() < 0.25:
+            e["items"] = [{"service": self.name(r.choice(alive)), "calls": r.randint(1, 60)} for _ in range(r.randint(1, 4))]
         else:
-            e.update(service=r.choice(alive), calls=r.choice([1, 1, 2, 5, 20, 60, 300]))
+            e.update(service=self.name(r.choice(alive)), calls=r.choice([1, 1, 2, 5, 20, 60, 300]))
+        if r.random() < 0.1:
+            e["status"] = r.choice(["ok", "error", "partial", "done", "code1", "code2"])
         return e
 
 
 def plain(value):
     """YAML in flow style without quotes."""
     return json.dumps(value).replace('"', "")
+
+
+def book_text(tree, version):
+    lines = [f"version: {version}", *(f"{k}: {plain(v)}" for k, v in tree.items() if k != "services")]
+    return "\n".join([*lines, "services:", *(f"  - {plain(row)}" for row in tree["services"])]) + "\n"
 
 
 # -- the real parts
@@ -333,6 +409,8 @@ kafka: {{bootstrap: "{self.bootstrap}", embedded: {"false" if self.parts.bootstr
 topics: {{input: ["{self.input}"], alerts: "{self.alerts}", settlements: "{self.settlements}", control: "{self.control}", accounts: "{self.accounts}", dlq: "{self.prefix}usage.calls.dlq"}}
 redis: {{url: "{self.parts.redis}", prefix: "{self.name}:", shards: {self.settings['shards']}}}
 flush: {{idle_advance: 100ms, max_interval: {self.settings['max_interval']}, max_events: {self.settings['max_events']}, max_deltas: {self.settings['max_deltas']}}}
+rules: {{lead: {self.w.lead}m}}
+dedupe: {{{self.w.dedupe}}}
 http: {{listen: ""}}
 """)
 
@@ -371,11 +449,16 @@ http: {{listen: ""}}
         init = subprocess.run([f"{self.parts.build}/bin/meterctl", "init", "--config", f"{self.dir}/meterd.yaml"], check=False, capture_output=True, text=True)
         if init.returncode:
             raise RuntimeError(f"meterctl init ended with {init.returncode}: {init.stderr}")
-        phases = self.w.phases if self.settings["phases"] else [(sum((p[0] for p in self.w.phases), []), sum((p[1] for p in self.w.phases), []))]
-        for k, (facts, usage) in enumerate(phases):
+        phases = self.w.phases if self.settings["phases"] else [(sum((p[0] for p in self.w.phases), []), sum((p[1] for p in self.w.phases), []), None, 0)]
+        for k, (facts, usage, book, split) in enumerate(phases):
             self.produce(self.accounts, facts)
-            self.produce(self.input, usage)
+            if book is None:
+                split = len(usage)
+            self.produce(self.input, usage[:split])
             self.start()
+            if book is not None:
+                self.apply(book)
+                self.produce(self.input, usage[split:])
             month = MONTHS[k] if self.settings["phases"] else MONTHS[-1]
             if self.settings["kill"]:
                 time.sleep(self.r.random() * 0.3)  # any moment will do: this is where it is killed, not what is waited for
@@ -384,59 +467,35 @@ http: {{listen: ""}}
             wait_until(f"the end of {month}", lambda: self.settled(month))
             self.stop(self.r.choice([signal.SIGTERM, signal.SIGKILL]))
 
+    def apply(self, book):
+        """Other rules, decided before anything more comes."""
+        self.config(book)
+        code = subprocess.run([f"{self.parts.build}/bin/meterctl", "rules", "apply", "--timeout", "60", "--config", f"{self.dir}/meterd.yaml"], check=False,
+                              capture_output=True, text=True)
+        if code.returncode:
+            raise RuntimeError(f"meterctl rules apply ended with {code.returncode}: {code.stderr}")
+
     # ---- against the calculator
     def compare(self, out):
-        versions, manifests = [], {}
-
-        def control(_, __, ___, value, ____):
-            record = json.loads(value)
-            if record["type"] == "rules":
-                versions.append(record)
-            elif record["type"] == "manifest":
-                manifests[record["period"]] = record
-
-        read_topic(self.bootstrap, self.control, control)
-        calc = Calculator(self.group, GRACE)
-        texts = {Book(t, GRACE).sha256: t for t in self.w.book_texts}
-        calc.rules(1, None, Book(texts[Book(self.w.book_texts[0], GRACE).sha256], GRACE), LEAD)
-        if len(versions) != 1:
-            raise RuntimeError(f"{len(versions)} rules versions")
-
-        def fact(p, offset, stamp, value, _):
-            calc.fact(p, offset, stamp, json.loads(value))
-
-        read_topic(self.bootstrap, self.accounts, fact)
-        clocks, cuts = {}, {}
-        for name, m in manifests.items():
-            month_cuts = cuts[Months.parse(name)] = {}
-            calc.manifest(Months.parse(name), month_cuts, m["rules_version"], {int(n.rsplit("/", 1)[1]): o for n, o in m["accounts"].items()})
-
-        def usage(p, offset, stamp, value, _):
-            old, clock = clocks.get(p, -1), max(clocks.get(p, -1), stamp)
-            clocks[p] = clock
-            for month in range(calc.months.first_open(old) if old >= 0 else self.w.first - 3, calc.months.first_open(clock)):
-                cuts.setdefault(month, {})[f"{self.input}/{p}"] = offset
-            e = json.loads(value)
-            steps = {}
-            for i in e.get("items", [e]):
-                steps[i["service"]] = steps.get(i["service"], 0) + i["calls"]
-            calc.call(e["account"], list(steps.items()), e["time"], clock,
-                      {"id": e["id"], "source": None, "topic": self.input, "partition": p, "offset": offset})
-
-        read_topic(self.bootstrap, self.input, usage)
+        config = f"{self.dir}/meterd.yaml"
+        log = read_share((config, (0, 1)))
+        log.end()
+        if log.spread:
+            raise RuntimeError(f"{sorted(log.spread)} in several partitions: the world is wrong")
+        calc, settings, topics = log.calc, Settings(config), Topics(Settings(config))
         wanted = [Months.name(m) for m in range(calc.begins(), Months.parse(MONTHS[-1]) + 1)]
-        if sorted(manifests) != wanted:
-            raise RuntimeError(f"manifests of {sorted(manifests)}, not of {wanted}")
-        calc.end(Months.parse(MONTHS[-1]), min(clocks.values()))
-        report = Report(out=out)
+        if sorted(topics.manifests) != wanted:
+            raise RuntimeError(f"manifests of {sorted(topics.manifests)}, not of {wanted}")
+        report, ctl = Report(out=out), argparse.Namespace(meterctl=f"{self.parts.build}/bin/meterctl", config=config)
+        compare_counters(report, log, ctl)
+        compare_ledger(report, log, ctl)
+        compare_dlq(report, log)
         got, twice = read_published(self, self.alerts)
-        compare_alerts(report, calc, got, twice)
-        got, twice = read_published(self, self.settlements)
-        for e in got.values():
-            if isinstance(e["data"].get("lines"), list):
-                e["data"]["lines"].sort()
-        report.events("document", {**calc.lines, **calc.statements, **calc.closed}, got, twice)
-        return report.differences, len(calc.alerts), len(calc.without_call()), len(calc.lines)
+        compare_alerts(report, calc, got, twice, changes=len(topics.versions) == 1)
+        compare_settlements(report, calc, settings, topics.manifests)
+        records = {k: sum(part.ledger[k] for part in log.parts.values()) for k in ("duplicate", "late", "rejected", "not_billable")}
+        return report.differences, (f"{len(calc.alerts)} alerts of calls, {len(calc.without_call())} of changes, {len(calc.lines)} lines, {len(topics.versions)} versions, "
+                                    f"{', '.join(f'{n} {k}' for k, n in records.items())}")
 
 
 SETTINGS = [
@@ -456,10 +515,9 @@ def one(parts, seed, which):
         run = Run(parts, World(seed, not settings["phases"]), settings, seed)
         run.go()
         real = time.monotonic()
-        differences, alerts, by_change, lines = run.compare(out)
-        print(f"seed {seed}, settings {which}: {alerts} alerts of calls, {by_change} of changes, {lines} lines, {real - began:.1f} + "
-              f"{time.monotonic() - real:.1f} s; {differences or 'no'} differences", file=out)
-    except (RuntimeError, TimeoutError, subprocess.SubprocessError) as e:
+        differences, words = run.compare(out)
+        print(f"seed {seed}, settings {which}: {words}, {real - began:.1f} + {time.monotonic() - real:.1f} s; {differences or 'no'} differences", file=out)
+    except (RuntimeError, TimeoutError, SystemExit, subprocess.SubprocessError) as e:
         print(f"seed {seed}, settings {which}: {e}", file=out)
         differences = 1
     finally:
