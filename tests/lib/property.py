@@ -311,6 +311,13 @@ def book_text(tree, version):
 
 # -- the real parts
 
+def replace(path, text):
+    """Whole, whoever reads it meanwhile."""
+    with open(f"{path}.new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(f"{path}.new", path)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -396,10 +403,8 @@ class Run:
             subprocess.run([sys.executable, TOPICS, "delete", self.bootstrap, "--prefix", self.prefix], check=True)
 
     def config(self, book_text):
-        with open(f"{self.dir}/catalog.yaml", "w", encoding="utf-8") as f:
-            f.write(book_text)
-        with open(f"{self.dir}/meterd.yaml", "w", encoding="utf-8") as f:
-            f.write(f"""
+        replace(f"{self.dir}/catalog.yaml", book_text)
+        replace(f"{self.dir}/meterd.yaml", f"""
 instance: {self.name}
 catalog: catalog.yaml
 state_dir: {self.dir}
