@@ -93,6 +93,9 @@ static void office_metrics(struct metrics *m, const struct status *s)
 	metric_histogram(m, &s->alert_delay);
 	if (s->relay.pending >= 0)
 		one(m, METRIC_OUTBOX_PENDING, s->relay.pending);
+	metric_begin(m, METRIC_STUCK);
+	metric_value(m, (const char *const[]){ "worker" }, s->stuck_workers);
+	metric_value(m, (const char *const[]){ "outbox" }, s->stuck_outbox);
 	one(m, METRIC_OUTBOX_PUBLISHED, (int64_t)s->relay.published);
 	one(m, METRIC_OUTBOX_DROPPED, (int64_t)s->relay.dropped);
 	if (s->imbalance >= 0)

@@ -44,7 +44,7 @@ struct status {
 	char *instance;          // owned
 	int64_t started_ms, now_ms; // wall
 	uint32_t workers;
-	bool reload_refused;     // the file on disk was refused at the last reload: a restart would fail
+	bool reload_refused;     // the last reload did not take all: the file was refused, or the rules it proposes
 	char *reload;            // owned; NULL, or what the last reload left open, in words
 	int64_t rules_version;   // -1: not known yet
 	uint64_t accounts_records; // of the accounts topic, known to every worker
@@ -62,6 +62,8 @@ struct status {
 		uint64_t written, failed, lost, refused;
 		char *note;             // owned; NULL, or why they cannot be written at present
 	} snapshots;
+	uint32_t stuck_workers;         // no progress although records wait, and no wait that is known: the watchdog is not fed
+	bool stuck_outbox;              // likewise
 	int64_t imbalance;              // -1: not computed
 	int64_t balanced_ms;            // wall: the oldest look that went into it; TIME_NONE
 	struct status_relay {

@@ -17,6 +17,7 @@
 #include "outbox/envelope.h"
 #include "outbox/idset.h"
 #include "outbox/reach.h"
+#include "outbox/said.h"
 
 enum { SLACK_MS = 3600 * 1000 }; // clocks of producers and brokers may differ by this much
 #define COVERED_NOTHING INT64_MAX
@@ -48,6 +49,7 @@ struct relay {
 	struct relay_numbers numbers;
 	struct arena arena;          // of one drain
 	struct pending_list send, out;
+	struct said said;
 };
 
 // ---- the set of published ids
@@ -409,11 +411,16 @@ static enum relay_status send_all(struct relay *r, struct error *e)
 	for (uint32_t i = 0; i < r->send.n; i++) {
 		const struct pending *x = &r->send.list[i];
 		check(idset_add(&r->known, x->id, x->content));
-		if (x->type == OUTBOX_ALERT)
-			reach_take(&r->reach, x->value);
-		if (x->type == OUTBOX_ALERT && x->read_ms != TIME_NONE)
+		if (x->type != OUTBOX_ALERT)
+			continue;
+		char id[33];
+		identity_id(x->identity, id);
+		reach_take(&r->reach, x->value);
+		said_alert(&r->said, x->identity, id, now_ms);
+		if (x->read_ms != TIME_NONE)
 			histogram_add(&r->numbers.delay, (now_ms - x->read_ms) * 1000);
 	}
+	said_end(&r->said);
 	r->numbers.published += r->send.n;
 	return acknowledge(r, &r->send, e);
 }

@@ -12,9 +12,10 @@
 #include "base/log.h"
 #include "pipeline/checks.h"
 #include "pipeline/facts.h"
+#include "pipeline/idle.h"
 #include "rules/change.h"
 
-enum { PROPOSE_MS = 10000, STUCK_US = 60 * 1000000 }; // no progress for this long although there is work
+enum { PROPOSE_MS = 10000, ASK_IDLE_MS = 2000 };
 
 struct engine {
 	struct settings *settings;
@@ -31,6 +32,8 @@ struct engine {
 	struct office *office;
 	struct facts *facts;
 	struct snapshots *snapshots; // NULL: none are kept
+	struct idle idle;
+	int64_t idle_us;         // when to ask next; the engine's own thread
 	pthread_mutex_t proposing; // one at a time; and of what follows
 	bool proposed;           // the start has
 	struct rules *read_since;// owned; NULL, or what the files said last, while it has not
@@ -63,6 +66,7 @@ void engine_freep(struct engine **g)
 		return;
 	close((*g)->shared.office_wake);
 	free((*g)->workers);
+	idle_free(&(*g)->idle);
 	rules_freep(&(*g)->read_since);
 	free(*g);
 	*g = NULL;
@@ -238,6 +242,40 @@ static void engine_join(struct engine *g)
 	facts_join(&facts);
 }
 
+// ---- partitions from which nothing comes
+
+static bool pick_idle(struct engine *g, struct idle_part *ret)
+{
+	bool known_wait = false;
+	pthread_mutex_lock(&g->lock);
+	for (uint32_t i = 0; i < g->n_workers; i++) {
+		struct worker_status w;
+		worker_status(g->workers[i], &w);
+		idle_note(&g->idle, &w);
+		known_wait = known_wait || w.known_wait;
+		worker_status_free(&w);
+	}
+	idle_sweep(&g->idle);
+	bool picked = !known_wait && idle_pick(&g->idle, ret);
+	pthread_mutex_unlock(&g->lock);
+	return picked;
+}
+
+// One partition at a time, four times within what counts as stuck.
+static void ask_idle(struct engine *g)
+{
+	struct idle_part p;
+	int64_t low, high;
+	if (clock_mono_us() < g->idle_us)
+		return;
+	if (pick_idle(g, &p) && sink_port_kafka.offsets(&g->kafka, p.topic, p.partition, ASK_IDLE_MS, &low, &high, NULL) == ERROR_NONE) {
+		pthread_mutex_lock(&g->lock);
+		idle_answer(&g->idle, &p, high, clock_mono_us());
+		pthread_mutex_unlock(&g->lock);
+	}
+	g->idle_us = clock_mono_us() + g->settings->health_stuck_after * 1000 / 4;
+}
+
 enum error_class engine_run(struct engine *g, struct error *e)
 {
 	enum error_class cls = engine_check(g, e);
@@ -249,8 +287,10 @@ enum error_class engine_run(struct engine *g, struct error *e)
 		engine_say(g, ENGINE_RUNNING, "");
 		log_line(LVL_INFO, "running", "workers=%u group=%s", g->n_workers, g->kafka.group);
 	}
-	while (cls == ERROR_NONE && !atomic_load(&g->shared.stop))
+	while (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
 		clock_sleep_ms(50);
+		ask_idle(g);
+	}
 	atomic_store(&g->shared.stop, true);
 	engine_say(g, ENGINE_STOPPING, "");
 	engine_join(g);
@@ -296,13 +336,16 @@ static void read_part(struct status *s, const struct worker_part_status *p)
 	out->halted = p->halted[0] != '\0' ? xstrdup(p->halted) : NULL;
 }
 
-static bool read_worker(struct status *s, const struct worker_status *w, uint32_t index, int64_t now_us)
+static bool read_worker(const struct engine *g, struct status *s, const struct worker_status *w, uint32_t index, int64_t now_us)
 {
-	int64_t lag = 0;
+	int64_t lag = 0, patience_us = g->settings->health_stuck_after * 1000;
+	const struct worker_part_status *silent = NULL;
 	for (uint32_t i = 0; i < w->n_parts; i++) {
 		read_part(s, &w->parts[i]);
 		if (w->parts[i].halted[0] == '\0' && w->parts[i].end > w->parts[i].next)
 			lag += w->parts[i].end - w->parts[i].next;
+		if (idle_suspected(&g->idle, &w->parts[i], now_us, patience_us))
+			silent = &w->parts[i];
 	}
 	for (uint32_t i = 0; i < w->calls.n; i++)
 		status_count_add(&s->calls, w->calls.list[i].name, w->calls.list[i].n);
@@ -315,11 +358,17 @@ static bool read_worker(struct status *s, const struct worker_status *w, uint32_
 		s->rules_version = w->rules_version;
 	if (strcmp(w->state, "running") != 0)
 		status_reason(s, "worker %u is %s%s%s", index, w->state, w->reason[0] != '\0' ? ": " : "", w->reason);
-	bool stuck = now_us - w->alive_us > STUCK_US || (lag > 0 && now_us - w->progress_us > STUCK_US);
-	if (stuck && !w->known_wait)
+	bool stuck = now_us - w->alive_us > patience_us || (lag > 0 && now_us - w->progress_us > patience_us);
+	if (w->known_wait || (!stuck && silent == NULL))
+		return true;
+	s->stuck_workers++;
+	if (stuck)
 		status_reason(s, "worker %u makes no progress although %lld records wait; the service manager will restart it", index,
 			      (long long)lag);
-	return !stuck || w->known_wait;
+	else
+		status_reason(s, "worker %u gets nothing of %s/%d from Kafka's client although records wait behind offset %lld; the service manager will "
+			      "restart it", index, silent->topic, (int)silent->partition, (long long)silent->next);
+	return false;
 }
 
 static void read_closer(struct status_closer *s, const struct closer_numbers *n)
@@ -334,7 +383,7 @@ static void read_closer(struct status_closer *s, const struct closer_numbers *n)
 		s->note = xstrdup(n->waits_for);
 }
 
-static bool read_office(struct status *s, const struct office_status *o, int64_t now_us)
+static bool read_office(const struct engine *g, struct status *s, const struct office_status *o, int64_t now_us)
 {
 	s->relay.owner = s->closer.owner = o->in_charge;
 	s->relay.pending = o->in_charge ? o->relay.pending : -1;
@@ -353,10 +402,15 @@ static bool read_office(struct status *s, const struct office_status *o, int64_t
 	if (o->relay.settlement_twin)
 		status_reason(s, "closing stopped: settlement %s differs from the one published before; nothing was published twice",
 			      o->relay.settlement_twin_id);
-	bool stuck = o->in_charge && (now_us - o->alive_us > STUCK_US || (o->relay.pending > 0 && now_us - o->progress_us > STUCK_US));
-	if (stuck && !o->known_wait)
-		status_reason(s, "the outbox does not drain; the service manager will restart it");
-	return !stuck || o->known_wait;
+	int64_t patience_us = g->settings->health_stuck_after * 1000;
+	bool waits_for_it = o->relay.pending > 0 || !o->in_charge;
+	bool stuck = o->due && (now_us - o->alive_us > patience_us || (waits_for_it && now_us - o->progress_us > patience_us));
+	if (!stuck || o->known_wait)
+		return true;
+	s->stuck_outbox = true;
+	status_reason(s, "the outbox does not drain: no step of publishing ended for more than %lld s; the service manager will restart it",
+		      (long long)(patience_us / 1000000));
+	return false;
 }
 
 void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
@@ -376,7 +430,7 @@ void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 	for (uint32_t i = 0; i < g->n_workers; i++) {
 		struct worker_status w;
 		worker_status(g->workers[i], &w);
-		*ret_progressing = read_worker(s, &w, i, now_us) && *ret_progressing;
+		*ret_progressing = read_worker(g, s, &w, i, now_us) && *ret_progressing;
 		if (w.facts_taken < s->accounts_records)
 			s->accounts_records = w.facts_taken;
 		worker_status_free(&w);
@@ -387,5 +441,5 @@ void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 		office_status(g->office, &office);
 	pthread_mutex_unlock(&g->lock);
 	if (office_there)
-		*ret_progressing = read_office(s, &office, now_us) && *ret_progressing;
+		*ret_progressing = read_office(g, s, &office, now_us) && *ret_progressing;
 }

@@ -89,9 +89,14 @@ static void office_balance(const struct office *f, struct office_status *s)
 	}
 }
 
+static bool office_due(const struct office *f)
+{
+	return !atomic_load(&f->o.shared->stop) && atomic_load(&f->o.shared->first_owners) > 0;
+}
+
 static void office_publish_status(struct office *f)
 {
-	struct office_status s = { .in_charge = relay_in_charge(f->relay), .alive_us = clock_mono_us(), .known_wait = f->known_wait };
+	struct office_status s = { .in_charge = relay_in_charge(f->relay), .due = office_due(f), .alive_us = clock_mono_us(), .known_wait = f->known_wait };
 	office_balance(f, &s);
 	relay_numbers(f->relay, &s.relay);
 	if (s.relay.published != f->published)
@@ -101,10 +106,9 @@ static void office_publish_status(struct office *f)
 	snprintf(s.state, sizeof(s.state), "%s", f->state);
 	snprintf(s.reason, sizeof(s.reason), "%s", f->reason);
 	pthread_mutex_lock(&f->lock);
-	s.progress_us = s.relay.published + s.relay.already_out + s.relay.passes !=
-					f->status.relay.published + f->status.relay.already_out + f->status.relay.passes
-				? s.alive_us
-				: f->status.progress_us;
+	bool moved = s.relay.published + s.relay.already_out + s.relay.passes !=
+		     f->status.relay.published + f->status.relay.already_out + f->status.relay.passes;
+	s.progress_us = moved || !s.due || f->known_wait ? s.alive_us : f->status.progress_us;
 	f->status = s;
 	pthread_mutex_unlock(&f->lock);
 }
@@ -142,11 +146,6 @@ static void office_back_off(struct office *f, const char *why)
 	office_say(f, "waiting", why);
 	f->backoff_ms = f->backoff_ms == 0 ? 50 : f->backoff_ms < 2000 ? f->backoff_ms * 2 : f->backoff_ms;
 	clock_sleep_ms(f->backoff_ms);
-}
-
-static bool office_due(const struct office *f)
-{
-	return !atomic_load(&f->o.shared->stop) && atomic_load(&f->o.shared->first_owners) > 0;
 }
 
 static enum error_class office_load(struct office *f, struct error *e)

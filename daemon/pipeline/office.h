@@ -9,7 +9,7 @@
 #include "pipeline/worker.h"
 
 struct office_status {
-	bool in_charge;
+	bool in_charge, due; // due: this instance should publish, in charge or not yet
 	char state[32];   // "idle", "taking_over", "running", "waiting", "halted"
 	char reason[300];
 	struct relay_numbers relay;

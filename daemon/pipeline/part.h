@@ -39,6 +39,7 @@ struct part {
 	int64_t last;            // offset of the last record below `next`, -1: none
 	uint64_t print;          // its fingerprint, up to date after every poll
 	int64_t end;             // high watermark last heard of, -1
+	int64_t at_end;          // the reader stood there with nothing behind it: what lies between `next` and it are markers, no records
 	int64_t hinted;          // offset last told to Kafka
 
 	int64_t next_mark;       // next multiple of a dedupe generation whose clock is to be kept

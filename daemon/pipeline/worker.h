@@ -30,6 +30,7 @@ struct worker_part_status {
 	char topic[256];
 	int32_t partition;
 	int64_t next, end, clock_ms; // end: high watermark, -1 unknown
+	int64_t at_end;              // as in part.h
 	int64_t outcomes[OUTCOME_COUNT];
 	int64_t read_back;           // records read only to fill the window of duplicates
 	int64_t gaps;                // offsets that held no record (transaction markers, compaction)

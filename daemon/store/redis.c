@@ -2,6 +2,7 @@
 // One connection to Redis: opened when needed, given up after a time-out or any broken reply, never shared.
 #include "store/redis.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -49,11 +50,17 @@ static enum error_class redis_connect_error(struct store_redis *s, const char *w
 	return error_set(e, ERROR_RETRY, 0, "redis: %s: %s", what, copy);
 }
 
+// hiredis gives a time-out as the C library's EAGAIN, which tells an operator nothing.
+static const char *redis_why(const struct store_redis *s)
+{
+	return s->c->err == REDIS_ERR_IO && strcmp(s->c->errstr, strerror(EAGAIN)) == 0 ? "no answer in time: it is paused, stopped or busy" : s->c->errstr;
+}
+
 static enum error_class redis_greet(struct store_redis *s, const char *what, int n, const char **words, struct error *e)
 {
 	CLEANUP(redis_reply_freep) redisReply *r = redisCommandArgv(s->c, n, words, NULL);
 	if (r == NULL)
-		return redis_connect_error(s, what, s->c->errstr, e);
+		return redis_connect_error(s, what, redis_why(s), e);
 	if (r->type == REDIS_REPLY_ERROR)
 		return redis_connect_error(s, what, r->str, e);
 	return ERROR_NONE;
@@ -119,7 +126,7 @@ static enum error_class redis_exchange(struct store_redis *s, redisReply **ret, 
 		return cls;
 	redisReply *r = redisCommandArgv(s->c, s->command.n, s->command.word, s->command.length);
 	if (r == NULL) {
-		error_set(e, ERROR_RETRY, 0, "redis at %s: %s", s->name, s->c->errstr);
+		error_set(e, ERROR_RETRY, 0, "redis at %s: %s", s->name, redis_why(s));
 		redis_disconnect(s);
 		return ERROR_RETRY;
 	}

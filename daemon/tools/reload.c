@@ -43,7 +43,7 @@ static struct settings *load(const struct settings *now, struct rules **ret_rule
 	return good ? TAKE_PTR(next) : NULL;
 }
 
-static char *propose(struct engine *g, const struct rules *rules)
+static char *propose(struct engine *g, const struct rules *rules, bool *ret_refused)
 {
 	struct error e = { 0 };
 	struct faults faults = { 0 };
@@ -57,6 +57,7 @@ static char *propose(struct engine *g, const struct rules *rules)
 		note = xstrdup("other rules proposed: `meterctl rules list` shows when they take effect");
 	else if (answer == RULES_LATER)
 		note = xstrdup("the rules of the files are proposed once the start is over");
+	*ret_refused = e.cls != ERROR_NONE || answer == RULES_REFUSED;
 	faults_free(&faults);
 	return note;
 }
@@ -82,7 +83,7 @@ void reload_run(struct settings *now, struct engine *g, struct reload *ret)
 	settings_compare(now, next, &c);
 	settings_adopt(now, next);
 	log_set_level(levels[now->log_level]);
-	CLEANUP(freep) char *proposed = propose(g, rules);
+	CLEANUP(freep) char *proposed = propose(g, rules, &ret->refused);
 	log_line(LVL_INFO, "reloaded", "taken=%s restart=%s", log_quote(c.taken, taken, sizeof(taken)), log_quote(c.restart, restart, sizeof(restart)));
 	ret->note = left_open(&c, proposed);
 	settings_changes_free(&c);

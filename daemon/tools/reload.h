@@ -9,7 +9,7 @@
 #include "settings/settings.h"
 
 struct reload {
-	bool refused;
+	bool refused; // the file was, or the rules it proposes were or could not be proposed: not all of the reload was done
 	char *note; // owned; NULL, or one line about what is left open: why it was refused, what waits for a restart, what became of other rules
 };
 
