@@ -3,6 +3,7 @@
 """Makes what is written from the tables: man pages (scdoc sources), completions, the journal's catalogue, the template unit.
 
     docs.py TREE PROGRAMS OUT
+    docs.py --readme TREE [--update]     is README's table of symptoms what the tables say? Exit 1, or make it so
 
 TREE is the source tree, PROGRAMS the folder with meterctl (its verbs tell their options by --help), OUT where the files go. Words come
 from daemon/tbl/*.def, config/meterd.yaml and config/catalog.yaml (which tests hold to the code) and from the prose in systemd/man/*.scd,
@@ -136,6 +137,42 @@ def price_book(facts):
     return "```\n" + text[begin:second].rstrip() + "\n```\n"
 
 
+def meaning(tree, table, row):
+    """What the row of another table says of itself."""
+    name, text = {"log": (0, 3), "metric": (1, 5), "outcome": (1, 2)}[table]
+    found = [r[text] for r in rows(tree, table) if r[name] == row] or fail(f"symptom.def: {table}.def has no row {row}")
+    text = re.sub("@METERD_[A-Z_]+@", "…", found[0].removeprefix("@METERD_WHY@ "))
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def symptoms(tree):
+    """[(seen, meaning, command)], whose commands are verbs that there are."""
+    verbs = {r[1] for r in rows(tree, "command")}
+    out = []
+    for table, row, seen, command in rows(tree, "symptom"):
+        first = command.split()
+        if first[0] == "meterctl" and first[1] not in verbs:
+            fail(f"symptom.def: there is no verb {first[1]}")
+        out.append((seen, meaning(tree, table, row), command))
+    return out
+
+
+README_MARKS = ("<!-- made from daemon/tbl/symptom.def: scripts/lib/docs.py --readme . --update -->\n", "<!-- end of what is made -->\n")
+
+
+def readme(tree, update):
+    file = tree / "README.md"
+    text = file.read_text()
+    head, rest = text.split(README_MARKS[0])
+    tail = rest.split(README_MARKS[1])[1]
+    table = "| what you see | what it means | first |\n| --- | --- | --- |\n" + "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in (seen, words, f"`{command}`")) + " |\n" for seen, words, command in symptoms(tree))
+    made = head + README_MARKS[0] + table + README_MARKS[1] + tail
+    if made != text and not update:
+        fail("README.md's table of symptoms is not what the tables say: scripts/lib/docs.py --readme . --update")
+    file.write_text(made)
+
+
 LISTS = {
     "settings": settings,
     "verbs": verbs,
@@ -147,6 +184,7 @@ LISTS = {
     "log": lambda f: "\n".join(f"*{esc(r[0])}* ({r[1]})\n\t{esc(r[2])}. {esc(re.sub('@METERD_([A-Z_]+)@', lambda m: m.group(1).lower(), r[3]))}\n"
                                for r in rows(f.tree, "log")),
     "alerts": lambda f: "\n".join(item(r[1], r[2]) for r in rows(f.tree, "alert")),
+    "symptoms": lambda f: "\n".join(f"{esc(seen.replace('`', ''))}\n\t{esc(words)}\n\n\t*{esc(command)}*\n" for seen, words, command in symptoms(f.tree)),
     "outcomes": lambda f: "\n".join(item(r[1], r[2]) for r in rows(f.tree, "outcome")),
     "rejects": lambda f: "\n".join(item(r[2], f"{r[3][:1].upper()}{r[3][1:]}. {r[4]}") for r in rows(f.tree, "reject")),
     "account_faults": lambda f: "\n".join(item(r[1], f"{r[2][:1].upper()}{r[2][1:]}. {r[3]}") for r in rows(f.tree, "account_fault")),
@@ -331,6 +369,9 @@ def template(facts, out):
 
 
 def main():
+    if sys.argv[1:2] == ["--readme"] and len(sys.argv) in (3, 4):
+        readme(Path(sys.argv[2]), sys.argv[3:] == ["--update"])
+        return
     if len(sys.argv) != 4:
         fail("docs.py TREE PROGRAMS OUT")
     facts, out = Facts(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3])

@@ -13,6 +13,7 @@ trap 'rm -rf "$DIR"' EXIT
 dpkg-deb -x "$deb" "$DIR"
 dpkg-deb -f "$deb" Depends
 
+"$PYTHON" -B "$ROOT/scripts/lib/docs.py" --readme "$ROOT" || fault "README's table of symptoms"
 lintian --fail-on error --allow-root --suppress-tags initial-upload-closes-no-bugs "$deb" || fault lintian
 for want in usr/bin/meterd usr/bin/meterctl etc/meterd/meterd.yaml etc/meterd/catalog.yaml usr/lib/systemd/system/meterd.service \
 	usr/lib/systemd/system/meterd@.service usr/lib/systemd/system/meterd.socket usr/lib/sysusers.d/meterd.conf usr/lib/tmpfiles.d/meterd.conf \
