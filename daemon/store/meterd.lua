@@ -28,14 +28,14 @@
 --   cut       a copy of another one, taken at one moment; never written
 --   old       was in force; kept until it is dropped; never written
 --
--- Numbers are doubles here: exact below 2^53, which is checked; they are written with %.0f, never by tostring.
+-- Numbers are doubles here: exact below 2^53, which is checked; they are written with %d, never by tostring.
 
 local LIMIT = 9007199254740992
 
 local KEYS, ARGV -- of the commit under way
 
 local function text(n)
-	return string.format('%.0f', n)
+	return string.format('%d', n)
 end
 
 -- nil when the shard is of this init; otherwise the reply that says why not.
@@ -137,6 +137,7 @@ end
 --   the last: wall time of the read, handed on with alerts
 -- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 pk, then those of the groups, then use and fired of the allowances' months.
 local FIXED = 9
+local PIECE = 3000 -- words of one command: Lua's unpack takes 8,000 values at most
 local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
 
 local function commit_read_parts(n)
@@ -185,19 +186,22 @@ end
 
 -- Reads the old totals of a group and computes the new ones.
 local function commit_read_group(group)
-	group.old, group.new = {}, {}
-	for first = 1, group.n, 3000 do
-		local last = math.min(first + 2999, group.n)
-		local have = redis.call('HMGET', group.key, unpack(ARGV, group.fields + first - 1, group.fields + last - 1))
-		for i = first, last do
-			local stored, more = have[i - first + 1] or '0', group.numbers[(i - 1) * 5 + 1]
-			local old = string.match(stored, '^%d+$') and tonumber(stored)
-			if not old or more < 0 or old >= LIMIT or more >= LIMIT or old + more >= LIMIT then
-				return { 'HALT', refused_total(ARGV[group.fields + i - 1] .. ', ' .. group.month, stored, old, more) }
+	local numbers, fields, olds, news, find, tonumber = group.numbers, group.fields, {}, {}, string.find, tonumber
+	for first = 1, group.n, PIECE do
+		local have = redis.call('HMGET', group.key, unpack(ARGV, fields + first - 1, fields + math.min(first + PIECE - 1, group.n) - 1))
+		for k = 1, #have do
+			local i, old = first + k - 1, 0
+			local stored, more = have[k], numbers[(i - 1) * 5 + 1]
+			if stored then
+				old = not find(stored, '%D') and tonumber(stored)
 			end
-			group.old[i], group.new[i] = old, old + more
+			if not old or more < 0 or old >= LIMIT or more >= LIMIT or old + more >= LIMIT then
+				return { 'HALT', refused_total(ARGV[fields + i - 1] .. ', ' .. group.month, stored or '0', old, more) }
+			end
+			olds[i], news[i] = old, old + more
 		end
 	end
+	group.old, group.new = olds, news
 	return nil
 end
 
@@ -226,21 +230,46 @@ local function commit_groups(count, at, meta)
 	return groups, nil
 end
 
+-- The fields of a hash, in pieces.
+local function read_fields(key, fields)
+	local values = {}
+	for first = 1, #fields, PIECE do
+		for i, value in ipairs(redis.call('HMGET', key, unpack(fields, first, math.min(first + PIECE - 1, #fields)))) do
+			values[first + i - 1] = value
+		end
+	end
+	return values
+end
+
 -- Which accounts become active, and with which value; shared by all groups of the commit.
 local function commit_activations(groups)
-	local act, changed = {}, {}
+	local act, changed, names = {}, {}, {}
 	for _, group in ipairs(groups) do
+		local numbers, fields, active = group.numbers, group.fields - 1, {}
 		for i = 1, group.n do
-			if group.numbers[(i - 1) * 5 + 4] == 1 then
-				local account = string.match(ARGV[group.fields + i - 1], '^[^/]*')
-				if act[account] == nil then
-					act[account] = redis.call('HGET', KEYS[5], account) or ''
+			if numbers[i * 5 - 1] == 1 then
+				local account = string.match(ARGV[fields + i], '^[^/]*')
+				active[#active + 1] = account
+				if not act[account] then
+					act[account], names[#names + 1] = '', account
 				end
-				local since = active_since(act[account], group.bucket)
-				if not since or since > group.number then
-					act[account] = act[account] .. ' ' .. text(group.number) .. ':' .. text(group.bucket)
-					changed[account] = act[account]
-				end
+			end
+		end
+		group.active = active
+	end
+	for i, value in ipairs(read_fields(KEYS[5], names)) do
+		act[names[i]] = value or ''
+	end
+	for _, group in ipairs(groups) do
+		local since = {} -- by value: those of most accounts are the same
+		for _, account in ipairs(group.active) do
+			local value = act[account]
+			if since[value] == nil then
+				since[value] = active_since(value, group.bucket) or false
+			end
+			if not since[value] or since[value] > group.number then
+				act[account] = value .. ' ' .. text(group.number) .. ':' .. text(group.bucket)
+				changed[account] = act[account]
 			end
 		end
 	end
@@ -347,6 +376,22 @@ local function commit_crossings(group, i, ladders, act, parts, alerts, passed)
 	return true
 end
 
+-- The deltas whose new totals reach the lowest rung of a ladder of theirs: most have none to look at.
+local function commit_reaching(group, ladders)
+	local numbers, news, least, list = group.numbers, group.new, {}, {}
+	least[0] = LIMIT
+	for i, rungs in ipairs(ladders) do
+		least[i] = rungs[1].at
+	end
+	for i = 1, group.n do
+		local new = news[i]
+		if new >= least[numbers[i * 5 - 3]] or new >= least[numbers[i * 5 - 2]] then
+			list[#list + 1] = i
+		end
+	end
+	return list
+end
+
 -- ---- allowances: quotas that services share, and packs. What was taken of them is worked out from the counters each time, month after
 -- month, as rating/deduct.c does at settlement; nothing of it is stored, so nothing can drift. No quantity ever falls when calls come.
 
@@ -422,12 +467,9 @@ local function allowance_after(entry, n)
 	return allowance_use(entry, totals)
 end
 
--- In pieces: Lua's unpack takes 8,000 values at most, and a price book may let more services share.
 local function read_totals(key, fields, totals)
-	for first = 1, #fields, 3000 do
-		for i, calls in ipairs(redis.call('HMGET', key, unpack(fields, first, math.min(first + 2999, #fields)))) do
-			totals[first + i - 1] = calls and tonumber(calls) or 0
-		end
+	for i, calls in ipairs(read_fields(key, fields)) do
+		totals[i] = calls and tonumber(calls) or 0
 	end
 end
 
@@ -581,21 +623,26 @@ local function commit_months()
 	return months
 end
 
+-- Sets fields of a hash, in pieces; `flat` is {field, value, ...}.
+local function write_fields(key, flat)
+	for first = 1, #flat, 2 * PIECE do
+		redis.call('HSET', key, unpack(flat, first, math.min(first + 2 * PIECE - 1, #flat)))
+	end
+end
+
 local function commit_write_group(group, meta, totals)
-	for first = 1, group.n, 3000 do
-		local flat, k = {}, 0
-		for i = first, math.min(first + 2999, group.n) do
-			local total = text(group.new[i])
-			totals[#totals + 1] = total
-			if group.numbers[(i - 1) * 5 + 1] > 0 then
-				flat[k + 1], flat[k + 2] = ARGV[group.fields + i - 1], total
-				k = k + 2
-			end
+	local numbers, fields, news, flat, k, n, format = group.numbers, group.fields - 1, group.new, {}, 0, #totals, string.format
+	for i = 1, group.n do
+		local total = format('%d', news[i])
+		totals[n + i] = total
+		if numbers[i * 5 - 4] > 0 then
+			flat[k + 1], flat[k + 2] = ARGV[fields + i], total
+			k = k + 2
 		end
-		if k > 0 then
-			redis.call('HSET', group.key, unpack(flat))
-			redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
-		end
+	end
+	if k > 0 then
+		write_fields(group.key, flat)
+		redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
 	end
 end
 
@@ -649,14 +696,12 @@ local function commit(keys, args)
 	local months = commit_months()
 	local entries = commit_entries(months, act)
 	for _, group in ipairs(groups) do
-		if not group.late then
-			for i = 1, group.n do
-				local found = commit_crossings(group, i, ladders, act, parts, alerts, passed)
-				if found == nil then
-					return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
-				elseif not found then
-					missing[#missing + 1] = text(base + i - 1)
-				end
+		for _, i in ipairs(group.late and {} or commit_reaching(group, ladders)) do
+			local found = commit_crossings(group, i, ladders, act, parts, alerts, passed)
+			if found == nil then
+				return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
+			elseif not found then
+				missing[#missing + 1] = text(base + i - 1)
 			end
 		end
 		base = base + group.n
@@ -690,9 +735,12 @@ local function commit(keys, args)
 		end
 		redis.call('XADD', KEYS[4], '*', unpack(alert.entry))
 	end
+	local active = {}
 	for account, value in pairs(activated) do
-		redis.call('HSET', KEYS[5], account, value)
+		active[#active + 1] = account
+		active[#active + 1] = value
 	end
+	write_fields(KEYS[5], active)
 	for _, part in ipairs(parts) do
 		commit_write_part(part)
 	end
