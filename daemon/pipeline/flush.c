@@ -177,12 +177,19 @@ static bool batch_is_large(const struct worker *w)
 	       b->arena.total >= 64u << 20;
 }
 
+// An alert goes out at once; but while more records wait than come at once, an eighth of how late it is already may be spent on
+// gathering. Else each alert of a backlog would end a small batch, and the backlog would take several times as long.
+static bool alert_due(const struct worker *w, bool caught_up, int64_t now_us)
+{
+	return worker_open(w)->batch->urgent && (caught_up || now_us - w->opened_us >= w->lag_ms * 1000 / 8);
+}
+
 bool worker_flush_due(struct worker *w, bool caught_up)
 {
 	if (w->adrift || w->trouble != TROUBLE_NONE || w->n_flights == FLIGHTS - 1)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
-	if (w->open_records > 0 && (worker_open(w)->batch->urgent || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
+	if (w->open_records > 0 && (alert_due(w, caught_up, now) || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
 				    now - w->opened_us >= SETTING_NOW(w->o.settings, flush_max_interval) * 1000))
 		return true;
 	for (uint32_t s = 0; s < w->o.store->shards; s++)

@@ -62,6 +62,7 @@ struct worker {
 	uint32_t first_flight, n_flights; // sent, oldest first; the open batch is flights[(first + n) % FLIGHTS]
 	uint64_t open_records;
 	int64_t opened_us;
+	int64_t lag_ms;            // how old the newest record was when it was read; 0: not behind, or not known
 	int64_t read_ms;           // wall: of the poll that brought the open batch a crossing, or else its first records
 	bool open_rejects;
 	int64_t *advanced_us;      // by shard: when its offsets were last sent

@@ -211,7 +211,8 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 {
 	if (w->adrift)
 		return; // read again after the next assignment
-	int64_t read_ms = clock_wall_ms();
+	int64_t read_ms = clock_wall_ms(), stamp_ms = records[n - 1].timestamp_ms;
+	w->lag_ms = stamp_ms >= 0 && stamp_ms < read_ms ? read_ms - stamp_ms : 0;
 	bool urgent = worker_open(w)->batch->urgent;
 	if (w->open_records == 0) {
 		w->opened_us = clock_mono_us();

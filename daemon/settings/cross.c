@@ -219,8 +219,8 @@ static void check_amounts(struct reading *r)
 		fault_at(r, place(r, ROW_OF_kafka_queued_max, ROW_OF_kafka_fetch_max_bytes), NULL,
 			 "kafka.queued_max (%s) is less than one fetch of kafka.fetch_max_bytes (%s): raise the first or lower the second",
 			 bytes_text(s->kafka_queued_max, a), bytes_text(s->kafka_fetch_max_bytes, b));
-	if (s->flush_max_deltas > s->flush_max_events)
-		fault_at(r, place(r, ROW_OF_flush_max_deltas, ROW_OF_flush_max_events), NULL,
+	if (r->at[ROW_OF_flush_max_deltas] != NULL && s->flush_max_deltas > s->flush_max_events)
+		fault_at(r, ROW_OF_flush_max_deltas, NULL,
 			 "flush.max_deltas (%lld) is more than flush.max_events (%lld), which never fill it: lower the first or raise the second",
 			 (long long)s->flush_max_deltas, (long long)s->flush_max_events);
 }

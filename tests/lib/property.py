@@ -504,7 +504,7 @@ http: {{listen: ""}}
 
 
 SETTINGS = [
-    {"shards": 16, "workers": 1, "max_interval": "500ms", "max_events": 131072, "max_deltas": 512, "phases": True, "kill": False},
+    {"shards": 16, "workers": 1, "max_interval": "500ms", "max_events": 524288, "max_deltas": 4096, "phases": True, "kill": False},
     {"shards": 1, "workers": 1, "max_interval": "1ms", "max_events": 1, "max_deltas": 1, "phases": True, "kill": True},
     {"shards": 3, "workers": 2, "max_interval": "20ms", "max_events": 7, "max_deltas": 3, "phases": False, "kill": False},
 ]
