@@ -16,7 +16,7 @@ redis_do "$DIR" eval "
 	end" 1 'meterd:{s03}:g1:off' >/dev/null
 wait_for 30 'grep -q "then=start_over" "$DIR/m.log"' 'meterd to notice'
 wait_for 120 drained
-wait_for 60 'settled 2020-02' 'the end of February'
+wait_for 240 'settled 2020-02' 'the end of February'
 wait_for 30 outbox_empty
 auditor_agrees
 stop m
