@@ -40,7 +40,9 @@ enum { ASK_MS = 5000 };
 struct run {
 	struct engine *engine;
 	struct settings *settings;
-	struct usage_reader *reader; // NULL without http
+	struct usage_reader *reader; // NULL without http, and so are the next two
+	struct published_reader *published;
+	struct feed *feed;
 	struct kafka_options kafka;  // its own view
 	struct error error;
 	enum error_class cls;
@@ -118,8 +120,20 @@ static enum usage_answer ask_usage(void *ctx, const struct usage_question *q, ch
 	return usage_reader_ask(((struct run *)ctx)->reader, q, ret_json, why);
 }
 
+static enum usage_answer ask_quote(void *ctx, const struct quote_question *q, char **ret_json, struct error *why)
+{
+	return usage_reader_quote(((struct run *)ctx)->reader, q, ret_json, why);
+}
+
+static void close_readers(struct run *r)
+{
+	usage_reader_freep(&r->reader);
+	published_reader_freep(&r->published);
+	feed_freep(&r->feed);
+}
+
 // With a store connection of its own: who asks never stands in a worker's way, and waits no longer than ASK_MS for either server's answer.
-static enum error_class open_reader(struct run *r)
+static enum error_class open_readers(struct run *r)
 {
 	struct store_options so;
 	struct store *store = NULL;
@@ -132,6 +146,8 @@ static enum error_class open_reader(struct run *r)
 		return c;
 	settings_kafka(r->settings, &r->kafka);
 	r->reader = usage_reader_new(&(struct usage_reader_options){ .kafka = &r->kafka, .store = store, .timeout_ms = ASK_MS });
+	r->published = published_reader_new(&r->kafka, NULL, ASK_MS);
+	r->feed = feed_new(&(struct feed_options){ .kafka = &r->kafka, .topic = r->kafka.alerts_topic });
 	return ERROR_NONE;
 }
 
@@ -144,10 +160,14 @@ static enum error_class open_http(struct run *r, struct http **ret)
 				 sockets);
 	if (fd < 0 && r->settings->http_listen[0] == '\0')
 		return ERROR_NONE;
-	if (open_reader(r) != ERROR_NONE)
+	if (open_readers(r) != ERROR_NONE)
 		return r->error.cls;
-	struct http_options ho = { r->settings->http_listen, fd >= 0, fd, read_status, r, ask_usage, r };
-	return http_open(&ho, ret, &r->error);
+	struct http_options ho = { .listen = r->settings->http_listen, .activated = fd >= 0, .fd = fd, .read = read_status, .ctx = r, .ask = ask_usage,
+				   .quote = ask_quote, .ask_ctx = r, .published = r->published, .feed = r->feed };
+	enum error_class c = http_open(&ho, ret, &r->error);
+	if (c == ERROR_NONE)
+		feed_start(r->feed);
+	return c;
 }
 
 static int serve(struct settings *settings, const struct rules *rules, const sigset_t *signals)
@@ -159,7 +179,7 @@ static int serve(struct settings *settings, const struct rules *rules, const sig
 		return fprintf(stderr, "meterd: %s\n", run.error.text), run.error.exit_code;
 	if (open_http(&run, &http) != ERROR_NONE) {
 		fprintf(stderr, "meterd: %s\n", run.error.text);
-		usage_reader_freep(&run.reader);
+		close_readers(&run);
 		engine_freep(&run.engine);
 		return run.error.exit_code;
 	}
@@ -172,7 +192,7 @@ static int serve(struct settings *settings, const struct rules *rules, const sig
 	engine_stop(run.engine);
 	pthread_join(thread, NULL);
 	http_freep(&http);
-	usage_reader_freep(&run.reader);
+	close_readers(&run);
 	engine_freep(&run.engine);
 	reload_free(&run.reload);
 	char quoted[1100];

@@ -2,6 +2,7 @@
 #include "base/digest.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 
 #include "base/check.h"
 
@@ -23,4 +24,12 @@ void digest_sha256_text(struct span s, char ret[DIGEST_SHA256_TEXT])
 		ret[2 * i + 1] = hex[bytes[i] & 15];
 	}
 	ret[2 * DIGEST_SHA256] = '\0';
+}
+
+void digest_sha256_base64(struct span s, char ret[DIGEST_SHA256_BASE64])
+{
+	unsigned char bytes[DIGEST_SHA256], text[DIGEST_SHA256_BASE64];
+	digest_sha256(s, bytes);
+	check(EVP_EncodeBlock(text, bytes, DIGEST_SHA256) == DIGEST_SHA256_BASE64 - 1);
+	memcpy(ret, text, DIGEST_SHA256_BASE64);
 }

@@ -5,9 +5,10 @@
 
 #include "base/span.h"
 
-enum { DIGEST_SHA256 = 32, DIGEST_SHA256_TEXT = 65 }; // text: lower-case hex and NUL
+enum { DIGEST_SHA256 = 32, DIGEST_SHA256_TEXT = 65, DIGEST_SHA256_BASE64 = 45 }; // texts: lower-case hex, base64, with NUL
 
 void digest_sha256(struct span s, unsigned char ret[DIGEST_SHA256]);
 void digest_sha256_text(struct span s, char ret[DIGEST_SHA256_TEXT]);
+void digest_sha256_base64(struct span s, char ret[DIGEST_SHA256_BASE64]);
 
 #endif

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // libmicrohttpd on a socket of our own, so that a port in use can be told from everything else.
-// Refuses: other methods than GET and HEAD (405), unknown paths (404), request bodies.
 #include "http/http.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <microhttpd.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,152 +14,16 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/utf8.h"
-#include "http/question.h"
-#include "http/render.h"
+#include "http/api.h"
 
-enum { CONNECTIONS = 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, BACKLOG = 64, AGAIN_S = 1, HOST_MAX = 255 };
+enum { CONNECTIONS = STREAMS + 64, SILENCE_S = 10, CONNECTION_MEMORY = 32768, THREAD_STACK = 512 * 1024, BACKLOG = 128, HOST_MAX = 255 };
 
 struct http {
 	struct MHD_Daemon *daemon;
 	struct http_options o;
-	pthread_mutex_t reading; // one o.read at a time
+	struct api api;
 	uint16_t port;
 };
-
-struct reply {
-	unsigned code;
-	const char *type;
-	char *body; // owned
-	size_t n;
-	int retry_s; // when to ask again; 0: nothing is said of that
-};
-
-// ---- what is served
-
-static void reply_text(struct reply *r, unsigned code, const char *type, const struct status *s,
-		       void (*render)(const struct status *, FILE *))
-{
-	FILE *f = xmemstream(&r->body, &r->n);
-	render(s, f);
-	xmemstream_close(f);
-	r->code = code;
-	r->type = type;
-}
-
-// Texts of errors may have been cut anywhere.
-static void make_utf8(char *text)
-{
-	size_t n = strlen(text);
-	uint32_t c;
-	for (size_t i = 0, step; i < n; i += step) {
-		step = utf8_next(text + i, n - i, &c);
-		if (step == 0)
-			text[i] = '?', step = 1;
-	}
-}
-
-static void reply_problem(struct reply *r, unsigned code, const char *title, const char *why)
-{
-	CLEANUP(freep) char *detail = xstrdup(why);
-	make_utf8(detail);
-	json_t *j = json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", title, "status", (int)code, "detail", detail);
-	check(j != NULL);
-	r->code = code;
-	r->type = "application/problem+json";
-	r->body = json_dumps(j, JSON_COMPACT);
-	r->n = strlen(r->body);
-	json_decref(j);
-}
-
-static void serve_healthy(const struct status *s, struct reply *r)
-{
-	(void)s;
-	*r = (struct reply){ MHD_HTTP_OK, "text/plain; charset=utf-8", xstrdup("healthy\n"), strlen("healthy\n"), 0 };
-}
-
-static void serve_ready(const struct status *s, struct reply *r)
-{
-	reply_text(r, status_ready(s) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", s, render_ready);
-}
-
-static void serve_metrics(const struct status *s, struct reply *r)
-{
-	reply_text(r, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", s, render_metrics);
-}
-
-static void serve_status(const struct status *s, struct reply *r)
-{
-	char *text = render_status(s);
-	*r = (struct reply){ MHD_HTTP_OK, "application/json", text, strlen(text), 0 };
-}
-
-static void serve_usage(const struct http *h, struct MHD_Connection *c, struct reply *r)
-{
-	struct usage_question q;
-	struct error why = { 0 };
-	char wrong[QUESTION_WHY], *json = NULL;
-	if (!question_read(c, &q, wrong)) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "Bad Request", wrong);
-		return;
-	}
-	if (h->o.ask == NULL) {
-		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found", "No usage is told here.");
-		return;
-	}
-	switch (h->o.ask(h->o.ask_ctx, &q, &json, &why)) {
-	case USAGE_TOLD:
-		*r = (struct reply){ MHD_HTTP_OK, "application/json", json, strlen(json), 0 };
-		break;
-	case USAGE_NOTHING:
-		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found", why.text);
-		break;
-	case USAGE_AWAY:
-		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable", why.text);
-		r->retry_s = AGAIN_S;
-		break;
-	}
-}
-
-static const struct route {
-	const char *path;
-	void (*serve)(const struct status *s, struct reply *r);                             // how the process is, at once
-	void (*look)(const struct http *h, struct MHD_Connection *c, struct reply *r);      // what the servers say
-} routes[] = {
-	{ "/-/healthy", serve_healthy, NULL },
-	{ "/-/ready", serve_ready, NULL },
-	{ "/metrics", serve_metrics, NULL },
-	{ "/api/v1/status", serve_status, NULL },
-	{ "/api/v1/usage", NULL, serve_usage },
-};
-
-static void route(struct http *h, struct MHD_Connection *c, const char *path, const char *method, struct reply *r)
-{
-	const struct route *found = NULL;
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-		if (strcmp(path, routes[i].path) == 0)
-			found = &routes[i];
-	if (found == NULL) {
-		reply_problem(r, MHD_HTTP_NOT_FOUND, "Not Found",
-			      "There is /-/healthy, /-/ready, /metrics, /api/v1/status and /api/v1/usage.");
-		return;
-	}
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-		reply_problem(r, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed", "This interface only reads: use GET.");
-		return;
-	}
-	if (found->look != NULL) {
-		found->look(h, c, r);
-		return;
-	}
-	struct status s;
-	status_init(&s);
-	pthread_mutex_lock(&h->reading);
-	h->o.read(h->o.ctx, &s);
-	pthread_mutex_unlock(&h->reading);
-	found->serve(&s, r);
-	status_free(&s);
-}
 
 static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *path, const char *method, const char *version,
 			      const char *body, size_t *body_size, void **state)
@@ -172,8 +33,8 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *p
 	(void)body_size;
 	(void)state; // answered at the first call: a request body is not waited for
 	struct reply r = { 0 };
-	route(ctx, c, path, method, &r);
-	struct MHD_Response *response = MHD_create_response_from_buffer(r.n, r.body, MHD_RESPMEM_MUST_FREE);
+	api_answer(&((struct http *)ctx)->api, c, path, method, &r);
+	struct MHD_Response *response = r.stream != NULL ? r.stream : MHD_create_response_from_buffer(r.n, r.body, MHD_RESPMEM_MUST_FREE);
 	if (response == NULL) {
 		free(r.body);
 		return MHD_NO;
@@ -181,6 +42,8 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *p
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r.type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (r.policy != NULL)
+		MHD_add_response_header(response, "Content-Security-Policy", r.policy);
 	if (r.retry_s > 0) {
 		char seconds[16];
 		snprintf(seconds, sizeof(seconds), "%d", r.retry_s);
@@ -301,15 +164,16 @@ enum error_class http_open(const struct http_options *o, struct http **ret, stru
 	struct http *h = xcalloc(1, sizeof(*h));
 	h->o = *o;
 	h->port = port_of(fd);
-	pthread_mutex_init(&h->reading, NULL);
+	api_init(&h->api, &h->o);
 	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
 				     NULL, NULL, answer, h,
 				     MHD_OPTION_EXTERNAL_LOGGER, log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
-				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				     MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
 	if (h->daemon == NULL) {
 		close(fd);
-		pthread_mutex_destroy(&h->reading);
+		api_free(&h->api);
 		free(h);
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "http: cannot start a thread for %s; see the limits of the service", o->listen);
 	}
@@ -326,12 +190,14 @@ void http_freep(struct http **h)
 {
 	if (*h == NULL)
 		return;
+	if ((*h)->o.feed != NULL)
+		feed_stop((*h)->o.feed);
 	// Left to the library, the socket would be shut down, for everybody who holds it: the service manager's would refuse from then on.
 	int fd = MHD_quiesce_daemon((*h)->daemon);
 	check(fd >= 0);
 	MHD_stop_daemon((*h)->daemon);
 	close(fd);
-	pthread_mutex_destroy(&(*h)->reading);
+	api_free(&(*h)->api);
 	free(*h);
 	*h = NULL;
 }

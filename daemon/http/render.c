@@ -4,8 +4,12 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+
+enum { TOP_LINES = 20 };
 
 void render_ready(const struct status *s, FILE *to)
 {
@@ -203,6 +207,32 @@ static json_t *office_json(const struct status *s, const char *which)
 			 instant(c->due_ms), "note", words(c->note));
 }
 
+static int by_count(const void *a, const void *b)
+{
+	const struct status_count *x = *(const struct status_count *const *)a, *y = *(const struct status_count *const *)b;
+	return x->n != y->n ? (x->n < y->n) - (x->n > y->n) : strcmp(x->name, y->name);
+}
+
+static json_t *top_json(const struct status *s)
+{
+	json_t *list = json_array();
+	CLEANUP(freep) const struct status_count **order = xcalloc(s->top.n + 1, sizeof(*order));
+	for (uint32_t i = 0; i < s->top.n; i++)
+		order[i] = &s->top.list[i];
+	qsort(order, s->top.n, sizeof(*order), by_count);
+	for (uint32_t i = 0; i < s->top.n && i < TOP_LINES; i++)
+		json_array_append_new(list, json_pack("{s:s,s:I}", "account", order[i]->name, "calls", (json_int_t)order[i]->n));
+	return json_pack("{s:I,s:I,s:o}", "window_seconds", (json_int_t)(s->top_window_us / 1000000), "over", (json_int_t)s->top_over, "accounts", list);
+}
+
+static json_t *counts_json(const struct status_counts *c)
+{
+	json_t *j = json_object();
+	for (uint32_t i = 0; i < c->n; i++)
+		json_object_set_new(j, c->list[i].name, json_integer(c->list[i].n));
+	return j;
+}
+
 char *render_status(const struct status *s)
 {
 	static const char *const phases[] = { "starting", "running", "stopping" };
@@ -211,12 +241,13 @@ char *render_status(const struct status *s)
 		json_array_append_new(reasons, words(s->reasons[i]));
 	for (uint32_t i = 0; i < s->n_parts; i++)
 		json_array_append_new(parts, part_json(&s->parts[i]));
-	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
 				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
 				reasons, "started", instant(s->started_ms), "uptime_seconds",
 				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
 				known(s->rules_version), "partitions", parts, "outbox", office_json(s, "outbox"), "closing",
-				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "reload", words(s->reload));
+				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "reload", words(s->reload), "imbalance", known(s->imbalance),
+				"calls", counts_json(&s->calls), "top_accounts", top_json(s));
 	check(all != NULL);
 	char *text = json_dumps(all, JSON_COMPACT);
 	json_decref(all);

@@ -33,6 +33,7 @@ void status_free(struct status *s)
 	}
 	status_counts_free(&s->calls);
 	status_counts_free(&s->conflicts);
+	status_counts_free(&s->top);
 	free(s->reasons);
 	free(s->parts);
 	free(s->instance);

@@ -55,6 +55,8 @@ struct status {
 	struct status_part *parts;
 	struct status_counts calls;     // by service
 	struct status_counts conflicts; // by kind
+	struct status_counts top;       // accounts with the most calls in the last top_window_us, each at most top_over too large; in no order
+	int64_t top_window_us, top_over;
 	struct histogram commit_time, alert_delay;
 	uint64_t counters_committed, dedupe_bytes;
 	struct status_snapshots {       // windows of duplicates on disk

@@ -351,6 +351,11 @@ static bool read_worker(const struct engine *g, struct status *s, const struct w
 		status_count_add(&s->calls, w->calls.list[i].name, w->calls.list[i].n);
 	for (uint32_t i = 0; i < w->conflicts.n; i++)
 		status_count_add(&s->conflicts, w->conflicts.list[i].name, w->conflicts.list[i].n);
+	for (uint32_t i = 0; i < w->top.n; i++)
+		status_count_add(&s->top, w->top.list[i].name, w->top.list[i].n);
+	if (w->top_since_us > 0 && now_us - w->top_since_us > s->top_window_us)
+		s->top_window_us = now_us - w->top_since_us;
+	s->top_over += w->top_over;
 	histogram_sum(&s->commit_time, &w->commit_time);
 	s->counters_committed += w->deltas;
 	s->dedupe_bytes += w->dedupe_bytes;

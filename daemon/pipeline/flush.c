@@ -256,6 +256,9 @@ static void count_calls(struct worker *w, const struct shard_batch *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->deltas[i].adjust_month == MONTH_NONE && s->deltas[i].service < w->n_calls)
 			w->calls[s->deltas[i].service] += (uint64_t)s->deltas[i].calls;
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->deltas[i].adjust_month == MONTH_NONE)
+			busiest_add(w->busiest, s->deltas[i].account, s->deltas[i].calls);
 }
 
 static void flight_done(struct worker *w, struct flight *f, uint32_t shard, bool known)

@@ -3,6 +3,7 @@
 #ifndef PIPELINE_STATE_H
 #define PIPELINE_STATE_H
 
+#include "aggregate/busiest.h"
 #include "aggregate/aggregate.h"
 #include "base/clock.h"
 #include "pipeline/facts.h"
@@ -84,6 +85,7 @@ struct worker {
 	int64_t status_us;
 	struct histogram commit_time;
 	uint64_t deltas, conflicts[COMMIT_HALT + 1];
+	struct busiest *busiest;   // the accounts with the most calls
 	uint64_t *calls;           // counted, by service of the newest rules
 	uint32_t n_calls;
 	int64_t progress_us;

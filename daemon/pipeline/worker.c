@@ -90,7 +90,18 @@ void worker_status_free(struct worker_status *s)
 	free(s->parts);
 	status_counts_free(&s->calls);
 	status_counts_free(&s->conflicts);
+	status_counts_free(&s->top);
 	*s = (struct worker_status){ 0 };
+}
+
+static void status_busiest(const struct worker *w, struct worker_status *s)
+{
+	struct busiest_account list[BUSIEST_SHOWN];
+	uint32_t n = busiest_list(w->busiest, list, &s->top_since_us);
+	for (uint32_t i = 0; i < n; i++) {
+		status_count_add(&s->top, list[i].account, list[i].calls);
+		s->top_over = list[i].over > s->top_over ? list[i].over : s->top_over;
+	}
 }
 
 static struct worker_status make_status(const struct worker *w)
@@ -107,6 +118,7 @@ static struct worker_status make_status(const struct worker *w)
 	for (size_t i = 0; i < ARRAY_LEN(conflict_names); i++)
 		if (conflict_names[i] != NULL)
 			status_count_add(&s.conflicts, conflict_names[i], (int64_t)w->conflicts[i]);
+	status_busiest(w, &s);
 	snprintf(s.state, sizeof(s.state), "%s", w->state);
 	snprintf(s.reason, sizeof(s.reason), "%s", w->reason);
 	return s;
@@ -115,6 +127,7 @@ static struct worker_status make_status(const struct worker *w)
 static void publish_status(struct worker *w)
 {
 	w->status_us = clock_mono_us();
+	busiest_turn(w->busiest, w->status_us);
 	struct worker_status s = make_status(w);
 	pthread_mutex_lock(&w->lock);
 	struct worker_status old = w->status;
@@ -145,6 +158,7 @@ void worker_status(struct worker *w, struct worker_status *ret)
 		memcpy(ret->parts, w->status.parts, w->status.n_parts * sizeof(*ret->parts));
 	copy_counts(&ret->calls, &w->status.calls);
 	copy_counts(&ret->conflicts, &w->status.conflicts);
+	copy_counts(&ret->top, &w->status.top);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -460,6 +474,7 @@ void worker_free(struct worker *w)
 	free(w->last_record);
 	free(w->advanced_us);
 	worker_status_free(&w->status);
+	busiest_freep(&w->busiest);
 	free(w->calls);
 	free(w);
 }
@@ -484,6 +499,7 @@ enum error_class worker_new(const struct worker_options *o, struct worker **ret,
 	snprintf(w->instance_id, sizeof(w->instance_id), "%s-w%u", o->settings->instance, o->index);
 	w->advanced_us = xcalloc(o->store->shards, sizeof(*w->advanced_us));
 	w->progress_us = clock_mono_us();
+	w->busiest = busiest_new(w->progress_us);
 	worker_say(w, "starting", "");
 	worker_make_flights(w);
 	w->book = account_book_new();

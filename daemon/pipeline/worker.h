@@ -44,6 +44,8 @@ struct worker_status {
 	uint32_t n_parts;
 	struct worker_part_status *parts;
 	struct status_counts calls, conflicts;
+	struct status_counts top;    // accounts with the most calls since top_since_us, each at most top_over too large
+	int64_t top_since_us, top_over;
 	struct histogram commit_time;
 	uint64_t deltas, dedupe_bytes;
 	int64_t rules_version;       // -1: none yet

@@ -87,6 +87,18 @@ typedef void topic_away_fn(void *ctx, const char *why);
 enum error_class topic_follow_patiently(const struct kafka_options *o, const char *topic, int64_t from_ms, topic_reader_fn *fn,
 					topic_away_fn *away, void *ctx, struct error *e);
 
+// A place in a topic: what is to be read next, by partition. Callers own `next`.
+struct topic_places {
+	int32_t n;
+	int64_t *next;
+	bool lost;           // out: some of it was not there any more (retention, or the topic was made again): read from where it begins
+};
+// Reads on from *at, where that lies in the topic; partitions that it does not name from their beginning, but where it names none at
+// all, the last `tail` offsets of each (INT64_MAX: all). Up to what is stable at the time of the call, or with `follow` on and on, as
+// topic_follow does. *at is where reading begins before fn is called first, and behind what fn was given when this returns ERROR_NONE.
+enum error_class topic_read_on(const struct kafka_options *o, const char *topic, struct topic_places *at, int64_t tail, bool follow,
+			       int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e);
+
 // ---- one message of a person, outside of transactions: acknowledged by all replicas when ERROR_NONE is returned. ERROR_RETRY: it may have
 // been written or not.
 enum error_class topic_send(const struct kafka_options *o, const struct message *m, int timeout_ms, int32_t *ret_partition,

@@ -201,6 +201,8 @@ static enum error_class take(struct reader *r, rd_kafka_message_t *m, struct err
 	int32_t p = m->partition;
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		fix_end(r, p);
+		if (m->offset > r->start[p])
+			r->start[p] = m->offset; // behind the markers of transactions
 		if (m->offset >= r->end[p])
 			partition_done(r, p);
 		return ERROR_NONE;
@@ -283,16 +285,14 @@ enum error_class topic_read_from(const struct kafka_options *o, const char *topi
 	return c != ERROR_NONE ? c : read_to_end(&r, timeout_ms, e);
 }
 
-enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
-			      topic_reader_fn *fn, void *ctx, struct error *e)
+static enum error_class follow_on(struct reader *r, const volatile bool *stop, struct error *e)
 {
-	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
-	enum error_class c = open_by_time(&r, o, from_ms, true, 10000, e);
+	enum error_class c = ERROR_NONE;
 	int64_t tick_us = clock_mono_us();
-	while (c == ERROR_NONE && !r.stopped && (stop == NULL || !*stop)) {
-		c = read_some(&r, e);
-		if (c == ERROR_NONE && !r.stopped && clock_mono_us() - tick_us >= READ_TICK_MS * 1000) {
-			r.stopped = !fn(ctx, NULL);
+	while (c == ERROR_NONE && !r->stopped && (stop == NULL || !*stop)) {
+		c = read_some(r, e);
+		if (c == ERROR_NONE && !r->stopped && clock_mono_us() - tick_us >= READ_TICK_MS * 1000) {
+			r->stopped = !r->fn(r->ctx, NULL);
 			tick_us = clock_mono_us();
 		}
 	}
@@ -364,4 +364,55 @@ enum error_class topic_follow_patiently(const struct kafka_options *o, const cha
 			if (!fn(ctx, NULL))
 				return ERROR_NONE;
 	}
+}
+
+enum error_class topic_follow(const struct kafka_options *o, const char *topic, int64_t from_ms, const volatile bool *stop,
+			      topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+	enum error_class c = open_by_time(&r, o, from_ms, true, 10000, e);
+	return c != ERROR_NONE ? c : follow_on(&r, stop, e);
+}
+
+static enum error_class find_place(struct reader *r, const struct topic_places *at, int32_t p, int64_t tail, int timeout_ms, bool *ret_lost, struct error *e)
+{
+	int64_t low = 0, high = 0, next = p < at->n ? at->next[p] : -1;
+	enum error_class c = topic_client_offsets(r->rk, r->topic, p, timeout_ms, &low, &high, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (at->n == 0)
+		next = high - low > tail ? high - tail : low;
+	*ret_lost = *ret_lost || (p < at->n && (next < low || next > high)) || (p >= at->n && at->n > 0 && low > 0);
+	r->start[p] = next < low || next > high ? low : next;
+	r->end[p] = high;
+	r->fixed[p] = true; // as stable now: an open transaction of somebody else holds nothing up
+	return ERROR_NONE;
+}
+
+static void keep_places(const struct reader *r, struct topic_places *at)
+{
+	if (at->n != r->n)
+		at->next = xrealloc(at->next, (size_t)r->n, sizeof(*at->next));
+	at->n = r->n;
+	memcpy(at->next, r->start, (size_t)r->n * sizeof(*at->next));
+}
+
+enum error_class topic_read_on(const struct kafka_options *o, const char *topic, struct topic_places *at, int64_t tail, bool follow,
+			       int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	CLEANUP(reader_close) struct reader r = { .topic = topic, .fn = fn, .ctx = ctx };
+	bool lost = false;
+	enum error_class c = reader_open(&r, o, timeout_ms, e);
+	for (int32_t p = 0; p < r.n && c == ERROR_NONE; p++)
+		c = find_place(&r, at, p, tail, timeout_ms, &lost, e);
+	if (c != ERROR_NONE)
+		return c;
+	at->lost = lost;
+	keep_places(&r, at);
+	c = start_reading(&r, follow, e);
+	if (c == ERROR_NONE)
+		c = follow ? follow_on(&r, NULL, e) : read_to_end(&r, timeout_ms, e);
+	if (c == ERROR_NONE)
+		keep_places(&r, at);
+	return c;
 }

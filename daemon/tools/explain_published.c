@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "tools/explain.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "tools/paper_inner.h"
 
 const char *explain_keep_span(const struct explain *x, struct span s)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 
 // What others have written on the topic may be anything: a count that is none is 0, and a sum that does not fit is the largest.
 static int64_t count_of(const json_t *from, const char *name)

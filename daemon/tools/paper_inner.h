@@ -4,7 +4,7 @@
 #define TOOLS_PAPER_INNER_H
 
 #include "base/check.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "tools/paper.h"
 
 struct paper_writer {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "tools/paper.h"
 
 struct source {

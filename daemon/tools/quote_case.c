@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/yaml.h"
-#include "terms/taking.h"
+#include "quote/quote.h"
 #include "tools/lines.h"
 
 enum { CATALOG_MOST = 4 * 1024 * 1024, IDS_SHOWN = 600 };
@@ -280,26 +280,19 @@ static int rate(struct options *o, struct quote_case *q)
 		code = read_others(o, q, calls);
 	if (code != OPTIONS_GO_ON)
 		return code;
-	bool activation = q->activated || terms_activation(q->terms, MONTH_NONE);
-	struct taking k;
-	taking_make(q->terms, &q->arena, &k);
-	taking_run(&k, activation, calls, left);
-	struct deduct_service *d = &k.services[q->service];
+	struct quote quote = { .book = q->book, .terms = q->terms, .service = q->service };
+	quote_take(&quote, calls, left, q->activated, &q->arena);
 	q->plan = s->plan;
 	q->list = s->list;
 	q->contract = s->contract.n > 0 ? arena_text(&q->arena, s->contract) : NULL;
 	q->slices = xcalloc(2 * RATING_MAX_SLICES, sizeof(*q->slices));
-	tell_free(q, &k, activation);
-	code = take_packs(o, q, d);
+	tell_free(q, &quote.taking, quote.activation);
+	code = take_packs(o, q, quote.taken);
 	if (code != OPTIONS_GO_ON)
 		return code;
-	enum rounding r = catalog_rounding(q->book);
-	if (q->plan == NULL)
-		q->bill = (struct bill){ .calls = q->calls, .billable = q->calls };
-	else if (!rating_charge(q->plan, q->calls, d->free, d->billable, r, q->slices, &q->bill))
+	if (!quote_charge(&quote, q->plan, q->calls, q->slices, &q->bill))
 		return options_usage(o, "the bill of %" PRId64 " calls is larger than an amount can be: ask for fewer", q->calls);
-	if (q->contract != NULL && q->list != NULL &&
-	    !rating_charge(q->list, q->calls, d->free, d->billable, r, q->slices + RATING_MAX_SLICES, &q->list_bill))
+	if (q->contract != NULL && q->list != NULL && !quote_charge(&quote, q->list, q->calls, q->slices + RATING_MAX_SLICES, &q->list_bill))
 		return options_usage(o, "the bill of %" PRId64 " calls by the price list is larger than an amount can be: ask for fewer", q->calls);
 	return OPTIONS_GO_ON;
 }

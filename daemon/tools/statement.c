@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "journal/json.h"
-#include "tools/figure.h"
+#include "base/figure.h"
+#include "published/statement.h"
 #include "tools/published.h"
 #include "tools/statement.h"
 #include "tools/tools.h"
@@ -17,15 +17,6 @@ static const struct output_column columns[] = {
 	{ "packs", OUTPUT_NUMBER },   { "billable", OUTPUT_NUMBER }, { "tier", OUTPUT_NUMBER },       { "unit_price", OUTPUT_AMOUNT },
 	{ "per", OUTPUT_NUMBER },     { "charge", OUTPUT_AMOUNT },   { "before", OUTPUT_AMOUNT },     { "difference", OUTPUT_AMOUNT },
 	{ "unfreeze", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT } };
-
-static const char *const sums[] = { "charge", "unfreeze", "freeze" };
-
-struct statement {
-	const struct published *from;
-	const struct published_document *bill, *before; // before: the revision that it follows; NULL: none
-	const struct published_document **lines;        // as the statement names them; NULL: not published
-	size_t n;
-};
 
 static const char *text_of(const json_t *j, const char *name)
 {
@@ -102,69 +93,13 @@ static bool print_rows(const struct statement *s, enum output_format format, FIL
 	return output_end(&out);
 }
 
-static json_t *line_json(const struct published_document *d)
-{
-	json_t *line = json_object();
-	json_put(line, "id", json_string(d->id));
-	check(json_object_update(line, (json_t *)(uintptr_t)d->data) == 0);
-	return line;
-}
-
-static json_t *revisions_json(const struct statement *s)
-{
-	json_t *list = json_array();
-	for (int64_t i = 0; i <= s->bill->revision; i++) {
-		const struct published_document *d = published_find(s->from, s->bill->account, NULL, s->bill->month, i);
-		if (d == NULL)
-			continue;
-		json_t *one = json_object();
-		json_put(one, "revision", json_integer(i));
-		for (size_t k = 0; k < ARRAY_LEN(sums); k++)
-			json_put(one, sums[k], json_string(text_of(d->data, sums[k])));
-		json_array_append_new(list, one);
-	}
-	return list;
-}
-
-// One object: the statement's fields, with its lines whole instead of their ids.
-static bool print_json(const struct statement *s, FILE *to)
-{
-	CLEANUP(json_freep) json_t *j = json_object();
-	json_put(j, "id", json_string(s->bill->id));
-	check(json_object_update(j, (json_t *)(uintptr_t)s->bill->data) == 0);
-	json_t *lines = json_array();
-	for (size_t i = 0; i < s->n; i++)
-		if (s->lines[i] != NULL)
-			json_array_append_new(lines, line_json(s->lines[i]));
-	json_put(j, "lines", lines);
-	json_put(j, "revisions", revisions_json(s));
-	CLEANUP(freep) char *text = json_compact(j);
-	return fprintf(to, "%s\n", text) > 0 && fflush(to) == 0;
-}
-
-// What does not agree, on stderr; their number.
+// What does not agree, on stderr.
 static int add_up(const struct statement *s)
 {
-	int wrong = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		const char *id = json_string_value(json_array_get(json_object_get(s->bill->data, "lines"), i));
-		if (s->lines[i] != NULL)
-			continue;
-		fprintf(stderr, "meterctl statement: line %.40s of revision %" PRId64 " is not published\n", id != NULL ? id : "without id", s->bill->revision);
-		wrong++;
-	}
-	for (size_t k = 0; k < ARRAY_LEN(sums) && wrong == 0; k++) {
-		int64_t sum = 0, one, says;
-		char text[MONEY_TEXT];
-		bool good = figure_fen(text_of(s->bill->data, sums[k]), &says);
-		for (size_t i = 0; i < s->n && good; i++)
-			good = figure_fen(text_of(s->lines[i]->data, sums[k]), &one) && !__builtin_add_overflow(sum, one, &sum);
-		if (good && sum == says)
-			continue;
-		fprintf(stderr, "meterctl statement: the lines' %s is %s together, but the statement says %.40s\n", sums[k],
-			good ? money_fen_text(sum, text) : "unreadable", text_of(s->bill->data, sums[k]) != NULL ? text_of(s->bill->data, sums[k]) : "nothing");
-		wrong++;
-	}
+	char text[200];
+	int wrong = statement_check(s, text, sizeof(text));
+	if (wrong > 0)
+		fprintf(stderr, "meterctl statement: %s%s\n", text, wrong > 1 ? ", and others" : "");
 	return wrong;
 }
 
@@ -179,15 +114,10 @@ int statement_print(const struct published *p, const char *account, int month, i
 	}
 	if (bill == NULL)
 		return published_missing("statement", p, account, month);
-	const json_t *ids = json_object_get(bill->data, "lines");
-	struct statement s = { p, bill, bill->revision > 0 ? published_find(p, account, NULL, month, bill->revision - 1) : NULL, NULL, json_array_size(ids) };
-	CLEANUP(freep) const struct published_document **lines = xcalloc(s.n + 1, sizeof(*lines));
-	s.lines = lines;
-	for (size_t i = 0; i < s.n; i++) {
-		const char *id = json_string_value(json_array_get(ids, i));
-		lines[i] = id != NULL ? published_by_id(p, id) : NULL;
-	}
-	bool written = format == OUTPUT_JSON || format == OUTPUT_NDJSON ? print_json(&s, to) : print_rows(&s, format, to);
+	CLEANUP(statement_free) struct statement s;
+	check(statement_find(p, account, month, revision, &s));
+	CLEANUP(freep) char *json = format == OUTPUT_JSON || format == OUTPUT_NDJSON ? statement_json(&s) : NULL;
+	bool written = json != NULL ? fprintf(to, "%s\n", json) > 0 && fflush(to) == 0 : print_rows(&s, format, to);
 	int wrong = add_up(&s);
 	return wrong > 0 ? EXIT_FOUND : written ? EXIT_DONE : EXIT_LATER;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "tools/state.h"
 #include "tools/tools.h"
 #include "usage/row.h"

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "pipeline/checks.h"
+#include "quote/quote.h"
 #include "usage/row.h"
 
 static const int64_t FRESH_US = 1000000; // how long what was read, or that it could not be, is taken for true
@@ -144,29 +145,90 @@ static enum usage_answer ask(struct usage_reader *r, const struct usage_question
 	return tell(r, q, month, &c, ret_json, e) == ERROR_NONE ? USAGE_TOLD : USAGE_AWAY;
 }
 
-static enum usage_answer ask_in_turn(struct usage_reader *r, const struct usage_question *q, char **ret_json, struct error *why)
+// ---- by the price book
+
+static const struct catalog *book_of(const struct usage_reader *r)
+{
+	return r->journal->rules[r->journal->n_rules - 1].rules->catalog;
+}
+
+static enum usage_answer no_service(const char *name, struct error *why)
+{
+	error_set(why, ERROR_REJECT, 0, "service %s is unknown, or does not exist in that month; /api/v1/catalog lists those of a month", name);
+	return USAGE_NOTHING;
+}
+
+static enum usage_answer quote(struct usage_reader *r, const struct quote_question *q, char **ret_json, struct error *e)
+{
+	uint32_t service;
+	if (read_topics(r, e) != ERROR_NONE)
+		return USAGE_AWAY;
+	const struct catalog *c = book_of(r);
+	int month = q->month != MONTH_NONE ? q->month : period_month(catalog_zone(c), q->now_ms);
+	if (month == MONTH_NONE)
+		return error_set(e, ERROR_REJECT, 0, "give period: the clock of this machine is beyond what meterd knows"), USAGE_NOTHING;
+	if (q->service == NULL) {
+		*ret_json = quote_book_json(c, month);
+		return USAGE_TOLD;
+	}
+	struct span name = span_of(q->service);
+	if ((!catalog_find_id(c, name, &service) && catalog_find(c, name, period_start_ms(catalog_zone(c), month), &service) != SERVICE_OK) ||
+	    !catalog_service_in(c, service, month))
+		return no_service(q->service, e);
+	*ret_json = quote_json(c, service, month, q->calls);
+	if (*ret_json == NULL)
+		return error_set(e, ERROR_REJECT, 0, "the bill of so many calls is larger than an amount can be: ask for fewer"), USAGE_NOTHING;
+	return USAGE_TOLD;
+}
+
+// ---- one after the other
+
+typedef enum usage_answer answer_fn(struct usage_reader *r, const void *question, char **ret_json, struct error *e);
+
+static enum usage_answer answer_usage(struct usage_reader *r, const void *q, char **ret_json, struct error *e)
+{
+	return ask(r, q, ret_json, e);
+}
+
+static enum usage_answer answer_quote(struct usage_reader *r, const void *q, char **ret_json, struct error *e)
+{
+	return quote(r, q, ret_json, e);
+}
+
+static enum usage_answer ask_in_turn(struct usage_reader *r, answer_fn *fn, const void *q, char **ret_json, struct error *why)
 {
 	if (r->failed_us != 0 && clock_mono_us() - r->failed_us < FRESH_US) {
 		*why = r->failure;
 		return USAGE_AWAY;
 	}
-	enum usage_answer a = ask(r, q, ret_json, why);
+	enum usage_answer a = fn(r, q, ret_json, why);
 	r->failed_us = a == USAGE_AWAY ? clock_mono_us() : 0;
 	r->failure = *why;
 	return a;
 }
 
-enum usage_answer usage_reader_ask(struct usage_reader *r, const struct usage_question *q, char **ret_json, struct error *why)
+static enum usage_answer in_turn(struct usage_reader *r, answer_fn *fn, const void *q, char **ret_json, struct error *why)
 {
 	enum usage_answer a = USAGE_AWAY;
-	check(q->account != NULL && why->cls == ERROR_NONE);
+	check(why->cls == ERROR_NONE);
 	if (__atomic_add_fetch(&r->askers, 1, __ATOMIC_RELAXED) > USAGE_READER_ASKERS) {
 		error_set(why, ERROR_RETRY, 0, "%d questions wait already; ask again later", USAGE_READER_ASKERS);
 	} else {
 		pthread_mutex_lock(&r->lock);
-		a = ask_in_turn(r, q, ret_json, why);
+		a = ask_in_turn(r, fn, q, ret_json, why);
 		pthread_mutex_unlock(&r->lock);
 	}
 	__atomic_sub_fetch(&r->askers, 1, __ATOMIC_RELAXED);
 	return a;
+}
+
+enum usage_answer usage_reader_ask(struct usage_reader *r, const struct usage_question *q, char **ret_json, struct error *why)
+{
+	check(q->account != NULL);
+	return in_turn(r, answer_usage, q, ret_json, why);
+}
+
+enum usage_answer usage_reader_quote(struct usage_reader *r, const struct quote_question *q, char **ret_json, struct error *why)
+{
+	return in_turn(r, answer_quote, q, ret_json, why);
 }

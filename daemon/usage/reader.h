@@ -36,4 +36,13 @@ enum usage_answer {
 };
 enum usage_answer usage_reader_ask(struct usage_reader *r, const struct usage_question *q, char **ret_json, struct error *why);
 
+// What the rules in force say without any account: what a month would cost, and the price book.
+struct quote_question {
+	const char *service;                // id, or an alias that is in force at the month's beginning; NULL: the price book is asked for
+	int month;                          // MONTH_NONE: the present one
+	int64_t calls;
+	int64_t now_ms;
+};
+enum usage_answer usage_reader_quote(struct usage_reader *r, const struct quote_question *q, char **ret_json, struct error *why);
+
 #endif

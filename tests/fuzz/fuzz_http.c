@@ -12,6 +12,8 @@
 #include "fuzz.h"
 #include "http/http.h"
 
+#define NAME_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-"
+
 static void fill(void *ctx, struct status *s)
 {
 	(void)ctx;
@@ -20,10 +22,47 @@ static void fill(void *ctx, struct status *s)
 	status_part_add(s, "usage.calls", 0)->next = 7;
 }
 
+// Whatever was asked for, it has the form that it must have.
+static void check_name(const char *name, size_t most)
+{
+	fuzz_check(name == NULL || (strlen(name) > 0 && strlen(name) <= most && strspn(name, NAME_BYTES) == strlen(name)));
+}
+
+static enum usage_answer usage(void *ctx, const struct usage_question *q, char **ret_json, struct error *why)
+{
+	(void)ctx, (void)why;
+	fuzz_check(q->account != NULL && (q->month == MONTH_NONE || q->month > 0));
+	check_name(q->account, 64);
+	check_name(q->service, 128);
+	*ret_json = xstrdup("[]");
+	return USAGE_TOLD;
+}
+
+static enum usage_answer quote(void *ctx, const struct quote_question *q, char **ret_json, struct error *why)
+{
+	(void)ctx, (void)why;
+	fuzz_check(q->calls >= 0);
+	check_name(q->service, 128);
+	*ret_json = xstrdup("{}");
+	return USAGE_TOLD;
+}
+
+static enum error_class read_nothing(const struct kafka_options *o, const char *topic, struct topic_places *at, int64_t tail, bool follow, int timeout_ms,
+				     topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	(void)o, (void)topic, (void)tail, (void)follow, (void)timeout_ms, (void)fn, (void)ctx, (void)e;
+	for (int32_t p = 0; p < at->n; p++)
+		fuzz_check(at->next[p] >= 0);
+	return ERROR_NONE;
+}
+
 static uint16_t server(void)
 {
 	static struct http *h;
-	static const struct http_options o = { .listen = "127.0.0.1:0", .read = fill };
+	static struct kafka_options kafka = { .settlements_topic = "s" };
+	static struct http_options o = { .listen = "127.0.0.1:0", .read = fill, .ask = usage, .quote = quote };
+	if (o.published == NULL)
+		o.published = published_reader_new(&kafka, read_nothing, 1000);
 	struct error e = { 0 };
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LVL_ERROR);
@@ -50,7 +89,7 @@ static size_t ask(struct span s, char *answer, size_t room)
 
 static void check_answer(const char *answer)
 {
-	static const char *const codes[] = { "200", "400", "404", "405", "411", "413", "414", "431", "500", "501", "503", "505", "100" };
+	static const char *const codes[] = { "200", "400", "404", "405", "410", "411", "413", "414", "431", "500", "501", "503", "505", "100" };
 	bool known = false;
 	fuzz_check(strncmp(answer, "HTTP/1.", 7) == 0 && strlen(answer) > 12);
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++)

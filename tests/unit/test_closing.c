@@ -11,7 +11,7 @@
 #include "some_rules.h"
 #include "table.h"
 #include "tools/explain.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "usage/month.h"
 
 enum { SHARDS = 3, JAN = 2020 * 12, FEB, MAR, APR, MAY };

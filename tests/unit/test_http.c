@@ -382,6 +382,152 @@ Test(http, usage_that_waits_holds_nobody_up, .timeout = 60)
 	EXPECT(slow, "HTTP/1.1 200");
 }
 
+// ---- alerts
+
+// A topic with one partition, of which a test says how many alerts there are.
+static int alerts_there; // atomic
+
+static enum error_class read_alerts(const struct kafka_options *o, const char *topic, struct topic_places *at, int64_t tail, bool follow, int timeout_ms,
+				    topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	int64_t next = at->n > 0 ? at->next[0] : 0;
+	(void)o, (void)topic, (void)tail, (void)timeout_ms, (void)e;
+	places_copy(at, &(struct topic_places){ 1, &next, false });
+	for (bool more = true; more;) {
+		char value[30];
+		snprintf(value, sizeof(value), "{\"id\":\"%ld\"}", (long)next);
+		struct topic_record t = { .r = { .offset = next, .value = span_of(value) } };
+		bool is = next < __atomic_load_n(&alerts_there, __ATOMIC_RELAXED);
+		if (!is && !follow)
+			break;
+		more = fn(ctx, is ? &t : NULL);
+		next += is;
+	}
+	places_copy(at, &(struct topic_places){ 1, &next, false });
+	return ERROR_NONE;
+}
+
+static struct http *open_alerts(struct feed **ret)
+{
+	struct http *h = NULL;
+	struct error e = { 0 };
+	*ret = feed_new(&(struct feed_options){ .topic = "alerts", .read = read_alerts });
+	struct http_options o = { .listen = "127.0.0.1:0", .read = fill, .ctx = (void *)(uintptr_t)"", .feed = *ret };
+	feed_start(*ret);
+	cr_assert_eq(http_open(&o, &h, &e), ERROR_NONE, "%s", e.text);
+	return h;
+}
+
+static int stream_from(struct http *h, const char *more)
+{
+	int fd = dial(http_port(h));
+	dprintf(fd, "GET /api/v1/alerts HTTP/1.0\r\nHost: x\r\nAccept: text/event-stream\r\n%s\r\n", more);
+	return fd;
+}
+
+// What comes until `text` is in it.
+static char *read_until(int fd, const char *text)
+{
+	char *all = xcalloc(1, 1 << 16);
+	size_t n = 0;
+	ssize_t got = 1;
+	while (strstr(all, text) == NULL && (got = read(fd, all + n, (1 << 16) - 1 - n)) > 0)
+		n += (size_t)got;
+	cr_assert(strstr(all, text) != NULL, "no %s in %s", text, all);
+	return all;
+}
+
+Test(http, alerts_as_they_come_and_from_a_place_on, .timeout = 60)
+{
+	struct feed *f;
+	alerts_there = 3;
+	struct http *h = open_alerts(&f);
+	int fd = stream_from(h, "Last-Event-ID: 1\r\n");
+	CLEANUP(freep) char *first = read_until(fd, "id: 3\n");
+	EXPECT(first, "HTTP/1.1 200");
+	EXPECT(first, "Content-Type: text/event-stream\r\n");
+	EXPECT(first, "\r\n\r\nretry: 1000\n\nid: 2\ndata: {\"id\":\"1\"}\n\nid: 3\ndata: {\"id\":\"2\"}\n");
+	__atomic_store_n(&alerts_there, 4, __ATOMIC_RELAXED);
+	CLEANUP(freep) char *then = read_until(fd, "id: 4\ndata: {\"id\":\"3\"}\n\n");
+	cr_expect(strstr(then, "id: 3\n") == NULL, "%s", then);
+	CLEANUP(freep) char *recent = ask(h, "GET /api/v1/alerts"), *account = ask(h, "GET /api/v1/alerts?account=x");
+	cr_expect_str_eq(body_of(recent), "{\"alerts\":[{\"id\":\"3\"},\n{\"id\":\"2\"},\n{\"id\":\"1\"},\n{\"id\":\"0\"}],\"place\":\"4\"}\n");
+	cr_expect_str_eq(body_of(account), "{\"alerts\":[],\"place\":\"4\"}\n");
+	int bad = stream_from(h, "Last-Event-ID: x\r\n");
+	CLEANUP(freep) char *problem = read_until(bad, "Last-Event-ID is no id of an event");
+	EXPECT(problem, "HTTP/1.1 400");
+	http_freep(&h); // ends the stream too, which would wait otherwise
+	char end[8192];
+	ssize_t n;
+	while ((n = read(fd, end, sizeof(end))) > 0)
+		continue;
+	cr_expect_eq(n, 0);
+	close(fd);
+	close(bad);
+	feed_freep(&f);
+}
+
+// As many as there may be, all of them served; one more is turned away, and nobody else.
+Test(http, many_streams_and_a_limit, .timeout = 120)
+{
+	enum { STREAMS_MOST = 128 };
+	struct feed *f;
+	int fd[STREAMS_MOST];
+	alerts_there = 0;
+	struct http *h = open_alerts(&f);
+	for (int i = 0; i < STREAMS_MOST; i++) {
+		fd[i] = stream_from(h, "Last-Event-ID: 0\r\n");
+		free(read_until(fd[i], "retry: 1000"));
+	}
+	int more = stream_from(h, "");
+	CLEANUP(freep) char *refused = read_until(more, "as many streams are open as there may be"), *healthy = ask(h, "GET /-/healthy");
+	EXPECT(refused, "HTTP/1.1 503");
+	EXPECT(refused, "Retry-After: 1\r\n");
+	EXPECT(healthy, "HTTP/1.1 200");
+	__atomic_store_n(&alerts_there, 2, __ATOMIC_RELAXED);
+	for (int i = 0; i < STREAMS_MOST; i++) {
+		CLEANUP(freep) char *got = read_until(fd[i], "id: 2\n");
+		EXPECT(got, "id: 1\n");
+	}
+	for (int i = 0; i < STREAMS_MOST; i++)
+		close(fd[i]);
+	close(more);
+	http_freep(&h);
+	feed_freep(&f);
+}
+
+Test(http, what_is_asked_of_the_rest, .timeout = 60)
+{
+	CLEANUP(http_freep) struct http *h = open_http("");
+	static const struct {
+		const char *path, *says;
+		int status;
+	} bad[] = {
+		{ "quote?service=a", "the parameters service and calls are needed", 400 },
+		{ "quote?service=a&calls=-1", "calls=-1 is no number of calls", 400 },
+		{ "quote?service=a&calls=9223372036854775808", "is no number of calls", 400 },
+		{ "quote?service=a&calls=1&account=b", "the parameter account is unknown: there are service, period and calls", 400 },
+		{ "catalog?service=a", "the parameter service is unknown: there is period", 400 },
+		{ "settlements?cursor=1..2", "cursor=1..2 is no place", 400 },
+		{ "settlements?period=2020-1", "period=2020-1 is no month", 400 },
+		{ "statements/a%2Fb/2020-01", "account=a/b is no name", 400 },
+		{ "statements/a/2020-00", "period=2020-00 is no month", 400 },
+		{ "statements/a/2020-01?x=1", "the parameter x is unknown: there is none", 400 },
+		{ "statements/a", "a statement is at /api/v1/statements/ACCOUNT/YYYY-MM", 404 },
+		{ "statements/a/2020-01", "No statements are told here.", 404 },
+		{ "settlements", "No settlements are told here.", 404 },
+		{ "alerts", "No alerts are told here.", 404 },
+		{ "catalog", "No prices are told here.", 404 },
+		{ "nothing", "below /api/v1/: status, usage", 404 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(freep) char *line = xasprintf("GET /api/v1/%s", bad[i].path), *code = xasprintf("HTTP/1.1 %d ", bad[i].status), *a = ask(h, line);
+		EXPECT(a, code);
+		EXPECT(a, "application/problem+json");
+		EXPECT(a, bad[i].says);
+	}
+}
+
 static enum error_class try_open(const char *listen, struct error *e)
 {
 	struct http_options o = { .listen = listen, .read = fill, .ctx = "" };

@@ -2,7 +2,7 @@
 // meterctl statement over documents as they are published: what it prints, byte for byte, and its exit codes.
 #include "base/error.h"
 #include "run_tool.h"
-#include "tools/figure.h"
+#include "base/figure.h"
 #include "tools/statement.h"
 #include "tools/tools.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/figure.h"
+#include "base/figure.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures of published documents: decimals as text, back and forth; calls as a person writes them. Pure.
-#ifndef TOOLS_FIGURE_H
-#define TOOLS_FIGURE_H
+#ifndef BASE_FIGURE_H
+#define BASE_FIGURE_H
 
 #include "base/money.h"
 
