@@ -13,7 +13,7 @@ code() { curl -sS --max-time 20 -o "$DIR/body" -w '%{http_code} %{content_type}'
 
 # A client as the page is one: goes on from the last id that it has, whatever ends its stream. One id and one line of data an event.
 follow_alerts() {
-	"$PYTHON" - "$port" "$DIR/followed" <<-'PY'
+	exec "$PYTHON" - "$port" "$DIR/followed" <<-'PY'
 	import http.client, sys, time
 	port, out, last = int(sys.argv[1]), open(sys.argv[2], "w"), None
 	while True:
