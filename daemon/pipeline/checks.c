@@ -112,7 +112,77 @@ enum error_class checks_shard(struct store *store, const struct journal *j, uint
 	return ERROR_NONE;
 }
 
-static enum error_class check_state(const struct kafka_options *k, const struct store_options *so, struct store *store, struct error *e)
+// ---- on_state_loss: rebuild
+
+static enum error_class count_lost(struct store *store, uint32_t shards, uint32_t *ret, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	*ret = 0;
+	for (uint32_t i = 0; i < shards && cls == ERROR_NONE; i++) {
+		struct store_state state;
+		cls = store->ops->state(store, i, &state, e);
+		*ret += cls == ERROR_NONE && !state.exists;
+	}
+	return cls;
+}
+
+static enum error_class whole_from(const struct kafka_options *k, const char *topic, int32_t partition, int64_t from, struct error *e)
+{
+	int64_t low = 0, high = 0;
+	enum error_class cls = topic_offsets(k, topic, partition, TIMEOUT_MS, &low, &high, e);
+	if (cls == ERROR_NONE && low > from)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "the counters are lost, and %s/%d begins at offset %lld, not at %lld: they cannot be made again from the topics alone. "
+				 "Nothing was changed. Restore Redis from its backup; what came since is counted again from Kafka", topic, partition,
+				 (long long)low, (long long)from);
+	return cls;
+}
+
+// What was published must be found again, whatever its age: an alert or a bill comes once.
+static enum error_class all_from_the_start(const struct kafka_options *k, const char *topic, struct error *e)
+{
+	struct topic_info info;
+	enum error_class cls = describe(k, topic, &info, e);
+	for (int32_t p = 0; cls == ERROR_NONE && p < info.partitions; p++)
+		cls = whole_from(k, topic, p, 0, e);
+	return cls;
+}
+
+// Empty shards under the same init: workers count into them from the first offsets, the closer settles by the manifests that stand, and
+// the relay passes over what is out.
+static enum error_class remake(const struct kafka_options *k, struct store *store, const struct journal *j, uint32_t lost, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t i = 0; i < j->n_parts && cls == ERROR_NONE; i++)
+		cls = whole_from(k, j->parts[i].topic, j->parts[i].partition, j->parts[i].offset, e);
+	if (cls == ERROR_NONE)
+		cls = all_from_the_start(k, k->alerts_topic, e);
+	if (cls == ERROR_NONE)
+		cls = all_from_the_start(k, k->settlements_topic, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	log_line(LVL_WARN, "state_made_again", "shards=%u of=%u init=%s", lost, j->shards, j->init_id);
+	store->ops->identity(store, j->init_id, j->generation);
+	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
+		cls = store->ops->create(store, i, j->init_id, e);
+	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
+		cls = store->ops->register_rules(store, i, j->rules[j->n_rules - 1].version, e);
+	return cls;
+}
+
+bool checks_lost(const struct store_options *so)
+{
+	struct store *store = NULL;
+	uint32_t lost = 0;
+	if (store_redis_open(so, &store, NULL) != ERROR_NONE)
+		return false;
+	enum error_class cls = count_lost(store, so->shards, &lost, NULL);
+	store->ops->close(store);
+	return cls == ERROR_NONE && lost > 0;
+}
+
+static enum error_class check_state(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct store *store,
+				    struct error *e)
 {
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	enum error_class cls = journal_load(k, TIMEOUT_MS, &j, e);
@@ -124,6 +194,11 @@ static enum error_class check_state(const struct kafka_options *k, const struct 
 	if (j->shards != so->shards)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back", so->shards,
 				 j->shards);
+	uint32_t lost = 0;
+	if (SETTING_NOW(s, on_state_loss) == ON_STATE_LOSS_REBUILD && j->n_rules > 0)
+		cls = count_lost(store, so->shards, &lost, e);
+	if (cls == ERROR_NONE && lost > 0)
+		cls = remake(k, store, j, lost, e);
 	for (uint32_t i = 0; i < so->shards && cls == ERROR_NONE; i++)
 		cls = checks_shard(store, j, i, e);
 	return cls;
@@ -152,7 +227,7 @@ enum error_class checks_run(const struct settings *s, const struct kafka_options
 	if (cls == ERROR_NONE && k->embedded)
 		log_line(LVL_INFO, "topics_unchecked", "why=\"the embedded broker cannot describe its topics\"");
 	if (cls == ERROR_NONE)
-		cls = check_state(k, so, store, e);
+		cls = check_state(s, k, so, store, e);
 	store->ops->close(store);
 	return cls;
 }

@@ -294,9 +294,13 @@ enum error_class engine_run(struct engine *g, struct error *e)
 	atomic_store(&g->shared.stop, true);
 	engine_say(g, ENGINE_STOPPING, "");
 	engine_join(g);
-	if (cls == ERROR_NONE && atomic_load(&g->shared.failed))
-		cls = error_set(e, g->shared.failure.cls, g->shared.failure.exit_code, "%s", g->shared.failure.text);
-	return cls;
+	if (cls != ERROR_NONE || !atomic_load(&g->shared.failed))
+		return cls;
+	const struct error *why = &g->shared.failure;
+	if (why->exit_code == EXIT_CONFIG_ERR && SETTING_NOW(g->settings, on_state_loss) == ON_STATE_LOSS_REBUILD && checks_lost(&g->store))
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "the counters are lost; on_state_loss: rebuild has the next start make them again (%s)",
+				 why->text);
+	return error_set(e, why->cls, why->exit_code, "%s", why->text);
 }
 
 // ---- what it looks like from outside

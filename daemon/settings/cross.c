@@ -209,7 +209,7 @@ static int place(const struct reading *r, int a, int b)
 
 static void check_amounts(struct reading *r)
 {
-	const struct settings *s = r->s;
+	struct settings *s = r->s;
 	char a[AMOUNT_TEXT], b[AMOUNT_TEXT];
 	if (s->dedupe_enabled && s->dedupe_max_age < s->close_grace)
 		fault_at(r, place(r, ROW_OF_dedupe_max_age, ROW_OF_close_grace), NULL,
@@ -219,7 +219,9 @@ static void check_amounts(struct reading *r)
 		fault_at(r, place(r, ROW_OF_kafka_queued_max, ROW_OF_kafka_fetch_max_bytes), NULL,
 			 "kafka.queued_max (%s) is less than one fetch of kafka.fetch_max_bytes (%s): raise the first or lower the second",
 			 bytes_text(s->kafka_queued_max, a), bytes_text(s->kafka_fetch_max_bytes, b));
-	if (r->at[ROW_OF_flush_max_deltas] != NULL && s->flush_max_deltas > s->flush_max_events)
+	if (r->at[ROW_OF_flush_max_deltas] == NULL && s->flush_max_deltas > s->flush_max_events)
+		s->flush_max_deltas = s->flush_max_events; // the default fits itself to what is said
+	if (s->flush_max_deltas > s->flush_max_events)
 		fault_at(r, ROW_OF_flush_max_deltas, NULL,
 			 "flush.max_deltas (%lld) is more than flush.max_events (%lld), which never fill it: lower the first or raise the second",
 			 (long long)s->flush_max_deltas, (long long)s->flush_max_events);

@@ -15,7 +15,7 @@
 #include "rules/rules.h"
 #include "store/store.h"
 
-enum on_state_loss { ON_STATE_LOSS_HALT };
+enum on_state_loss { ON_STATE_LOSS_HALT, ON_STATE_LOSS_REBUILD };
 enum short_log { SHORT_LOG_HALT, SHORT_LOG_COUNT };
 
 // SETTING(path, member, TYPE, default text, min, max, reloadable, decides, help)

@@ -15,8 +15,8 @@
 
 // What to do about counters that are lost or not ours.
 #define STORE_LOST_ADVICE                                                                                                              \
-	"Nothing was changed. Restore Redis from its backup (what came since is counted again from Kafka); where no month is closed "  \
-	"yet, `meterctl init --finish` has everything counted again from the first offsets"
+	"Nothing was changed. Restore Redis from its backup (what came since is counted again from Kafka), or set "  \
+	"on_state_loss: rebuild, by which the next start has everything counted again from the first offsets"
 
 struct store_options {
 	const char *url;         // redis://127.0.0.1:6379/0 or unix:///path?db=0

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# FLUSHALL under on_state_loss: rebuild, once while calls come in and once when months are settled: the process ends with 75, the next start counts all of it
+# again; alerts and settlements that are out do not come a second time. Where the topics do not hold all of it any more it stops.
+. "$(dirname "$0")/../lib/scenario.sh"
+start_redis
+topics --stamps any --partitions 4
+config m redis.timeout=1s flush.max_interval=20ms flush.max_events=600 on_state_loss=rebuild
+expect_code 0 ctl init
+ctl gen --events 100000 --accounts 60 --seed 33 --from 2020-01 --to 2020-03 >/dev/null || fail gen
+lose() {
+	redis_do "$DIR" flushall >/dev/null
+	wait_for 60 'not_running m' 'meterd to end'
+	reaped m
+	expect_equal "exit code" "$CODE" 75
+	expect_match "its words" "$(last_words m)" '^the counters are lost; on_state_loss: rebuild has the next start make them again'
+}
+start m
+past 20000 100000
+lose
+start m
+wait_for 120 'settled 2020-02' 'the end of February'
+wait_for 60 drained
+wait_for 60 outbox_empty
+auditor_agrees
+
+lose
+start m
+wait_for 30 'grep -q event=state_made_again "$DIR/m.log"' 'a word about it'
+wait_for 120 drained
+months_done() { [[ $(redis_do "$DIR" hkeys 'meterd:{s00}:meta' | grep -c '^done:1:') == "$1" ]]; }
+wait_for 120 'months_done 2' 'the months to be settled again'
+wait_for 60 outbox_empty
+auditor_agrees
+stop m
+
+# -- what was published is not all there any more: nobody could tell what came already
+printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":-1}]}\n' "${PREFIX}meterd.alerts" >"$DIR/delete.json"
+kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$(bootstrap)" --offset-json-file "$DIR/delete.json" \
+	>"$DIR/delete.out" 2>&1 || fail "delete: $(cat "$DIR/delete.out")"
+redis_do "$DIR" flushall >/dev/null
+ends_with m 78 "the counters are lost, and ${PREFIX}meterd.alerts/0 begins at offset [1-9][0-9]*, not at 0: they cannot be made again from the topics alone"
+expect_equal "keys in Redis" "$(redis_do "$DIR" dbsize)" 0
