@@ -108,6 +108,7 @@ enum error_class file_read_password(const char *setting, const char *path, char 
 	struct error why = { 0 };
 	if (file_read(path, PASSWORD_FILE_MOST, &text, &n, &why) != ERROR_NONE)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s %s: %s", setting, path, why.text);
+	check(text != NULL);
 	text[strcspn(text, "\r\n")] = '\0';
 	if (text[0] != '\0') {
 		*ret = text;

@@ -87,7 +87,8 @@ int64_t dedupe_recorded_from(const struct dedupe *d)
 struct recording *dedupe_cut(struct dedupe *d, int64_t to, struct slice_mark next, struct slice *ret_head)
 {
 	struct recording *r = d->recording;
-	check(r != NULL && to > r->from && d->next <= to && next.offset >= to);
+	check(r != NULL);
+	check(to > r->from && d->next <= to && next.offset >= to);
 	*ret_head = (struct slice){ .from = r->from, .to = to, .older_ms = r->older_ms, .clock_ms = r->clock_ms, .first = r->first, .next = next };
 	d->recording = recording_new(to, r->clock_ms, next, r->any);
 	return r;

@@ -31,7 +31,7 @@ static enum alert_kind kind_of(struct span text)
 
 void said_alert(struct said *s, struct span identity, const char *id, int64_t now_ms)
 {
-	struct span p[PARTS];
+	struct span p[PARTS] = { 0 };
 	if (now_ms / 1000 != s->second) {
 		s->second = now_ms / 1000;
 		s->n = 0;

@@ -374,7 +374,7 @@ static bool read_worker(const struct engine *g, struct status *s, const struct w
 	if (stuck)
 		status_reason(s, "worker %u makes no progress although %lld records wait; the service manager will restart it", index,
 			      (long long)lag);
-	else
+	else if (silent != NULL)
 		status_reason(s, "worker %u gets nothing of %s/%d from Kafka's client although records wait behind offset %lld; the service manager will "
 			      "restart it", index, silent->topic, (int)silent->partition, (long long)silent->next);
 	return false;

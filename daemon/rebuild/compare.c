@@ -78,7 +78,7 @@ static int by_bucket(const void *a, const void *b)
 // Months of activation come in the order in which partitions were read. What they say is: with which close an account is active since when.
 static struct span canonical_activation(struct arena *a, struct span text)
 {
-	struct active list[256];
+	struct active list[256] = { 0 };
 	uint32_t n = 0;
 	for (size_t at = 0; at < text.n && n < ARRAY_LEN(list);) {
 		const char *blank = memchr(text.p + at, ' ', text.n - at);

@@ -423,7 +423,7 @@ static bool month_of_field(const struct store_redis *s, struct span field, struc
 {
 	char head[32];
 	size_t n = (size_t)snprintf(head, sizeof(head), "m:%s:", s->generation);
-	if (field.n < n + 7 || memcmp(field.p, head, n) != 0)
+	if (field.p == NULL || field.n < n + 7 || memcmp(field.p, head, n) != 0)
 		return false;
 	*ret = (struct store_month){ .adjust_month = MONTH_NONE };
 	return month_parse((struct span){ field.p + n, 7 }, &ret->month) &&

@@ -102,7 +102,7 @@ static void add_closed(struct store_keys *k, const struct store_redis *s, struct
 	char head[40];
 	int month;
 	size_t n = (size_t)snprintf(head, sizeof(head), "closed:%s:", s->generation);
-	if (field.n != n + 7 || memcmp(field.p, head, n) != 0 || !month_parse((struct span){ field.p + n, 7 }, &month))
+	if (field.p == NULL || field.n != n + 7 || memcmp(field.p, head, n) != 0 || !month_parse((struct span){ field.p + n, 7 }, &month))
 		return;
 	add_key(k, "set", month, MONTH_NONE);
 	add_key(k, "frz", month, MONTH_NONE);

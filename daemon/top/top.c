@@ -116,7 +116,7 @@ static void field(const json_t *j, const char *key, char *buf, size_t size)
 static void take_alert(struct watch *w, const json_t *envelope)
 {
 	const json_t *data = json_object_get(envelope, "data");
-	struct top_alert a;
+	struct top_alert a = { 0 };
 	field(envelope, "time", a.time, sizeof(a.time));
 	field(data, "kind", a.kind, sizeof(a.kind));
 	field(data, "account", a.account, sizeof(a.account));
