@@ -233,8 +233,12 @@ static enum relay_status request_generation(struct step *s, const json_t *j, boo
 {
 	int64_t generation = json_integer_value(json_object_get(j, "generation"));
 	bool may = false;
-	if (generation == s->j->generation)
+	bool stale = json_integer_value(json_object_get(j, "after")) != s->j->generation_at;
+	if (generation == s->j->generation || stale) {
+		if (generation != s->j->generation)
+			log_line(LVL_WARN, "generation_refused", "generation=%lld in_force=%lld", (long long)generation, (long long)s->j->generation);
 		return RELAY_DONE;
+	}
 	enum error_class cls = propose_generation(s->c->o.store, s->c->o.shards, generation, &may, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);

@@ -237,6 +237,7 @@ static bool apply_generation(struct journal *j, struct reading *r, int64_t offse
 	int64_t generation = take_integer(r, "generation", 1);
 	if (!whole(r))
 		return false;
+	j->generation_before = j->generation;
 	j->generation = generation;
 	j->generation_at = offset;
 	return true;

@@ -45,6 +45,7 @@ struct journal {
 	char init_id[40];         // empty: no init
 	uint32_t shards;
 	int64_t generation;       // in force
+	int64_t generation_before;// the one in force before it; 0: none
 	int64_t generation_at;    // offset of the record that put it in force, -1: init's. A later one wins over an earlier one
 	uint32_t n_parts, n_rules, n_manifests;
 	struct journal_part *parts;

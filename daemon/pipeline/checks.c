@@ -109,6 +109,10 @@ enum error_class checks_shard(struct store *store, const struct journal *j, uint
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "shard %u of Redis belongs to init %s, the control topic to %s: point redis.url, redis.prefix and topics.control "
 				 "at parts of one state", shard, state.init_id, j->init_id);
+	if (state.lacks_generation)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "shard %u of Redis is older than the control topic's decision to put generation %lld in force, and holds nothing of it. "
+				 STORE_LOST_ADVICE, shard, (long long)j->generation);
 	return ERROR_NONE;
 }
 
@@ -121,7 +125,7 @@ static enum error_class count_lost(struct store *store, uint32_t shards, uint32_
 	for (uint32_t i = 0; i < shards && cls == ERROR_NONE; i++) {
 		struct store_state state;
 		cls = store->ops->state(store, i, &state, e);
-		*ret += cls == ERROR_NONE && !state.exists;
+		*ret += cls == ERROR_NONE && (!state.exists || state.lacks_generation);
 	}
 	return cls;
 }
@@ -162,7 +166,6 @@ static enum error_class remake(const struct kafka_options *k, struct store *stor
 	if (cls != ERROR_NONE)
 		return cls;
 	log_line(LVL_WARN, "state_made_again", "shards=%u of=%u init=%s", lost, j->shards, j->init_id);
-	store->ops->identity(store, j->init_id, j->generation);
 	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
 		cls = store->ops->create(store, i, j->init_id, e);
 	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
@@ -178,7 +181,7 @@ bool checks_lost(const struct store_options *so)
 		return false;
 	enum error_class cls = count_lost(store, so->shards, &lost, NULL);
 	store->ops->close(store);
-	return cls == ERROR_NONE && lost > 0;
+	return cls != ERROR_NONE || lost > 0;
 }
 
 static enum error_class check_state(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct store *store,
@@ -195,6 +198,7 @@ static enum error_class check_state(const struct settings *s, const struct kafka
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back", so->shards,
 				 j->shards);
 	uint32_t lost = 0;
+	store->ops->identity(store, j->init_id, j->generation);
 	if (SETTING_NOW(s, on_state_loss) == ON_STATE_LOSS_REBUILD && j->n_rules > 0)
 		cls = count_lost(store, so->shards, &lost, e);
 	if (cls == ERROR_NONE && lost > 0)

@@ -14,7 +14,7 @@ enum error_class checks_run(const struct settings *s, const struct kafka_options
 // Does the shard belong to the state that the control topic knows? ERROR_ABORT 78 where it is lost or another's.
 enum error_class checks_shard(struct store *store, const struct journal *j, uint32_t shard, struct error *e);
 
-// Does some shard of a Redis that answers hold no state?
+// Does some shard hold no state, or cannot be asked?
 bool checks_lost(const struct store_options *so);
 
 #endif

@@ -155,10 +155,13 @@ static enum error_class office_load(struct office *f, struct error *e)
 	if (cls != ERROR_NONE)
 		return cls;
 	check(j->init_id[0] != '\0' && j->n_rules > 0); // the worker that owns partition 0 has seen them
+	cls = closing_adopt(f->store, f->o.store->shards, j, e);
+	if (cls != ERROR_NONE) {
+		journal_freep(&j);
+		return cls;
+	}
 	journal_freep(&f->journal);
 	f->journal = j;
-	f->store->ops->identity(f->store, j->init_id, j->generation);
-	cls = closing_adopt(f->store, f->o.store->shards, j, e);
 	for (uint32_t s = 0; s < f->o.store->shards && cls == ERROR_NONE; s++)
 		cls = f->store->ops->register_rules(f->store, s, j->rules[j->n_rules - 1].version, e);
 	return cls;

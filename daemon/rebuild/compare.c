@@ -299,7 +299,8 @@ static enum error_class compare_all(struct rebuild *r, rebuild_difference_fn *fn
 		free(p);
 	}
 	arena_free(&c->arena);
-	return cls;
+	r->leased_us = 0; // nothing of it went away meanwhile: look now
+	return cls == ERROR_NONE ? rebuild_look(r, e) : cls;
 }
 
 // ---- the copy
@@ -339,10 +340,13 @@ static enum error_class make_whole_copy(struct rebuild *r, int64_t copy, struct 
 	bool settling = true;
 	enum error_class c = ERROR_NONE;
 	while (c == ERROR_NONE) {
-		c = make_copy(r, copy, e);
+		r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
+		c = is_settling(r, &settling, e);
+		if (c == ERROR_NONE && !settling)
+			c = make_copy(r, copy, e);
 		if (c == ERROR_NONE)
 			c = rebuild_reload(r, e); // every month that is closed in the copy has its manifest there
-		r->live->ops->identity(r->live, r->journal->init_id, copy);
+		r->live->ops->identity(r->live, r->journal->init_id, settling ? r->journal->generation : copy);
 		if (c == ERROR_NONE)
 			c = is_settling(r, &settling, e);
 		if (c != ERROR_NONE || !settling)

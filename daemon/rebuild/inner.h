@@ -49,7 +49,8 @@ void lane_free(struct lane *l);
 
 struct rebuild {
 	struct rebuild_options o;
-	struct store *store, *live; // own connections: the generation being made, and the one in force (or a cut of it)
+	// Own connections: the generation being made; the one in force, or a cut of it; and one for the lease, since a scan must not be disturbed.
+	struct store *store, *live, *desk;
 	struct journal *journal;
 	struct accounts_feed *feed;
 	int64_t generation;
@@ -63,7 +64,9 @@ struct rebuild {
 	uint64_t begun, all;        // records, for the progress
 };
 
-// Renews the lease, looks whether a worker has met something, whether to stop. Often.
+// As who makes a generation, the store takes its writes only while it is building (meterd.lua, own_id).
+void rebuild_identity(struct store *s, const char *init_id, int64_t generation);
+// Renews the lease, looks whether the generation is still being made, whether a worker has met something, whether to stop. Often.
 enum error_class rebuild_look(struct rebuild *r, struct error *e);
 // What was decided since; a partition that was admitted meanwhile needs other workers.
 enum error_class rebuild_reload(struct rebuild *r, struct error *e);

@@ -27,6 +27,7 @@ static void take_goal(struct lane *l)
 	pthread_mutex_lock(&g->lock);
 	for (uint32_t i = 0; i < l->n_parts; i++) {
 		l->limit[i] = g->target[l->of_goal[i]];
+		l->there[i] = false;
 		memcpy(l->reach + (size_t)i * g->n_shards, g->reach + (size_t)l->of_goal[i] * g->n_shards, g->n_shards * sizeof(*l->reach));
 	}
 	l->phase = g->phase;
@@ -207,7 +208,7 @@ static enum error_class lane_renew(struct store *s, uint32_t shard, struct span 
 static void lane_identity(struct store *s, const char *init_id, int64_t generation)
 {
 	struct lane *l = of_store(s);
-	l->real->ops->identity(l->real, init_id, generation);
+	rebuild_identity(l->real, init_id, generation);
 }
 
 static void lane_commit_send(struct store *s, struct commit *c)

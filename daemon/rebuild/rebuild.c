@@ -65,10 +65,32 @@ static uint64_t records_of(const struct rebuild *r, const struct standing *s)
 }
 
 // ---- looking around
+void rebuild_identity(struct store *s, const char *init_id, int64_t generation)
+{
+	char own[40];
+	snprintf(own, sizeof(own), "%s!", init_id);
+	s->ops->identity(s, own, generation);
+}
+
+// Somebody may have put it in force, or dropped it.
+static enum error_class still_building(struct rebuild *r, struct error *e)
+{
+	struct store_generations g = { 0 };
+	bool building = false;
+	enum error_class c = r->desk->ops->generations(r->desk, 0, &g, e);
+	for (uint32_t i = 0; i < g.n; i++)
+		building = building || (g.list[i].number == r->generation && g.list[i].kind == GENERATION_BUILDING);
+	store_generations_free(&g);
+	if (c == ERROR_NONE && !building)
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "generation %lld is not being made any more: it was put in force, or dropped (`meterctl "
+				 "generations`)", (long long)r->generation);
+	return c;
+}
+
 static enum error_class take_lease(struct rebuild *r, struct error *e)
 {
 	CLEANUP(freep) char *other = NULL;
-	enum error_class c = r->store->ops->lease(r->store, r->holder, LEASE_MS, &other, e);
+	enum error_class c = r->desk->ops->lease(r->desk, r->holder, LEASE_MS, &other, e);
 	if (c == ERROR_NONE && other != NULL)
 		c = error_set(e, ERROR_ABORT, EXIT_LATER, "another rebuild works on this state: %s. Wait until it has ended; if it was killed, its "
 			      "claim is over after %d s", other, LEASE_MS / 1000);
@@ -102,6 +124,8 @@ enum error_class rebuild_look(struct rebuild *r, struct error *e)
 	if (c == ERROR_NONE && clock_mono_us() - r->leased_us > LEASE_EVERY_US) {
 		struct error passing = { 0 };
 		c = take_lease(r, &passing);
+		if (c == ERROR_NONE)
+			c = still_building(r, &passing);
 		if (c == ERROR_RETRY)
 			return ERROR_NONE; // Redis is away: so it is for everyone
 		if (c != ERROR_NONE)
@@ -172,7 +196,7 @@ enum error_class rebuild_reload(struct rebuild *r, struct error *e)
 	journal_freep(&r->journal);
 	r->journal = j;
 	r->live->ops->identity(r->live, j->init_id, j->generation);
-	r->store->ops->identity(r->store, j->init_id, r->generation);
+	rebuild_identity(r->store, j->init_id, r->generation);
 	return other ? start_workers(r, e) : ERROR_NONE;
 }
 
@@ -253,6 +277,8 @@ static void adapt(struct rebuild *r, struct throttle *t, uint64_t counted)
 			rate = (rate > 0 ? rate : (int64_t)counted / r->n_lanes) / 2;
 		else if (rate > 0)
 			rate += rate / 10 + 1;
+		if (r->o.rate > 0 && rate > r->o.rate / r->n_lanes)
+			rate = r->o.rate / r->n_lanes;
 		if (rate > 0 && rate < LEAST)
 			rate = LEAST;
 		__atomic_store_n(&r->goal.rate, rate, __ATOMIC_RELAXED);
@@ -279,10 +305,31 @@ static enum error_class run_to(struct rebuild *r, const int64_t *target, const i
 	return wait_phase(r, e);
 }
 
-// The same limits once more: what the workers read is committed when they have claimed again.
+static bool stands_there(const struct standing *made, const int64_t *target, const int64_t *reach)
+{
+	for (uint32_t p = 0; p < made->n_parts; p++)
+		for (uint32_t shard = 0; shard < made->n_shards; shard++) {
+			size_t i = (size_t)p * made->n_shards + shard;
+			if (made->next[i] < (reach != NULL && reach[i] < target[p] ? reach[i] : target[p]))
+				return false;
+		}
+	return true;
+}
+
+// The same limits once more: what the workers read is committed when they have claimed again. Where a commit did not end well they read it
+// again, and so on until the shards themselves stand there.
 static enum error_class commit_all(struct rebuild *r, const int64_t *target, const int64_t *reach, struct error *e)
 {
-	return run_to(r, target, reach, e);
+	bool there = false;
+	enum error_class c = ERROR_NONE;
+	while (c == ERROR_NONE && !there) {
+		CLEANUP(standing_free) struct standing made = { 0 };
+		c = run_to(r, target, reach, e);
+		if (c == ERROR_NONE)
+			c = take_standing(r->store, r->journal, &made, e);
+		there = c == ERROR_NONE && stands_there(&made, target, reach);
+	}
+	return c;
 }
 
 enum error_class rebuild_behind(struct rebuild *r, uint64_t *ret, struct error *e)
@@ -347,7 +394,7 @@ enum error_class rebuild_meet(struct rebuild *r, struct error *e)
 	for (uint32_t p = 0; p < live.n_parts; p++)
 		target[p] = least(&live, p);
 	for (bool more = true; more && c == ERROR_NONE;) {
-		c = run_to(r, target, live.next, e);
+		c = commit_all(r, target, live.next, e);
 		more = false;
 		for (uint32_t p = 0; p < live.n_parts; p++) {
 			int64_t next = next_reach(&live, p, target[p]);
@@ -355,7 +402,7 @@ enum error_class rebuild_meet(struct rebuild *r, struct error *e)
 			target[p] = next;
 		}
 	}
-	return c == ERROR_NONE ? commit_all(r, target, live.next, e) : c;
+	return c;
 }
 
 // ---- opening
@@ -392,7 +439,7 @@ static enum error_class find_generation(struct rebuild *r, struct error *e)
 	r->generation = building != 0 ? building : greatest + 1;
 	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++)
 		c = r->store->ops->begin(r->store, shard, r->generation, e);
-	r->store->ops->identity(r->store, r->journal->init_id, r->generation);
+	rebuild_identity(r->store, r->journal->init_id, r->generation);
 	return c;
 }
 
@@ -401,6 +448,8 @@ static enum error_class open_all(struct rebuild *r, struct error *e)
 	enum error_class c = store_redis_open(r->o.store, &r->store, e);
 	if (c == ERROR_NONE)
 		c = store_redis_open(r->o.store, &r->live, e);
+	if (c == ERROR_NONE)
+		c = store_redis_open(r->o.store, &r->desk, e);
 	if (c == ERROR_NONE)
 		c = journal_load(r->o.kafka, TIMEOUT_MS, &r->journal, e);
 	if (c == ERROR_NONE)
@@ -444,11 +493,13 @@ void rebuild_freep(struct rebuild **at)
 		return;
 	stop_workers(r);
 	if (r->leased_us != 0)
-		r->store->ops->lease(r->store, r->holder, 1, &other, NULL);
+		r->desk->ops->lease(r->desk, r->holder, 1, &other, NULL);
 	if (r->store != NULL)
 		r->store->ops->close(r->store);
 	if (r->live != NULL)
 		r->live->ops->close(r->live);
+	if (r->desk != NULL)
+		r->desk->ops->close(r->desk);
 	accounts_feed_freep(&r->feed);
 	journal_freep(&r->journal);
 	close(r->shared.office_wake);
@@ -470,9 +521,17 @@ int64_t rebuild_live(const struct rebuild *r)
 enum error_class rebuild_promote(struct store *s, const struct kafka_options *k, int64_t generation, int64_t wait_ms, const atomic_bool *stop,
 				 struct error *e)
 {
-	CLEANUP(freep) char *request = xasprintf("{\"kind\":\"generation\",\"generation\":%lld}", (long long)generation);
+	CLEANUP(journal_freep) struct journal *now = NULL;
 	int64_t until = clock_mono_us() + wait_ms * 1000;
-	enum error_class c = s->ops->request_put(s, span_of(request), e);
+	if (stop != NULL && atomic_load(stop))
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "stopped before generation %lld was asked for", (long long)generation);
+	enum error_class c = journal_load(k, TIMEOUT_MS, &now, e);
+	if (c != ERROR_NONE)
+		return c;
+	// Of this moment: a request that is found later, when another generation is in force, is dropped.
+	CLEANUP(freep) char *request = xasprintf("{\"kind\":\"generation\",\"generation\":%lld,\"after\":%lld}", (long long)generation,
+						 (long long)now->generation_at);
+	c = s->ops->request_put(s, span_of(request), e);
 	while (c == ERROR_NONE) {
 		CLEANUP(journal_freep) struct journal *j = NULL;
 		c = journal_load(k, TIMEOUT_MS, &j, e);
@@ -480,7 +539,7 @@ enum error_class rebuild_promote(struct store *s, const struct kafka_options *k,
 			return closing_adopt(s, j->shards, j, e);
 		if (clock_mono_us() > until || (stop != NULL && atomic_load(stop)))
 			return error_set(e, ERROR_ABORT, EXIT_LATER, "generation %lld was asked for, and no running daemon has put it in force yet; start "
-					 "meterd, it does so as soon as it runs", (long long)generation);
+					 "meterd, it does so as soon as it runs; where one runs, its log says why it has not", (long long)generation);
 		clock_sleep_ms(ASK_EVERY_MS);
 	}
 	return c;

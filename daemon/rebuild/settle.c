@@ -64,7 +64,7 @@ static enum error_class choose(struct draining *d, bool *gone, struct error *e)
 		enum error_class c = r->live->ops->get_key(r->live, d->shard, &fired, &d->identities[i], 1, &d->arena, &value, e);
 		if (c != ERROR_NONE)
 			return c;
-		gone[i] = value.p != NULL;
+		gone[i] = value.p != NULL && !span_is(value, "0"); // 0: passed, not raised
 		if (!gone[i] && d->stale && is_finished(r, d->months[i])) {
 			gone[i] = true;
 			if (d->fn != NULL)

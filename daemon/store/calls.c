@@ -108,16 +108,18 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 	static const char *const fields[] = { "init", "shards", "gen", "rules" };
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		command_text(&s->command, fields[i]);
+	command_format(&s->command, "g:%s", s->generation);
 	enum error_class cls = call_plain(s, &r, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	struct store_state state = { 0 };
 	int64_t shards = 0;
-	if (!reply_is_array(r, ARRAY_LEN(fields)))
+	if (!reply_is_array(r, ARRAY_LEN(fields) + 1))
 		return redis_unknown_form(e, "HMGET");
 	struct span id = reply_span(r->element[0]);
 	if (id.p != NULL) {
 		state.exists = true;
+		state.lacks_generation = reply_span(r->element[ARRAY_LEN(fields)]).p == NULL;
 		snprintf(state.init_id, sizeof(state.init_id), "%s", id.p);
 		if (id.n == 0 || strlen(state.init_id) != id.n || !span_int64(reply_span(r->element[1]), &shards) || shards < 1 ||
 		    shards > SHARDS_MOST || !span_int64(reply_span(r->element[2]), &state.generation) || state.generation < 1 ||
@@ -319,8 +321,10 @@ static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, con
 					 const struct span *identities, uint32_t n, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_ack", 1);
+	redis_fcall(s, "meterd_1_ack", 2);
+	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+	words_identity(s);
 	for (uint32_t i = 0; i < n; i++) {
 		command_span(&s->command, stream_ids[i]);
 		command_span(&s->command, identities[i]);

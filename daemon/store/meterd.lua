@@ -38,8 +38,14 @@ local function text(n)
 	return string.format('%d', n)
 end
 
+-- An init id with a `!` behind it comes from whoever makes a generation: it may write one that is building, and no other.
+local function own_id(init)
+	return (string.gsub(init, '!$', ''))
+end
+
 -- nil when the shard is of this init; otherwise the reply that says why not.
 local function foreign_shard(have, init)
+	init = own_id(init)
 	if not have then
 		return { 'LOST', 'the shard holds no state' }
 	elseif have ~= init then
@@ -56,7 +62,7 @@ local function foreign(meta, init, gen)
 		return refused
 	elseif not have[2] and have[3] == gen then
 		return { 'LOST', 'the shard holds no generation ' .. gen }
-	elseif have[2] ~= 'live' and have[2] ~= 'building' then
+	elseif have[2] ~= 'building' and (have[2] ~= 'live' or own_id(init) ~= init) then
 		return { 'RETIRED', 'generation ' .. gen .. ' is not in force any more' }
 	end
 	return nil
@@ -755,6 +761,8 @@ local function create(keys, args)
 	end
 	if not have then
 		redis.call('HSET', keys[1], 'init', args[1], 'schema', '2', 'shards', args[2], 'gen', args[3], 'rules', '0', 'g:' .. args[3], 'live')
+	elseif redis.call('HEXISTS', keys[1], 'g:' .. args[3]) == 0 then
+		redis.call('HSET', keys[1], 'g:' .. args[3], 'building') -- the shard is older than the decision that put it in force
 	end
 	return { 'OK' }
 end
@@ -838,15 +846,20 @@ local function renew(keys, args)
 	return reply
 end
 
--- KEYS out; ARGV pairs (stream id, identity). An entry goes only if both match: after a rollback another alert can sit under the id.
+-- KEYS meta, out; ARGV init, generation, pairs (stream id, identity). An entry goes only if both match: after a rollback another alert can sit
+-- under the id.
 local function acknowledge(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
 	local gone = 0
-	for i = 1, #args, 2 do
-		local entry = redis.call('XRANGE', keys[1], args[i], args[i])[1]
+	for i = 3, #args, 2 do
+		local entry = redis.call('XRANGE', keys[2], args[i], args[i])[1]
 		if entry then
 			for k = 1, #entry[2], 2 do
 				if entry[2][k] == 'k' and entry[2][k + 1] == args[i + 1] then
-					gone = gone + redis.call('XDEL', keys[1], args[i])
+					gone = gone + redis.call('XDEL', keys[2], args[i])
 				end
 			end
 		end
@@ -1102,6 +1115,12 @@ local function adopt(keys, args)
 	elseif tonumber(args[4]) == epoch and have[4] == args[3] then
 		return { 'OK' }
 	end
+	for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+		local other = string.match(field, '^g:(%d+)$')
+		if other and other ~= args[2] and other ~= args[3] and redis.call('HGET', keys[1], field) == 'live' then
+			return { 'RETRY', 'generation ' .. other .. ' came into force meanwhile' }
+		end
+	end
 	if args[2] ~= args[3] then
 		for _, entry in ipairs(redis.call('XRANGE', keys[2], '-', '+')) do
 			redis.call('XADD', keys[3], '*', unpack(entry[2]))
@@ -1141,7 +1160,7 @@ redis.register_function('meterd_1_migrate', migrate)
 redis.register_function('meterd_1_lease', lease)
 redis.register_function('meterd_1_begin', begin)
 redis.register_function('meterd_1_cut', cut)
-redis.register_function('meterd_1_adopt', adopt)
+redis.register_function { function_name = 'meterd_1_adopt', callback = adopt, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'meterd_1_drop', callback = drop, flags = { 'allow-oom' } }
 redis.register_function('meterd_1_register', register)
 redis.register_function('meterd_1_claim', claim)

@@ -28,6 +28,7 @@ struct store_options {
 
 struct store_state {             // what a shard's meta says
 	bool exists;
+	bool lacks_generation;   // nothing of the generation of `identity`, or of the first one
 	char init_id[40];
 	uint32_t shards;
 	int64_t generation;      // in force, as far as the shard was told

@@ -8,6 +8,8 @@
 #include "tools/state.h"
 #include "tools/tools.h"
 
+enum { LEASE_MS = 3000 };
+
 static const char *const kinds[] = { [GENERATION_LIVE] = "in force", [GENERATION_BUILDING] = "being made", [GENERATION_CUT] = "a copy",
 				     [GENERATION_OLD] = "was in force" };
 
@@ -71,6 +73,13 @@ static int drop(struct options *o, struct state *s, int64_t number)
 {
 	struct error e = { 0 };
 	bool found = false;
+	CLEANUP(freep) char *other = NULL;
+	if (s->store->ops->lease(s->store, "meterctl generations", LEASE_MS, &other, &e) != ERROR_NONE)
+		return options_fail(o, &e);
+	if (other != NULL) {
+		fprintf(stderr, "meterctl generations: a rebuild works on them (%s); nothing was dropped\n", other);
+		return EXIT_LATER;
+	}
 	if (number == s->journal->generation) {
 		fprintf(stderr, "meterctl generations: %" PRId64 " is in force; nothing was dropped\n", number);
 		return EXIT_CONFIG_ERR;

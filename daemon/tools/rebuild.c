@@ -262,13 +262,14 @@ static int roll_back(struct tool *t)
 {
 	struct store_generations g = { 0 };
 	struct error e = { 0 };
-	int64_t old = 0;
+	int64_t old = t->state.journal->generation_before; // the control topic's, whatever was made since
+	bool kept = false;
 	if (t->state.store->ops->generations(t->state.store, 0, &g, &e) != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	for (uint32_t i = 0; i < g.n; i++)
-		old = g.list[i].kind == GENERATION_OLD ? g.list[i].number : old;
+		kept = kept || (g.list[i].number == old && g.list[i].kind == GENERATION_OLD);
 	store_generations_free(&g);
-	if (old == 0) {
+	if (!kept) {
 		fprintf(stderr, "meterctl rebuild: there is no generation to go back to: none was kept (`meterctl generations` lists them)\n");
 		return EXIT_CONFIG_ERR;
 	}

@@ -30,11 +30,11 @@ int state_open(struct state *s, struct options *o)
 	if (code == OPTIONS_GO_ON)
 		code = open_journal(s);
 	struct error e = { 0 };
+	if (code == OPTIONS_GO_ON)
+		s->store->ops->identity(s->store, s->journal->init_id, s->journal->generation);
 	for (uint32_t shard = 0; code == OPTIONS_GO_ON && shard < s->shards; shard++)
 		if (checks_shard(s->store, s->journal, shard, &e) != ERROR_NONE)
 			code = options_fail(o, &e); // an empty ledger is balanced: it must not look like one
-	if (code == OPTIONS_GO_ON)
-		s->store->ops->identity(s->store, s->journal->init_id, s->journal->generation);
 	return code;
 }
 

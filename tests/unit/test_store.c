@@ -740,3 +740,35 @@ Test(store, one_at_a_time_works_on_generations)
 	cr_assert_str_eq(other, "me");
 	free(other);
 }
+
+Test(store, who_makes_a_generation_writes_nothing_once_it_is_in_force)
+{
+	struct error e = { 0 };
+	struct span id = SPAN_LIT("1-1"), identity = SPAN_LIT("alert\na\ns\n2020-01\nk\n1\n");
+	claim_as("tok1");
+	cr_assert_eq(store->ops->begin(store, 1, 2, &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, "init1!", 2);
+	claim_as("tok2");
+	cr_assert_eq(count_one("tok2", 0).status, COMMIT_DONE);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &identity, 1, &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, "init1!", 2);
+	cr_assert_eq(count_one("tok2", 1).status, COMMIT_RETIRED);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &identity, 1, &e), ERROR_RETRY);
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(count_one("tok2", 1).status, COMMIT_DONE);
+}
+
+Test(store, a_shard_older_than_the_decision_says_so)
+{
+	struct error e = { 0 };
+	struct store_state st = { 0 };
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(store->ops->state(store, 1, &st, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(st.exists && st.lacks_generation);
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_ABORT);
+	cr_assert_eq(store->ops->create(store, 1, "init1", &e), ERROR_NONE, "%s", e.text); // made again from the log
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	kinds_are("1:3 2:0 ");
+}
