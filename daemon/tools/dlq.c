@@ -51,9 +51,10 @@ struct tool {
 
 static void tool_free(struct tool *t)
 {
-	struct letter *l, *next;
-	HASH_ITER(hh, t->letters, l, next) {
-		HASH_DEL(t->letters, l);
+	struct letter *l = t->letters, *next;
+	HASH_CLEAR(hh, t->letters);
+	for (; l != NULL; l = next) {
+		next = l->hh.next;
 		free(l->position);
 		free(l);
 	}
@@ -280,7 +281,7 @@ static int requeue(struct tool *t)
 		fprintf(stderr, "%" PRIu32 " record%s would be given back to the input (`dlq list` with the same options shows them); add --yes\n", n,
 			n == 1 ? "" : "s");
 	if (code == OPTIONS_GO_ON)
-		code = t->yes ? give_all_back(t, sink, chosen, n) : EXIT_DONE;
+		code = sink != NULL ? give_all_back(t, sink, chosen, n) : EXIT_DONE;
 	free(chosen);
 	if (sink != NULL)
 		sink->ops->close(sink);
