@@ -293,9 +293,10 @@ static enum error_class compare_all(struct rebuild *r, rebuild_difference_fn *fn
 			r->o.progress(r->o.ctx, "shards compared", c->shard, r->journal->shards);
 		cls = compare_shard(c);
 	}
-	struct published *p, *next;
-	HASH_ITER(hh, c->published, p, next) {
-		HASH_DEL(c->published, p);
+	struct published *p = c->published, *next;
+	HASH_CLEAR(hh, c->published);
+	for (; p != NULL; p = next) {
+		next = p->hh.next;
 		free(p);
 	}
 	arena_free(&c->arena);

@@ -355,6 +355,7 @@ enum error_class rebuild_catch_up(struct rebuild *r, struct error *e)
 		c = rebuild_reload(r, e);
 	if (c != ERROR_NONE)
 		return c;
+	check(r->journal != NULL);
 	CLEANUP(freep) int64_t *target = xcalloc(r->journal->n_parts + 1, sizeof(*target));
 	r->all = records_of(r, &live);
 	for (uint32_t p = 0; p < r->journal->n_parts; p++)
