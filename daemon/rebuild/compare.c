@@ -343,13 +343,15 @@ static enum error_class make_whole_copy(struct rebuild *r, int64_t copy, struct 
 	while (c == ERROR_NONE) {
 		r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
 		c = is_settling(r, &settling, e);
-		if (c == ERROR_NONE && !settling)
+		bool copied = c == ERROR_NONE && !settling;
+		if (copied)
 			c = make_copy(r, copy, e);
 		if (c == ERROR_NONE)
 			c = rebuild_reload(r, e); // every month that is closed in the copy has its manifest there
-		r->live->ops->identity(r->live, r->journal->init_id, settling ? r->journal->generation : copy);
-		if (c == ERROR_NONE)
-			c = is_settling(r, &settling, e);
+		if (copied) {
+			r->live->ops->identity(r->live, r->journal->init_id, copy);
+			c = c == ERROR_NONE ? is_settling(r, &settling, e) : c;
+		}
 		if (c != ERROR_NONE || !settling)
 			return c;
 		if (r->o.progress != NULL)
