@@ -82,5 +82,7 @@ void slice_entry(struct slice_writer *w, const struct bucket_entry *e); // off: 
 bool slice_end(struct slice_writer *w);
 size_t slice_point(uint8_t *to, uint64_t rise, uint64_t on); // at most SLICE_POINT bytes
 enum { SLICE_POINT = 20 };
+// Says why a slice is refused: false.
+bool slice_refuse(char why[SLICE_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

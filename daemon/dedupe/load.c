@@ -11,16 +11,6 @@
 enum { AHEAD = 4 * 64, ENTRY_OFF_BITS = 28, ENTRY_EXTRA_BITS = 5 };
 enum { GROW_MOST = 4, GROW_LEAST = 256 }; // windows; buckets a region
 
-static bool refuse(char why[SLICE_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(char why[SLICE_WHY], const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(why, SLICE_WHY, fmt, ap);
-	va_end(ap);
-	return false;
-}
-
 // ---- points
 
 static bool get_varint(struct span *s, uint64_t *ret)
@@ -52,10 +42,10 @@ static bool add_points(struct dedupe *d, const struct slice *s, char why[SLICE_W
 	for (bool first = true; left.n > 0; first = false) {
 		uint64_t rise, on;
 		if (!get_varint(&left, &rise) || !get_varint(&left, &on))
-			return refuse(why, "corrupt: a point of the record clock is cut off");
+			return slice_refuse(why, "corrupt: a point of the record clock is cut off");
 		int64_t to = (int64_t)((uint64_t)clock + rise);
 		if (on >= (uint64_t)(s->to - offset) || (on == 0 && !first) || to < clock || (rise == 0 && (begun || !first)))
-			return refuse(why, "corrupt: the points of the record clock are not in order");
+			return slice_refuse(why, "corrupt: the points of the record clock are not in order");
 		offset += (int64_t)on;
 		if (implied && offset > s->from)
 			point(d, s->from, clock);
@@ -65,7 +55,7 @@ static bool add_points(struct dedupe *d, const struct slice *s, char why[SLICE_W
 	}
 	if (implied)
 		point(d, s->from, clock);
-	return clock == s->clock_ms || refuse(why, "corrupt: the record clock does not end where its head says");
+	return clock == s->clock_ms || slice_refuse(why, "corrupt: the record clock does not end where its head says");
 }
 
 // ---- entries
@@ -106,10 +96,10 @@ static bool take_region(struct dedupe *d, struct cursor *c, uint32_t region, int
 		c->p += SLICE_ENTRY;
 		c->region = c->p < c->end ? region_of(c->p) : BUCKET_REGIONS;
 		if (e.tag == 0 || on >= c->to - c->from || c->region < region)
-			return refuse(why, "corrupt: its entries are not in order");
+			return slice_refuse(why, "corrupt: its entries are not in order");
 		while (offset >= lower && !buckets_put(&d->table, &e, w)) {
 			if (d->table.n > GROW_MOST * d->table.n_window + GROW_LEAST)
-				return refuse(why, "one region of the table would hold far more than its share");
+				return slice_refuse(why, "one region of the table would hold far more than its share");
 			buckets_grow(&d->table, w);
 		}
 	}
@@ -133,7 +123,7 @@ static bool add_entries(struct dedupe *d, const struct slice *slices, uint32_t n
 				return false;
 	for (uint32_t i = 0; i < n; i++)
 		if (slices[i].to > lower && cursors[i].p != cursors[i].end)
-			return refuse(why, "corrupt: an entry names a region that is none");
+			return slice_refuse(why, "corrupt: an entry names a region that is none");
 	return true;
 }
 
@@ -145,7 +135,7 @@ static bool end_to_end(const struct slice *slices, uint32_t n, char why[SLICE_WH
 		const struct slice *a = &slices[i - 1], *b = &slices[i];
 		if (a->to != b->from || a->clock_ms != b->older_ms || a->next.offset < 0 || a->next.offset != b->first.offset ||
 		    a->next.print != b->first.print)
-			return refuse(why, "those that meet at offset %" PRId64 " do not fit each other: they tell of two logs", b->from);
+			return slice_refuse(why, "those that meet at offset %" PRId64 " do not fit each other: they tell of two logs", b->from);
 	}
 	return true;
 }
@@ -167,11 +157,11 @@ bool dedupe_load(const struct dedupe_options *o, const struct slice *slices, uin
 	if (!end_to_end(slices, n, why))
 		return false;
 	if (last->to > start)
-		return refuse(why, "ahead: it ends at offset %" PRId64 ", reading goes on at %" PRId64, last->to, start);
+		return slice_refuse(why, "ahead: it ends at offset %" PRId64 ", reading goes on at %" PRId64, last->to, start);
 	if (last->clock_ms > clock_ms)
-		return refuse(why, "its record clock is ahead of the one in Redis");
+		return slice_refuse(why, "its record clock is ahead of the one in Redis");
 	if (!slice_reaches_back(o, slices, start, clock_ms))
-		return refuse(why, "it begins at offset %" PRId64 ", and the window before %" PRId64 " reaches back to %" PRId64, slices[0].from, start,
+		return slice_refuse(why, "it begins at offset %" PRId64 ", and the window before %" PRId64 " reaches back to %" PRId64, slices[0].from, start,
 			      dedupe_window_start(o, start));
 	CLEANUP(dedupe_freep) struct dedupe *d = dedupe_new(o, last->to, last->clock_ms);
 	d->list_start = slice_reaches_back(o, slices, d->next, d->clock_ms) ? d->next : start;

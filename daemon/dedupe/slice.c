@@ -121,8 +121,7 @@ bool slice_end(struct slice_writer *w)
 
 // ---- reading
 
-static bool refuse(char why[SLICE_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(char why[SLICE_WHY], const char *fmt, ...)
+bool slice_refuse(char why[SLICE_WHY], const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -134,14 +133,14 @@ static bool refuse(char why[SLICE_WHY], const char *fmt, ...)
 static bool head_form(struct span bytes, char why[SLICE_WHY])
 {
 	if (bytes.n < SLICE_HEAD)
-		return refuse(why, "truncated: %zu bytes, the head alone has %d", bytes.n, SLICE_HEAD);
+		return slice_refuse(why, "truncated: %zu bytes, the head alone has %d", bytes.n, SLICE_HEAD);
 	if (memcmp(bytes.p, magic, sizeof(magic)) != 0)
-		return refuse(why, "not a slice of a window of duplicates");
+		return slice_refuse(why, "not a slice of a window of duplicates");
 	uint64_t schema = get(bytes.p + AT_SCHEMA, 4);
 	if (schema != SLICE_SCHEMA || get(bytes.p + AT_HEAD, 4) != SLICE_HEAD)
-		return refuse(why, "schema %" PRIu64 ", this version reads %d", schema, SLICE_SCHEMA);
+		return slice_refuse(why, "schema %" PRIu64 ", this version reads %d", schema, SLICE_SCHEMA);
 	if (get(bytes.p + AT_SUM, 8) != XXH3_64bits(bytes.p, AT_SUM))
-		return refuse(why, "corrupt: the head does not match its checksum");
+		return slice_refuse(why, "corrupt: the head does not match its checksum");
 	return true;
 }
 
@@ -151,18 +150,18 @@ bool slice_read_head(struct span bytes, struct slice_place place, struct slice *
 		return false;
 	const char *p = bytes.p;
 	if (get(p + AT_PLACE, 8) != place.lo || get(p + AT_PLACE + 8, 8) != place.hi)
-		return refuse(why, "foreign: of another partition, or of a state that another `meterctl init` made");
+		return slice_refuse(why, "foreign: of another partition, or of a state that another `meterctl init` made");
 	struct slice s = { .from = (int64_t)get(p + AT_FROM, 8), .to = (int64_t)get(p + AT_TO, 8), .older_ms = (int64_t)get(p + AT_OLDER, 8),
 			   .clock_ms = (int64_t)get(p + AT_CLOCK, 8), .first = { (int64_t)get(p + AT_FIRST, 8), get(p + AT_FIRST + 8, 8) },
 			   .next = { (int64_t)get(p + AT_NEXT, 8), get(p + AT_NEXT + 8, 8) }, .n = get(p + AT_N, 8) };
 	uint64_t points = get(p + AT_POINTS, 8), rest = bytes.n - SLICE_HEAD;
 	if (s.from < 0 || s.to <= s.from || s.to > INT64_MAX / 4 || s.older_ms > s.clock_ms)
-		return refuse(why, "corrupt: its head makes no sense");
+		return slice_refuse(why, "corrupt: its head makes no sense");
 	if (points > rest || s.n > (rest - points) / SLICE_ENTRY)
-		return refuse(why, "truncated: %zu bytes, too few for what its head says", bytes.n);
+		return slice_refuse(why, "truncated: %zu bytes, too few for what its head says", bytes.n);
 	uint64_t data = points + s.n * SLICE_ENTRY, sums = (data + SLICE_BLOCK - 1) / SLICE_BLOCK * 8;
 	if (rest - data != sums)
-		return refuse(why, rest - data < sums ? "truncated: %zu bytes, the checksums are not all there" :
+		return slice_refuse(why, rest - data < sums ? "truncated: %zu bytes, the checksums are not all there" :
 			      "corrupt: %zu bytes, more than its head says", bytes.n);
 	s.points = (struct span){ p + SLICE_HEAD, points };
 	s.entries = (struct span){ p + SLICE_HEAD + points, s.n * SLICE_ENTRY };
@@ -181,7 +180,7 @@ bool slice_read(struct span bytes, struct slice_place place, struct slice *ret, 
 	for (size_t i = 0; i * SLICE_BLOCK < n; i++) {
 		size_t part = n - i * SLICE_BLOCK < SLICE_BLOCK ? n - i * SLICE_BLOCK : SLICE_BLOCK;
 		if (get(sums + i * 8, 8) != XXH3_64bits_withSeed(data + i * SLICE_BLOCK, part, seed + i))
-			return refuse(why, "corrupt: block %zu does not match its checksum", i);
+			return slice_refuse(why, "corrupt: block %zu does not match its checksum", i);
 	}
 	*ret = s;
 	return true;

@@ -316,8 +316,8 @@ static bool stands_there(const struct standing *made, const int64_t *target, con
 	return true;
 }
 
-// The same limits once more: what the workers read is committed when they have claimed again. Where a commit did not end well they read it
-// again, and so on until the shards themselves stand there.
+// Reads up to the limits, and once more under the same ones: what the workers read is committed when they have claimed again. Where a
+// commit did not end well they read it again, and so on until the shards themselves stand there.
 static enum error_class commit_all(struct rebuild *r, const int64_t *target, const int64_t *reach, struct error *e)
 {
 	bool there = false;
@@ -332,12 +332,16 @@ static enum error_class commit_all(struct rebuild *r, const int64_t *target, con
 	return c;
 }
 
+static enum error_class take_both(struct rebuild *r, struct standing *live, struct standing *made, struct error *e)
+{
+	enum error_class c = take_standing(r->live, r->journal, live, e);
+	return c == ERROR_NONE ? take_standing(r->store, r->journal, made, e) : c;
+}
+
 enum error_class rebuild_behind(struct rebuild *r, uint64_t *ret, struct error *e)
 {
 	CLEANUP(standing_free) struct standing live = { 0 }, made = { 0 };
-	enum error_class c = take_standing(r->live, r->journal, &live, e);
-	if (c == ERROR_NONE)
-		c = take_standing(r->store, r->journal, &made, e);
+	enum error_class c = take_both(r, &live, &made, e);
 	if (c != ERROR_NONE)
 		return c;
 	uint64_t all = records_of(r, &live), done = records_of(r, &made);
@@ -360,9 +364,7 @@ enum error_class rebuild_catch_up(struct rebuild *r, struct error *e)
 	r->all = records_of(r, &live);
 	for (uint32_t p = 0; p < r->journal->n_parts; p++)
 		target[p] = p < live.n_parts ? least(&live, p) : r->journal->parts[p].offset;
-	c = run_to(r, target, NULL, e);
-	if (c == ERROR_NONE)
-		c = commit_all(r, target, NULL, e);
+	c = commit_all(r, target, NULL, e);
 	return c == ERROR_NONE ? rebuild_settle(r, e) : c;
 }
 
@@ -382,9 +384,7 @@ static int64_t next_reach(const struct standing *s, uint32_t part, int64_t above
 enum error_class rebuild_meet(struct rebuild *r, struct error *e)
 {
 	CLEANUP(standing_free) struct standing live = { 0 }, made = { 0 };
-	enum error_class c = take_standing(r->live, r->journal, &live, e);
-	if (c == ERROR_NONE)
-		c = take_standing(r->store, r->journal, &made, e);
+	enum error_class c = take_both(r, &live, &made, e);
 	if (c != ERROR_NONE)
 		return c;
 	for (size_t i = 0; i < (size_t)live.n_parts * live.n_shards; i++)
