@@ -8,6 +8,7 @@ set -euo pipefail
 . "$LIB/redis.sh"
 cd "$ROOT"
 need_packages chromium fonts-wqy-microhei
+command -v node >/dev/null && command -v npm >/dev/null || need_packages nodejs npm # whoever packaged them: 18 is enough
 BIN=$(readlink -f "${1:-build}")/bin
 if [[ -n ${2:-} ]]; then mkdir -p "$2" && PICTURES=$(readlink -f "$2") && export PICTURES; fi
 # Chromium is Debian's; what drives it comes from npm, in the versions that the lock names, into the cache.
@@ -15,12 +16,14 @@ tree=$CACHE/page-$(sha256sum <tests/page/package-lock.json | cut -c 1-16)
 if [[ ! -d $tree/node_modules ]]; then
 	mkdir -p "$tree.new"
 	cp tests/page/package.json tests/page/package-lock.json "$tree.new"
-	(cd "$tree.new" && npm ci --no-audit --no-fund --ignore-scripts >npm.log 2>&1) || { tail "$tree.new/npm.log"; die "npm"; }
+	(cd "$tree.new" && npm ci --no-audit --no-fund --ignore-scripts >npm.log 2>&1) || { tail "$tree.new/npm.log"; die "npm could not install what tests/page/package-lock.json names"; }
 	rm -rf "$tree" && mv "$tree.new" "$tree"
 fi
 
 work=$(mktemp -d)
+browser=
 finish() {
+	[[ -z $browser ]] || kill "$browser" 2>/dev/null || :
 	process_stop "$work/meterd.pid" 10
 	process_stop "$work/broker.pid" 5
 	redis_down "$work"
@@ -66,5 +69,6 @@ while read -r line; do
 done <"$work/out"
 rc=0
 wait "$browser" || rc=$?
+browser=
 ((rc == 0)) || tail -n 5 "$work/meterd.log"
 exit "$rc"

@@ -101,6 +101,7 @@ function translate() {
   drawBook();
   if (answer) drawAccount();
   if (settled) drawSettled();
+  drawQuote();
 }
 
 // ---- asking
@@ -329,11 +330,17 @@ function drawBook() {
     td([s.plan && s.plan.model, s.aliases.length ? `${say("aliases")} ${s.aliases.join(", ")}` : null, s.end ? say("ended", instant(s.end)) : null].filter(Boolean).join(" · "), "wide dim"))));
 }
 
+let quoted = null;
+function drawQuote() {
+  if (quoted) text("quote-out", say("quote_says", money(quoted.charge), quoted.currency, number(quoted.billable)));
+}
+
 async function quote(event) {
   event.preventDefault();
+  quoted = null;
   try {
-    const q = await ask(`/api/v1/quote?service=${encodeURIComponent($("quote-service").value)}&calls=${encodeURIComponent($("quote-calls").value)}${book ? "&period=" + book.period : ""}`);
-    text("quote-out", say("quote_says", money(q.charge), q.currency, number(q.billable)));
+    quoted = await ask(`/api/v1/quote?service=${encodeURIComponent($("quote-service").value)}&calls=${encodeURIComponent($("quote-calls").value)}${book ? "&period=" + book.period : ""}`);
+    drawQuote();
   } catch (e) { text("quote-out", e.message); }
 }
 
@@ -390,7 +397,7 @@ function drawAccount() {
   if (!st) { $("statement").replaceChildren(); return; }
   const cells = d => [td(number(d.calls), "n"), td(money(d.charge), "n"), td(money(d.unfreeze), "n wide"), td(money(d.freeze), "n wide")];
   $("statement").replaceChildren(el("h3", { id: "statement-h" }, `${say("statement")} · ${say("settled_rev", st.revision)} · ${st.currency}`),
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "statement-h" }, el("table", {},
+    el("div", { class: "scroll", tabindex: "0", role: "group", "aria-labelledby": "statement-h" }, el("table", {},
       el("thead", {}, row(el("th", { scope: "col" }, say("service")), ...["calls", "charge"].map(k => el("th", { scope: "col", class: "n" }, say(k))), ...["unfreeze", "freeze"].map(k => el("th", { scope: "col", class: "n wide" }, say(k))))),
       el("tbody", {}, ...st.lines.map(l => row(el("th", { scope: "row" }, l.service), ...cells(l))), row(el("th", { scope: "row" }, say("total_line")), ...cells({ ...st, calls: sum(st.lines, l => l.calls) }))))));
 }
