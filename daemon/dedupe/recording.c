@@ -84,12 +84,13 @@ int64_t dedupe_recorded_from(const struct dedupe *d)
 	return d->recording != NULL ? d->recording->from : -1;
 }
 
-struct recording *dedupe_cut(struct dedupe *d, int64_t to, struct slice_mark next, struct slice *ret_head)
+struct recording *dedupe_cut(struct dedupe *d, int64_t to, struct slice_mark next, int64_t rules, struct slice *ret_head)
 {
 	struct recording *r = d->recording;
 	check(r != NULL);
 	check(to > r->from && d->next <= to && next.offset >= to);
-	*ret_head = (struct slice){ .from = r->from, .to = to, .older_ms = r->older_ms, .clock_ms = r->clock_ms, .first = r->first, .next = next };
+	*ret_head = (struct slice){ .from = r->from, .to = to, .older_ms = r->older_ms, .clock_ms = r->clock_ms, .rules = rules,
+				   .first = r->first, .next = next };
 	d->recording = recording_new(to, r->clock_ms, next, r->any);
 	return r;
 }
@@ -148,14 +149,14 @@ static size_t points_of(const struct dedupe *d, int64_t from, uint8_t **ret)
 	return n;
 }
 
-bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, struct byte_sink *to)
+bool dedupe_save(const struct dedupe *d, struct slice_place place, struct slice_mark next, int64_t rules, struct byte_sink *to)
 {
 	if (d->list_start > d->next || d->next == 0)
 		return false;
 	CLEANUP(freep) uint8_t *points = NULL;
 	int64_t start = dedupe_window_start(&d->o, d->next);
 	struct slice s = { .from = start < d->next ? start : d->next - 1, .to = d->next, .older_ms = INT64_MIN,
-			   .clock_ms = d->points.any ? d->points.last_clock : INT64_MIN, .first.offset = -1, .next = next };
+			   .clock_ms = d->points.any ? d->points.last_clock : INT64_MIN, .rules = rules, .first.offset = -1, .next = next };
 	s.points.n = points_of(d, s.from, &points);
 	s.points.p = (const char *)points;
 	struct span_back back = { (uint32_t)d->next, (uint32_t)(d->next - (s.from > d->start ? s.from : d->start)) };

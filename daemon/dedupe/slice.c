@@ -12,7 +12,7 @@ static const char magic[8] = { 'm', 'e', 't', 'e', 'r', 'd', 'd', 's' };
 // Where things stand in the head.
 enum {
 	AT_SCHEMA = 8, AT_HEAD = 12, AT_PLACE = 16, AT_FROM = 32, AT_TO = 40, AT_OLDER = 48, AT_CLOCK = 56, AT_FIRST = 64, AT_NEXT = 80,
-	AT_N = 96, AT_POINTS = 104, AT_SUM = 112,
+	AT_N = 96, AT_POINTS = 104, AT_RULES = 112, AT_SUM = 120,
 };
 _Static_assert(AT_SUM + 8 == SLICE_HEAD, "the head ends with its sum");
 
@@ -94,6 +94,7 @@ void slice_begin(struct slice_writer *w, struct byte_sink *to, const struct slic
 	put64(b + AT_NEXT + 8, head->next.print);
 	put64(b + AT_N, head->n);
 	put64(b + AT_POINTS, head->points.n);
+	put64(b + AT_RULES, (uint64_t)head->rules);
 	uint64_t sum = XXH3_64bits(b, AT_SUM);
 	put64(b + AT_SUM, sum);
 	*w = (struct slice_writer){ .to = to, .seed = sum, .block = xrealloc(NULL, SLICE_BLOCK, 1) };
@@ -153,9 +154,9 @@ bool slice_read_head(struct span bytes, struct slice_place place, struct slice *
 		return slice_refuse(why, "foreign: of another partition, or of a state that another `meterctl init` made");
 	struct slice s = { .from = (int64_t)get(p + AT_FROM, 8), .to = (int64_t)get(p + AT_TO, 8), .older_ms = (int64_t)get(p + AT_OLDER, 8),
 			   .clock_ms = (int64_t)get(p + AT_CLOCK, 8), .first = { (int64_t)get(p + AT_FIRST, 8), get(p + AT_FIRST + 8, 8) },
-			   .next = { (int64_t)get(p + AT_NEXT, 8), get(p + AT_NEXT + 8, 8) }, .n = get(p + AT_N, 8) };
+			   .next = { (int64_t)get(p + AT_NEXT, 8), get(p + AT_NEXT + 8, 8) }, .n = get(p + AT_N, 8), .rules = (int64_t)get(p + AT_RULES, 8) };
 	uint64_t points = get(p + AT_POINTS, 8), rest = bytes.n - SLICE_HEAD;
-	if (s.from < 0 || s.to <= s.from || s.to > INT64_MAX / 4 || s.older_ms > s.clock_ms)
+	if (s.from < 0 || s.to <= s.from || s.to > INT64_MAX / 4 || s.older_ms > s.clock_ms || s.rules < 1)
 		return slice_refuse(why, "corrupt: its head makes no sense");
 	if (points > rest || s.n > (rest - points) / SLICE_ENTRY)
 		return slice_refuse(why, "truncated: %zu bytes, too few for what its head says", bytes.n);

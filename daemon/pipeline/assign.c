@@ -94,14 +94,16 @@ static enum error_class claim_all(struct worker *w, struct position *positions, 
 	return cls;
 }
 
-// What an earlier assignment of this process knows about duplicates is still true if it covers the start.
+// What an earlier assignment of this process knows about duplicates is still true if it covers the start, and no rules that were unknown then
+// hold for anything that it read. It may have read far beyond what was committed.
 static bool take_kept(struct worker *w, struct part *p)
 {
 	for (uint32_t i = 0; i < w->n_kept; i++) {
 		struct part *k = &w->kept[i];
 		if (k->dedupe == NULL || strcmp(k->name, p->name) != 0)
 			continue;
-		if (dedupe_list_start(k->dedupe) > p->start || dedupe_position(k->dedupe) < p->start)
+		if (dedupe_list_start(k->dedupe) > p->start || dedupe_position(k->dedupe) < p->start ||
+		    journal_rules_at(w->journal, dedupe_clock(k->dedupe))->version > k->rules)
 			return false;
 		p->dedupe = TAKE_PTR(k->dedupe);
 		p->next_slice = k->next_slice;
@@ -187,6 +189,7 @@ static enum error_class place_part(struct worker *w, struct part *p, uint32_t in
 	free(of_shards);
 	const struct rules_settings *rs = &w->newest->rules->settings;
 	const struct journal_part *jp = journal_part(w->journal, span_of(p->name));
+	p->rules = w->newest->version;
 	p->dedupe_options = decide_dedupe_options(w->journal, rs, jp->offset);
 	part_begin(p, w->journal);
 	int64_t low = 0, high = 0, clock = TIME_NONE;

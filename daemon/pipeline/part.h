@@ -49,6 +49,7 @@ struct part {
 	int64_t gone_below, gone_clock_ms;
 	struct dedupe *dedupe;
 	struct dedupe_options dedupe_options;
+	int64_t rules;           // newest version known when it was assigned: what the set holds was decided under it or an older one
 	int64_t next_slice;      // at the first record from there on a slice is cut; INT64_MAX: nothing is recorded
 	int64_t slices_to;       // it was made of slices up to there: the first record behind must be the one that they name
 	bool from_slices;        // the set was made of slices, and the log has not shown yet that they tell of it

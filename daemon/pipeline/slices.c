@@ -20,10 +20,15 @@ static struct slice_place place_of(const struct worker *w, const struct part *p)
 	return slice_place(span_of(w->journal->init_id), span_of(p->name));
 }
 
+static int64_t rules_at(const void *ctx, int64_t clock_ms)
+{
+	return journal_rules_at(ctx, clock_ms)->version;
+}
+
 bool worker_load_slices(struct worker *w, struct part *p, int64_t low, int64_t *ret_clock)
 {
 	struct slice_mark next;
-	const struct snapshot_wanted wanted = { p->name, place_of(w, p), &p->dedupe_options, p->start, p->stored_clock_ms, low };
+	const struct snapshot_wanted wanted = { p->name, place_of(w, p), &p->dedupe_options, p->start, p->stored_clock_ms, low, rules_at, w->journal };
 	if (w->o.snapshots == NULL || low > p->start || !snapshots_load(w->o.snapshots, &wanted, &p->dedupe, &next))
 		return false;
 	p->read_from = p->slices_to = dedupe_position(p->dedupe);
@@ -43,7 +48,7 @@ void worker_cut_slice(struct worker *w, struct part *p, const struct record *r)
 	unsigned bits = snapshots_bits(w->o.snapshots);
 	int64_t to = r->offset >> bits << bits;
 	struct slice head;
-	struct recording *done = dedupe_cut(p->dedupe, to, (struct slice_mark){ r->offset, record_print(r) }, &head);
+	struct recording *done = dedupe_cut(p->dedupe, to, (struct slice_mark){ r->offset, record_print(r) }, w->newest->version, &head);
 	// Slices are kept for an eighth of a window more than is needed: for where Redis goes back.
 	int64_t drop_below = dedupe_window_start(o, to) - ((int64_t)(o->generations / 8 + 1) << o->generation_bits);
 	snapshots_put(w->o.snapshots, p->name, place_of(w, p), o->seed, &head, done, drop_below);

@@ -67,6 +67,16 @@ static bool look(struct snapshots *s, const struct snapshot_wanted *w, struct ca
 	return ret->n > 0;
 }
 
+// What was recorded before rules were known that hold in it may hold what they reject: a later event would be taken for its duplicate. So
+// it is with records that were decided, and refused by the shards for newer rules, or that Redis lost, and new rules were dated before.
+static bool rules_known(const struct snapshot_wanted *w, const struct slice *s, char why[SNAPSHOT_WHY])
+{
+	int64_t version = w->rules_at(w->ctx, s->clock_ms);
+	if (version > s->rules)
+		snprintf(why, SNAPSHOT_WHY, "recorded before version %" PRId64 " of the rules was known, which holds in it", version);
+	return version <= s->rules;
+}
+
 // Reads and checks it, once.
 static bool take(struct snapshots *s, const struct snapshot_wanted *w, struct candidate *c)
 {
@@ -78,7 +88,7 @@ static bool take(struct snapshots *s, const struct snapshot_wanted *w, struct ca
 	int error = s->folder->ops->read(s->folder, w->part, &c->file, c->bytes, size, &n);
 	if (error != 0)
 		snprintf(why, sizeof(why), "cannot be read: %s", strerror(error));
-	c->bad = error != 0 || !slice_read((struct span){ c->bytes, n }, w->place, &c->slice, why);
+	c->bad = error != 0 || !slice_read((struct span){ c->bytes, n }, w->place, &c->slice, why) || !rules_known(w, &c->slice, why);
 	if (!c->bad && (c->slice.from != c->file.from || c->slice.to != c->file.to)) {
 		snprintf(why, sizeof(why), "it holds offsets %" PRId64 " to %" PRId64 ", not those of its name", c->slice.from, c->slice.to);
 		c->bad = true;
@@ -200,23 +210,23 @@ bool snapshots_load(struct snapshots *s, const struct snapshot_wanted *w, struct
 struct whole {
 	const struct dedupe *d;
 	struct slice_place place;
+	int64_t rules;
 };
 
 static bool fill_whole(void *ctx, struct byte_sink *to)
 {
 	const struct whole *w = ctx;
-	return dedupe_save(w->d, w->place, (struct slice_mark){ .offset = -1 }, to);
+	return dedupe_save(w->d, w->place, (struct slice_mark){ .offset = -1 }, w->rules, to);
 }
 
-int snapshot_save_file(const char *path, const struct dedupe *d, struct slice_place place)
+int snapshot_save_file(const char *path, const struct dedupe *d, struct slice_place place, int64_t rules)
 {
-	struct whole w = { d, place };
+	struct whole w = { d, place, rules };
 	check(dedupe_position(d) > 0 && dedupe_list_start(d) <= dedupe_position(d));
 	return file_replace(path, fill_whole, &w);
 }
 
-bool snapshot_load_file(const char *path, const struct dedupe_options *o, struct slice_place place, int64_t start, int64_t clock_ms,
-			struct dedupe **ret, char why[SNAPSHOT_WHY])
+bool snapshot_load_file(const char *path, const struct snapshot_wanted *w, struct dedupe **ret, char why[SNAPSHOT_WHY])
 {
 	CLEANUP(freep) char *bytes = NULL;
 	size_t n = 0;
@@ -226,5 +236,6 @@ bool snapshot_load_file(const char *path, const struct dedupe_options *o, struct
 		snprintf(why, SNAPSHOT_WHY, "%.*s", SNAPSHOT_WHY - 1, e.text);
 		return false;
 	}
-	return slice_read((struct span){ bytes, n }, place, &s, why) && dedupe_load(o, &s, 1, start, clock_ms, ret, why);
+	return slice_read((struct span){ bytes, n }, w->place, &s, why) && rules_known(w, &s, why) &&
+	       dedupe_load(w->options, &s, 1, w->start, w->clock_ms, ret, why);
 }

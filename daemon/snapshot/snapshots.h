@@ -35,6 +35,8 @@ struct snapshot_wanted {
 	const struct dedupe_options *options;
 	int64_t start, clock_ms; // counting goes on there, with this record clock
 	int64_t low;             // the log begins there
+	int64_t (*rules_at)(const void *ctx, int64_t clock_ms); // version of the rules that holds at a record clock, as is known now
+	const void *ctx;
 };
 // A set as of its position, which is at most `start`; *ret_next is the record behind it, by which the log is told from another one. False: there
 // is none that may be used, and the log said why for those that may not.
@@ -58,10 +60,9 @@ void snapshots_totals(struct snapshots *s, struct snapshots_totals *ret);
 
 // ---- one whole set in a file of its own, such as that of a checkpoint
 
-// As of its position, which must be above 0, with every record below it decided. 0 or errno; whole or not at all.
-int snapshot_save_file(const char *path, const struct dedupe *d, struct slice_place place);
-// To go on at `start` with this record clock. False with the reason.
-bool snapshot_load_file(const char *path, const struct dedupe_options *o, struct slice_place place, int64_t start, int64_t clock_ms,
-			struct dedupe **ret, char why[SNAPSHOT_WHY]);
+// As of its position, which must be above 0, with every record below it decided under rules up to version `rules`. 0 or errno; whole or not at all.
+int snapshot_save_file(const char *path, const struct dedupe *d, struct slice_place place, int64_t rules);
+// To go on at w->start; `part` and `low` are not looked at. False with the reason.
+bool snapshot_load_file(const char *path, const struct snapshot_wanted *w, struct dedupe **ret, char why[SNAPSHOT_WHY]);
 
 #endif

@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 static const struct slice_place place = { 1, 2 };
-enum { PIECES = 3, AT_PLACE = 16, AT_SUM = 112, LOOK = 40 };
+enum { PIECES = 3, AT_PLACE = 16, AT_SUM = 120, LOOK = 40 };
 
 static void put64(char *p, uint64_t v)
 {
@@ -22,7 +22,7 @@ static void mend(char *p, size_t n)
 {
 	if (n < SLICE_HEAD)
 		return;
-	memcpy(p, "meterdds\1\0\0\0\x78\0\0\0", AT_PLACE);
+	memcpy(p, "meterdds\2\0\0\0\x80\0\0\0", AT_PLACE);
 	put64(p + AT_PLACE, place.lo);
 	put64(p + AT_PLACE + 8, place.hi);
 	uint64_t seed = XXH3_64bits(p, AT_SUM);
@@ -53,7 +53,7 @@ static void decides_on(struct dedupe *d, const struct dedupe_options *o)
 	struct slice s;
 	struct dedupe *again = NULL;
 	int64_t at = dedupe_position(d), clock = dedupe_clock(d);
-	if (dedupe_save(d, place, (struct slice_mark){ .offset = -1 }, &b.sink)) {
+	if (dedupe_save(d, place, (struct slice_mark){ .offset = -1 }, 1, &b.sink)) {
 		fuzz_check(slice_read((struct span){ b.p, b.n }, place, &s, why));
 		fuzz_check(dedupe_load(o, &s, 1, at, INT64_MAX, &again, why) && dedupe_position(again) == at);
 	}

@@ -104,7 +104,7 @@ static void bench_slices(int64_t n)
 		int64_t t0 = clock_mono_us();
 		check(pass(d, at, 1 << BITS, 0, &worst) == 0);
 		mark.offset = at + (1 << BITS);
-		struct recording *r = dedupe_cut(d, at + (1 << BITS), mark, &slices[count]);
+		struct recording *r = dedupe_cut(d, at + (1 << BITS), mark, 1, &slices[count]);
 		int64_t t1 = clock_mono_us();
 		bytes[count].sink.write = keep;
 		check(recording_write(r, place, o.seed, &slices[count], &bytes[count].sink));
@@ -126,7 +126,7 @@ static void bench_slices(int64_t n)
 	printf("%-22s %.1f ms\n", "checksums before it", (double)(t1 - t0) / 1000);
 	struct bytes whole = { .sink.write = keep };
 	t0 = clock_mono_us();
-	check(dedupe_save(again, place, mark, &whole.sink));
+	check(dedupe_save(again, place, mark, 1, &whole.sink));
 	printf("%-22s %.1f ms, %.1f MiB\n", "whole table written", (double)(clock_mono_us() - t0) / 1000, (double)whole.n / 1048576);
 	for (uint32_t i = 0; i < count; i++)
 		free(bytes[i].p);

@@ -38,7 +38,7 @@ static void write_part(struct snapshots *s, const char *name, const struct dedup
 	for (int64_t i = 0; i <= n; i++) {
 		if (i > 0 && i % (1 << BITS) == 0) {
 			struct slice head;
-			struct recording *r = dedupe_cut(d, i, (struct slice_mark){ i, 1 }, &head);
+			struct recording *r = dedupe_cut(d, i, (struct slice_mark){ i, 1 }, 1, &head);
 			snapshots_put(s, name, place, o->seed, &head, r, 0);
 		}
 		dedupe_advance(d, i, i / 8);
@@ -48,10 +48,16 @@ static void write_part(struct snapshots *s, const char *name, const struct dedup
 	check(t.failed == 0);
 }
 
+static int64_t first_version(const void *ctx, int64_t clock_ms)
+{
+	(void)ctx, (void)clock_ms;
+	return 1;
+}
+
 static void load_part(struct snapshots *s, const char *name, const struct dedupe_options *o, int64_t n, struct dedupe **ret)
 {
 	struct slice_place place = slice_place(SPAN_LIT("init"), span_of(name));
-	struct snapshot_wanted w = { name, place, o, n + 1, n / 8, 0 };
+	struct snapshot_wanted w = { name, place, o, n + 1, n / 8, 0, first_version, NULL };
 	struct slice_mark next;
 	check(snapshots_load(s, &w, ret, &next) && dedupe_position(*ret) == n);
 }

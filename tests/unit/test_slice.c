@@ -68,7 +68,7 @@ static void cut_at(struct disk *k, struct dedupe *d, const struct log *l, int i,
 		return;
 	struct slice head;
 	struct bytes b = { .sink.write = keep, .from = from, .to = to };
-	struct recording *r = dedupe_cut(d, to, mark_of(&l->e[i]), &head);
+	struct recording *r = dedupe_cut(d, to, mark_of(&l->e[i]), 1, &head);
 	cr_assert(recording_write(r, here, l->o.seed, &head, &b.sink));
 	recording_freep(&r);
 	disk_add(k, b);
@@ -157,7 +157,7 @@ static void whole(const struct log *l, const struct dedupe *d, int at, uint64_t 
 	char why[SLICE_WHY];
 	struct slice s;
 	CLEANUP(dedupe_freep) struct dedupe *again = NULL;
-	if (!dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, &b.sink)) {
+	if (!dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, 1, &b.sink)) {
 		cr_assert(dedupe_position(d) == 0 || dedupe_list_start(d) > dedupe_position(d));
 		free(b.p);
 		return;
@@ -273,7 +273,7 @@ Test(slice, what_was_changed_is_refused)
 			longer[i] = (char)(longer[i] ^ (1 << bit));
 		}
 	longer[8] = 0; // an older schema, whole otherwise
-	REFUSED(((struct span){ longer, b->n }), here, "schema 0, this version reads 1");
+	REFUSED(((struct span){ longer, b->n }), here, "schema 0, this version reads 2");
 	free(longer);
 	disk_free(&k);
 	free(l.e);
@@ -355,8 +355,8 @@ Test(slice, a_sink_that_fails_is_heard)
 	struct disk k = { 0 };
 	read_on(&k, d, &l, 0, 100, 20, true, 0);
 	struct bytes whole_one = { .sink.write = enough, .to = INT64_MAX }, part = { .sink.write = enough };
-	cr_assert(dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, &whole_one.sink));
+	cr_assert(dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, 1, &whole_one.sink));
 	for (part.to = 1; part.to <= (int64_t)whole_one.n; part.to++, part.n = 0)
-		cr_assert_not(dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, &part.sink));
+		cr_assert_not(dedupe_save(d, here, (struct slice_mark){ .offset = -1 }, 1, &part.sink));
 	free(l.e);
 }
