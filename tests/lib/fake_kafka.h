@@ -137,6 +137,23 @@ static inline void fake_late_end(struct fake_kafka *k)
 	k->n_late = 0;
 }
 
+// It never comes: the coordinator ends the transaction by its time-out.
+static inline void fake_late_abort(struct fake_kafka *k)
+{
+	fake_forget(k->late, k->n_late);
+	k->late = NULL;
+	k->n_late = 0;
+}
+
+// The topic holds records of a transaction whose end is under way: who reads to its end waits for it (topic_reader.c), in vain within a time-out.
+static inline bool fake_unstable(const struct fake_kafka *k, const char *topic)
+{
+	for (size_t i = 0; i < k->n_late; i++)
+		if (strcmp(k->late[i].topic, topic) == 0)
+			return true;
+	return false;
+}
+
 struct fake_txn {
 	struct txn_sink s;
 	struct fake_kafka *k;
@@ -193,9 +210,7 @@ static inline enum error_class fake_txn_open(const struct kafka_options *o, cons
 	enum fake_outcome how = fake_call(k->fault);
 	if (how != FAKE_LOST) {
 		k->epoch++;
-		fake_forget(k->late, k->n_late);
-		k->late = NULL;
-		k->n_late = 0;
+		fake_late_abort(k);
 	}
 	if (how != FAKE_OK)
 		return error_set(e, ERROR_RETRY, 0, "away");
@@ -215,6 +230,8 @@ static inline enum error_class fake_read_back(const struct kafka_options *o, con
 		return ERROR_RETRY;
 	if (t < 0)
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "topic %s does not exist", topic);
+	if (fake_unstable(k, topic))
+		return error_set(e, ERROR_RETRY, 0, "the last stable offset of %s lies before its end", topic);
 	k->read_from_ms = from_ms;
 	k->read_backs++;
 	for (int32_t p = 0; p < k->topics[t].partitions; p++) {

@@ -21,6 +21,16 @@ static struct catalog *catalog;
 static uint32_t tag_service;
 static struct store *store;
 
+#ifdef REDIS_TWIN
+static inline void server_start(void)
+{
+}
+
+static inline void server_stop(void)
+{
+	(void)server;
+}
+#else
 static inline void server_start(void)
 {
 	char path[128];
@@ -41,6 +51,7 @@ static inline void server_stop(void)
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 }
+#endif
 
 static inline struct store *open_store(void)
 {

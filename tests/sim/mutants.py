@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Deliberate defects of the protocol, each of which the simulator must find: mutants.py REDIS_URL [--seeds N] [NAME…]
+"""Deliberate defects of the protocol, each of which the simulator must find: mutants.py [--seeds N] [NAME…]
 
 Some defects are not in the list because another step of the protocol makes them harmless, which the simulator showed: tokens that are not
 compared or not renewed, a refused or unknown commit taken for done, an applied one sent again (the stored offset is compared: the next commit
@@ -87,9 +87,8 @@ def build(to):
     return None
 
 
-def simulate(to, url, seeds):
-    subprocess.run(["redis-cli", "-s", url.removeprefix("unix://").split("?")[0], "FUNCTION", "FLUSH"], stdout=subprocess.DEVNULL, check=True)
-    r = subprocess.run([to / "build/bin/simulate", "--redis", url, "--quick", "--seeds", f"1..{seeds}"], stdout=subprocess.PIPE,
+def simulate(to, seeds):
+    r = subprocess.run([to / "build/bin/simulate", "--quick", "--seeds", f"1..{seeds}"], stdout=subprocess.PIPE,
                        stderr=subprocess.DEVNULL, text=True)
     m = re.search(r"^seed (\d+) fails", r.stdout, re.M)
     return int(m.group(1)) if m else None
@@ -97,7 +96,7 @@ def simulate(to, url, seeds):
 
 def main():
     args = sys.argv[1:]
-    url, seeds = args.pop(0), 2000
+    seeds = 2000
     if args and args[0] == "--seeds":
         seeds = int(args[1])
         args = args[2:]
@@ -115,7 +114,7 @@ def main():
             continue
         (to / file).write_text(source.replace(text, instead))
         trouble = build(to)
-        seed = None if trouble else simulate(to, url, seeds)
+        seed = None if trouble else simulate(to, seeds)
         if seed is None:
             print(f"FAILED {name}: {'does not build: ' + trouble if trouble else f'none of {seeds} seeds finds that {why}'}", flush=True)
             failed += 1

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulator: the real workers and offices of several instances, on one thread and one virtual clock, over an in-memory Kafka and a
-// real Redis behind a twin of the store's port. Every step and every fault follows from one seed; a run that fails can be run again, with
+// The simulator: the real workers and offices of several instances, on one thread and one virtual clock, over a Kafka and a Redis in memory,
+// with faults at every call. Every step and every fault follows from one seed; a run that fails can be run again, with
 // some of its faults left out.
 //
-//	log (sim.c) ─► source twin ─► worker ─► store twin ─► Redis (the ledger's own functions)
+//	log (sim.c) ─► source twin ─► worker ─► store twin ─► the real adapter ─► Redis in memory (the ledger's own functions)
 //	                                 office ─► Kafka twin (fake_kafka.h) ─► audit.c, which knows only the log
 #ifndef SIM_H
 #define SIM_H
@@ -101,6 +101,7 @@ struct sim_coverage {                // shared by all processes of a run
 	uint64_t fates[STEP_COUNT][FATE_COUNT], events[EVENT_COUNT];
 	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
 	uint64_t versions, admitted, with_contract, with_packs;
+	uint64_t digest;             // of all that came out; the order of seeds does not matter
 	uint64_t slices_written, sets_of_slices, slices_refused, slices_failed;
 };
 
@@ -157,7 +158,6 @@ struct sim {
 	// parts
 	struct fake_kafka kafka;
 	struct fake_fault kafka_fault;
-	const char *redis_url;
 	char prefix[32];
 	struct store *plain;             // without faults: for the audit
 	struct rules *rules;             // the first version
@@ -197,7 +197,8 @@ enum error_class sim_store_open(const struct store_options *o, struct store **re
 void sim_store_forget(struct sim_instance *of);           // connections of a dead process
 void sim_snapshot(void);
 void sim_rollback(int shard);                             // -1: all
-void sim_redis_clear(void);
+void sim_redis_open(void);                                // empty
+void sim_redis_close(void);
 
 // source.c
 enum error_class sim_source_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb, struct source **ret,

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// simulate --redis URL [--seeds A..B] [--trace | --quick] [--most-failures N]: runs seeds, a process each few; shrinks what fails; prints which fault met
+// simulate [--seeds A..B] [--trace | --quick] [--most-failures N] [--process N]: runs seeds, a process each few; shrinks what fails; prints which fault met
 // which step. Exit 1 where a seed fails, or where a pair of fault and step that can meet never did in a long run.
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "sim.h"
 
-enum { DRAIN_ROUNDS = 6000, SEEDS_A_PROCESS = 20, LONG_RUN = 1000 };
+enum { DRAIN_ROUNDS = 6000, LONG_RUN = 1000 };
 static const int64_t begin_ms = 1578153600000, hour_ms = 3600000; // 2020-01-05T00:00:00+08:00, about
 
 static struct sim_coverage *coverage;
-static const char *redis_url;
 
 // ---- instances
 static const struct ports sim_ports = { &fake_port, sim_source_open, sim_store_open, sim_dlq_open };
@@ -32,7 +33,7 @@ static enum fake_outcome kafka_fate(void *ctx)
 
 static struct store_options store_options(void)
 {
-	return (struct store_options){ .url = sim->redis_url, .prefix = sim->prefix, .shards = SIM_SHARDS, .timeout_ms = 2000 };
+	return (struct store_options){ .url = "unix:///twin?db=0", .prefix = sim->prefix, .shards = SIM_SHARDS, .timeout_ms = 2000 };
 }
 
 static struct store_options shared_store_options;
@@ -183,7 +184,7 @@ static void world_open(void)
 	CLEANUP(freep) char *init = journal_init_record("sim", SIM_SHARDS, parts, SIM_PARTITIONS), *rules = journal_rules_record(1, TIME_NONE, sim->rules);
 	fake_event(&sim->kafka, "meterd.control", 0, 1, init);
 	fake_event(&sim->kafka, "meterd.control", 0, 1, rules);
-	sim_redis_clear();
+	sim_redis_open();
 	shared_store_options = store_options();
 	check(store_redis_open(&shared_store_options, &sim->plain, &e) == ERROR_NONE);
 	check(sim->plain->ops->verify(sim->plain, &e) == ERROR_NONE);
@@ -215,8 +216,12 @@ static bool event_happens(enum sim_event e, double p)
 
 static void transaction_arrives(void)
 {
-	if (sim->kafka.late != NULL && sim->kafka.late_epoch == sim->kafka.epoch)
+	if (sim->kafka.late == NULL || sim->kafka.late_epoch != sim->kafka.epoch)
+		return;
+	if (sim_chance(0.75))
 		fake_late_end(&sim->kafka);
+	else
+		fake_late_abort(&sim->kafka);
 }
 
 static void chance_of_the_world(void)
@@ -341,11 +346,24 @@ static bool drain(void)
 	return false;
 }
 
+// Of all that lies in Kafka, and of chance and time: two runs that differ anywhere differ here.
+static uint64_t digest(void)
+{
+	uint64_t h = sim->random ^ (uint64_t)sim->mono_us;
+	for (int t = 0; t < sim->kafka.n_topics; t++)
+		for (int32_t p = 0; p < sim->kafka.topics[t].partitions; p++)
+			for (size_t i = 0; i < sim->kafka.topics[t].parts[p].n; i++) {
+				const struct fake_message *m = &sim->kafka.topics[t].parts[p].list[i];
+				h = XXH3_64bits_withSeed(m->value != NULL ? m->value : "", m->value_n, h + (uint64_t)m->offset);
+			}
+	return h;
+}
+
 static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t *ret_faults)
 {
 	sim = xcalloc(1, sizeof(*sim));
 	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .told = told,
-			     .redis_url = redis_url, .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
+			     .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
 	snprintf(sim->prefix, sizeof(sim->prefix), "sim:");
 	sim_draw();
 	sim->intensity = (double)sim_below(5) * 0.004;
@@ -364,10 +382,12 @@ static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t 
 	}
 	good = good && drain() && sim_audit();
 	*ret_faults = sim->n_faults;
+	coverage->digest += digest();
 	for (int i = 0; i < SIM_INSTANCES; i++)
 		if (sim->instances[i].alive)
 			instance_dies(&sim->instances[i]);
 	sim->plain->ops->close(sim->plain);
+	sim_redis_close();
 	return good;
 }
 
@@ -389,6 +409,8 @@ static bool child(uint64_t from, uint64_t to, const uint8_t *mask, bool loud)
 	if (pid == 0) {
 		if (!loud && freopen("/dev/null", "w", stderr) == NULL)
 			_exit(3);
+		mallopt(M_MMAP_THRESHOLD, 1 << 30); // memory is not given back: a tenth of the time
+		mallopt(M_TRIM_THRESHOLD, 1 << 30);
 		log_set_level(loud ? LVL_INFO : LVL_ERROR);
 		bool good = true;
 		for (uint64_t seed = from; good && seed <= to; seed++) {
@@ -482,15 +504,14 @@ static uint32_t never_met(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "redis", required_argument, NULL, 'r' }, { "seeds", required_argument, NULL, 's' },
-						 { "trace", no_argument, NULL, 't' }, { "quick", no_argument, NULL, 'q' }, { "most-failures", required_argument, NULL, 'm' }, { 0 } };
-	unsigned long long from = 1, to = 100, most = 1;
+	static const struct option options[] = { { "seeds", required_argument, NULL, 's' },
+						 { "trace", no_argument, NULL, 't' }, { "quick", no_argument, NULL, 'q' }, { "most-failures", required_argument, NULL, 'm' },
+						 { "process", required_argument, NULL, 'p' }, { 0 } };
+	unsigned long long from = 1, to = 100, most = 1, process = 20; // process: seeds in each
 	bool trace = false, quick = false; // quick: which seed fails, not why
 	int c;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'r')
-			redis_url = optarg;
-		else if (c == 's' && sscanf(optarg, "%llu..%llu", &from, &to) < 1)
+		if (c == 's' && sscanf(optarg, "%llu..%llu", &from, &to) < 1)
 			return fprintf(stderr, "simulate: --seeds A..B\n"), EXIT_USAGE_ERR;
 		else if (c == 's' && strstr(optarg, "..") == NULL)
 			to = from;
@@ -500,11 +521,11 @@ int main(int argc, char **argv)
 			quick = true;
 		else if (c == 'm')
 			most = strtoull(optarg, NULL, 10);
+		else if (c == 'p')
+			process = strtoull(optarg, NULL, 10);
 		else if (c == '?')
 			return EXIT_USAGE_ERR;
 	}
-	if (redis_url == NULL)
-		return fprintf(stderr, "simulate: --redis unix:///path?db=0 is missing; scripts/simulate starts one\n"), EXIT_USAGE_ERR;
 	coverage = mmap(NULL, sizeof(*coverage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	shared_outcome = mmap(NULL, sizeof(*shared_outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check(coverage != MAP_FAILED && shared_outcome != MAP_FAILED);
@@ -512,7 +533,7 @@ int main(int argc, char **argv)
 		return child(from, from, NULL, true) ? EXIT_DONE : EXIT_FOUND;
 	unsigned long long failed = 0;
 	for (unsigned long long at = from; at <= to && failed < most;) {
-		unsigned long long end = at + SEEDS_A_PROCESS - 1 < to ? at + SEEDS_A_PROCESS - 1 : to;
+		unsigned long long end = process > 0 && at + process - 1 < to ? at + process - 1 : to;
 		if (child(at, end, NULL, false)) {
 			at = end + 1;
 			continue;
@@ -526,6 +547,7 @@ int main(int argc, char **argv)
 	}
 	print_coverage();
 	uint32_t missed = to - from + 1 >= LONG_RUN ? never_met() : 0;
+	printf("digest %016" PRIx64 "\n", coverage->digest);
 	printf("seeds %llu..%llu: %llu failed\n", from, to, failed);
 	return failed > 0 || missed > 0 ? EXIT_FOUND : EXIT_DONE;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A twin of the store's port around the real adapter: the calls reach a real Redis, or do not, or their answers get lost. Injected: a
+// A twin of the store's port around the real adapter: the calls reach a Redis in memory (redis.h), or do not, or their answers get lost. Injected: a
 // request that is lost, an answer that is lost, a refusal, a commit that Redis applies after its sender has given it up, the process
 // dying before or after a call, Redis or one shard set back to an earlier state. Never: a step half done.
-#include <hiredis/hiredis.h>
-
 #include "base/check.h"
+#include "redis.h"
 #include "sim.h"
 
 enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES };
@@ -15,7 +14,11 @@ struct sim_store {
 	struct store s;                  // first
 	struct store *real;
 	struct sim_instance *of;
-	struct commit *pending[PENDING_MOST], *late[PENDING_MOST];
+	struct commit *pending[PENDING_MOST];
+	struct late {
+		uint32_t shard;
+		struct redis_held *request; // as it was sent: its sender's memory is used for other things by then
+	} late[PENDING_MOST];
 	uint32_t n_pending, n_late;
 	bool broken;                     // the connection is gone: what is pending is unknown
 	bool lost_replies;               // from some answer on: applied, and nobody learns it
@@ -80,14 +83,10 @@ static void arrive(struct sim_store *s, uint32_t shard)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < s->n_late; i++) {
-		struct commit_result r;
-		if (s->late[i]->shard != shard) {
+		if (s->late[i].shard != shard)
 			s->late[n++] = s->late[i];
-			continue;
-		}
-		s->real->ops->commit_send(s->real, s->late[i]);
-		while (!s->real->ops->commit_receive(s->real, 1000, &r))
-			;
+		else
+			redis_twin_arrive(s->late[i].request);
 	}
 	s->n_late = n;
 }
@@ -126,8 +125,18 @@ static void result_of(struct commit_result *ret, const struct commit *c, enum co
 static void apply(struct sim_store *x, struct commit *c, struct commit_result *ret)
 {
 	x->real->ops->commit_send(x->real, c);
-	while (!x->real->ops->commit_receive(x->real, 1000, ret))
-		;
+	check(x->real->ops->commit_receive(x->real, 0, ret));
+}
+
+static void keep_late(struct sim_store *x, struct commit *c)
+{
+	struct late *l = &x->late[x->n_late++];
+	struct commit_result none;
+	*l = (struct late){ .shard = c->shard };
+	redis_twin_hold(&l->request);
+	x->real->ops->commit_send(x->real, c);
+	redis_twin_hold(NULL);
+	check(l->request != NULL && x->real->ops->commit_receive(x->real, 0, &none) && none.status == COMMIT_UNKNOWN);
 }
 
 // Once one answer is missing, all that were sent behind it are unknown: applied in order up to some point, the rest lost or late.
@@ -138,7 +147,7 @@ static bool unknown(struct sim_store *x, struct commit *c, struct commit_result 
 	} else {
 		x->broken = true; // nothing behind it gets through either
 		if (f == FATE_LATE && x->n_late < PENDING_MOST)
-			x->late[x->n_late++] = c;
+			keep_late(x, c);
 	}
 	result_of(ret, c, COMMIT_UNKNOWN, "no answer (simulated)");
 	return true;
@@ -358,6 +367,8 @@ static void s_close(struct store *s)
 		if (stores[i] == self(s))
 			stores[i] = NULL;
 	self(s)->real->ops->close(self(s)->real);
+	for (uint32_t i = 0; i < self(s)->n_late; i++)
+		redis_twin_drop(self(s)->late[i].request);
 	free(s);
 }
 
@@ -388,13 +399,16 @@ enum error_class sim_store_open(const struct store_options *o, struct store **re
 	return ERROR_NONE;
 }
 
-// Its commits that were under way may be in the buffers of the network: some get through.
+// Its commits that were under way may be in the buffers of the network: some get through, and so may what it gave up before.
 void sim_store_forget(struct sim_instance *of)
 {
 	for (int i = 0; i < STORES; i++) {
 		struct sim_store *x = stores[i];
 		if (x == NULL || x->of != of)
 			continue;
+		if (x->n_late > 0 && sim_chance(0.5))
+			for (uint32_t shard = 0; shard < SIM_SHARDS; shard++)
+				arrive(x, shard);
 		uint32_t through = x->broken ? 0 : (uint32_t)sim_below(x->n_pending + 1);
 		for (uint32_t k = 0; k < through; k++) {
 			struct commit_result r;
@@ -405,117 +419,57 @@ void sim_store_forget(struct sim_instance *of)
 }
 
 // ---- Redis as a whole
-struct saved_key {
-	char *name, *dump;
-	size_t name_n, dump_n;
-};
-struct snapshot {
-	size_t n;
-	struct saved_key *keys;
-};
 struct sim_snapshots {
-	redisContext *c;
 	uint32_t n;
-	struct snapshot list[SIM_SNAPSHOTS];
+	struct redis_keys *list[SIM_SNAPSHOTS];
 };
 
 static struct sim_snapshots *snapshots(void)
 {
-	if (sim->snapshots == NULL) {
-		const char *path = strchr(sim->redis_url, '/') + 2, *end = strchr(path, '?');
-		CLEANUP(freep) char *socket = xstrndup(path, end != NULL ? (size_t)(end - path) : strlen(path));
+	if (sim->snapshots == NULL)
 		sim->snapshots = xcalloc(1, sizeof(*sim->snapshots));
-		sim->snapshots->c = redisConnectUnix(socket);
-		check(sim->snapshots->c != NULL && sim->snapshots->c->err == 0);
-		const char *db = strstr(sim->redis_url, "db=");
-		redisReply *r = redisCommand(sim->snapshots->c, "SELECT %s", db != NULL ? db + 3 : "0");
-		check(r != NULL && r->type == REDIS_REPLY_STATUS);
-		freeReplyObject(r);
-	}
 	return sim->snapshots;
-}
-
-static redisReply *keys_of(const char *pattern)
-{
-	redisReply *r = redisCommand(snapshots()->c, "KEYS %s", pattern);
-	check(r != NULL && r->type == REDIS_REPLY_ARRAY);
-	return r;
-}
-
-static void snapshot_free(struct snapshot *s)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->keys[i].name);
-		free(s->keys[i].dump);
-	}
-	free(s->keys);
-	*s = (struct snapshot){ 0 };
-}
-
-static void *copy(const char *p, size_t n)
-{
-	char *q = xmalloc(n);
-	memcpy(q, p, n);
-	return q;
 }
 
 void sim_snapshot(void)
 {
 	struct sim_snapshots *all = snapshots();
 	if (all->n == SIM_SNAPSHOTS) {
-		snapshot_free(&all->list[0]);
-		memmove(&all->list[0], &all->list[1], (SIM_SNAPSHOTS - 1) * sizeof(*all->list));
+		redis_twin_copy_free(all->list[0]);
+		memmove(&all->list[0], &all->list[1], (SIM_SNAPSHOTS - 1) * sizeof(all->list[0]));
 		all->n--;
 	}
-	struct snapshot *s = &all->list[all->n++];
-	CLEANUP(freep) char *pattern = xasprintf("%s*", sim->prefix);
-	redisReply *keys = keys_of(pattern);
-	*s = (struct snapshot){ .keys = xcalloc(keys->elements + 1, sizeof(*s->keys)) };
-	for (size_t i = 0; i < keys->elements; i++) {
-		redisReply *d = redisCommand(all->c, "DUMP %b", keys->element[i]->str, keys->element[i]->len);
-		check(d != NULL && d->type == REDIS_REPLY_STRING);
-		s->keys[s->n++] = (struct saved_key){ copy(keys->element[i]->str, keys->element[i]->len), copy(d->str, d->len), keys->element[i]->len, d->len };
-		freeReplyObject(d);
-	}
-	freeReplyObject(keys);
-}
-
-static void command(const char *what, const char *key, size_t key_n, const char *dump, size_t dump_n)
-{
-	redisReply *r = dump != NULL ? redisCommand(snapshots()->c, "%s %b 0 %b", what, key, key_n, dump, dump_n)
-				     : redisCommand(snapshots()->c, "%s %b", what, key, key_n);
-	check(r != NULL && r->type != REDIS_REPLY_ERROR);
-	freeReplyObject(r);
+	all->list[all->n++] = redis_twin_copy();
 }
 
 void sim_rollback(int shard)
 {
-	struct sim_snapshots *all = snapshots();
+	const struct sim_snapshots *all = snapshots();
+	char tag[16] = "";
 	if (all->n == 0)
 		return;
-	const struct snapshot *s = &all->list[sim_below(all->n)];
-	char tag[16] = "";
 	if (shard >= 0)
 		snprintf(tag, sizeof(tag), "{s%02d}", shard);
-	CLEANUP(freep) char *pattern = xasprintf("%s*%s*", sim->prefix, tag);
-	redisReply *keys = keys_of(pattern);
-	for (size_t i = 0; i < keys->elements; i++)
-		command("DEL", keys->element[i]->str, keys->element[i]->len, NULL, 0);
-	freeReplyObject(keys);
-	for (size_t i = 0; i < s->n; i++) {
-		CLEANUP(freep) char *name = xstrndup(s->keys[i].name, s->keys[i].name_n);
-		if (strstr(name, tag) != NULL)
-			command("RESTORE", s->keys[i].name, s->keys[i].name_n, s->keys[i].dump, s->keys[i].dump_n);
-	}
+	redis_twin_restore(all->list[sim_below(all->n)], tag);
 }
 
-void sim_redis_clear(void)
+static int64_t now_ms(void)
+{
+	return sim->mono_us / 1000;
+}
+
+void sim_redis_open(void)
+{
+	redis_twin_clear();
+	redis_twin_order = sim->seed;
+	redis_twin_now_ms = now_ms;
+}
+
+void sim_redis_close(void)
 {
 	struct sim_snapshots *all = snapshots();
 	for (uint32_t i = 0; i < all->n; i++)
-		snapshot_free(&all->list[i]);
-	all->n = 0;
-	redisReply *r = redisCommand(all->c, "FLUSHDB");
-	check(r != NULL && r->type == REDIS_REPLY_STATUS);
-	freeReplyObject(r);
+		redis_twin_copy_free(all->list[i]);
+	free(all);
+	sim->snapshots = NULL;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ledger's steps against a real Redis of its own, on a Unix socket.
+// The ledger's steps against a real Redis of its own, on a Unix socket; test_store_twin.c has them against the simulator's.
 #include "redis_test.h"
 
 #include <sys/socket.h>
@@ -469,6 +469,8 @@ Test(store, newer_rules_refuse_an_older_commit)
 	free(s);
 }
 
+#ifndef REDIS_TWIN // what only a server can do
+
 static void redis_do(const char *words)
 {
 	char command[400];
@@ -651,6 +653,8 @@ Test(store, an_evicting_redis_is_refused)
 	cr_assert_eq(e.exit_code, EXIT_CONFIG_ERR);
 	cr_assert(strstr(e.text, "noeviction") != NULL);
 }
+
+#endif
 
 // ---- generations
 
