@@ -58,6 +58,8 @@ static void read_decisions(void)
 		if (j->parts[i].offset != 0)
 			wrong("partition %d is counted from offset %lld on", j->parts[i].partition, (long long)j->parts[i].offset);
 	}
+	for (uint32_t i = 0; i < j->n_rules; i++)
+		sim_say("rules %u are %s from clock %lld on", i + 1, catalog_version(j->rules[i].rules->catalog), (long long)j->rules[i].effective_ms);
 	sim->coverage->versions += j->n_rules - 1;
 	sim->coverage->admitted += j->n_parts - SIM_PARTITIONS;
 }
@@ -257,6 +259,9 @@ static void read_partition(int32_t partition)
 		check(m->tick || e != NULL);
 		int k = e == NULL ? 5 : outcome(&r, e);
 		audit->outcomes[k]++;
+		if (e != NULL)
+			sim_say("usage.calls/%d/%lld: e%d of a%d, service %d, %lld calls, clock %lld, rules of book %d: %d", partition, (long long)e->offset, e->id,
+				e->account, e->service, (long long)e->calls, (long long)r.clock_ms, audit_book(r.clock_ms), k);
 		if (k == 3)
 			check_dead_letter(e);
 	}

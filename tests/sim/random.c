@@ -37,6 +37,18 @@ bool sim_fault(const char *fmt, ...)
 	return sim->mask == NULL || sim->mask[i] == 0;
 }
 
+void sim_say(const char *fmt, ...)
+{
+	va_list ap;
+	if (!sim->trace)
+		return;
+	va_start(ap, fmt);
+	fprintf(stderr, "%10lld.%06lld  ", (long long)sim->mono_us / 1000000, (long long)sim->mono_us % 1000000);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
 enum fate sim_fate(enum sim_step step, unsigned allowed)
 {
 	if (sim->dies_next) {
@@ -51,6 +63,7 @@ enum fate sim_fate(enum sim_step step, unsigned allowed)
 	if (!sim_fault("instance %d, %s: %s", sim->running->index, step_text(step), fate_text(f)))
 		return FATE_OK;
 	sim->coverage->fates[step][f]++;
+	sim_say("instance %d, %s: %s", sim->running->index, step_text(step), fate_text(f));
 	if (f == FATE_DIES_BEFORE)
 		longjmp(sim->death, 1);
 	return f;

@@ -184,6 +184,8 @@ static inline int32_t sim_partitions(void)
 	return sim->kafka.topics[0].partitions;
 }
 
+void sim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // of a run that is traced: what happens, on stderr
+
 // random.c: all chance of a run
 uint64_t sim_draw(void);
 uint64_t sim_below(uint64_t n);

@@ -211,6 +211,7 @@ static bool event_happens(enum sim_event e, double p)
 	if (sim->quiet || !sim_chance(p) || !sim_fault("%s", event_text(e)))
 		return false;
 	sim->coverage->events[e]++;
+	sim_say("%s", event_text(e));
 	return true;
 }
 
@@ -359,10 +360,10 @@ static uint64_t digest(void)
 	return h;
 }
 
-static bool run(uint64_t seed, const uint8_t *mask, char (*told)[120], uint32_t *ret_faults)
+static bool run(uint64_t seed, const uint8_t *mask, bool trace, char (*told)[120], uint32_t *ret_faults)
 {
 	sim = xcalloc(1, sizeof(*sim));
-	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .told = told,
+	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .trace = trace, .told = told,
 			     .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
 	snprintf(sim->prefix, sizeof(sim->prefix), "sim:");
 	sim_draw();
@@ -415,7 +416,7 @@ static bool child(uint64_t from, uint64_t to, const uint8_t *mask, bool loud)
 		bool good = true;
 		for (uint64_t seed = from; good && seed <= to; seed++) {
 			shared_outcome->seed = seed;
-			good = run(seed, mask, shared_outcome->told, &shared_outcome->n_faults);
+			good = run(seed, mask, loud, shared_outcome->told, &shared_outcome->n_faults);
 		}
 		_exit(good ? 0 : 1);
 	}

@@ -69,6 +69,7 @@ static void s_identity(struct store *s, const char *init_id, int64_t generation)
 static enum error_class s_register_rules(struct store *s, uint32_t shard, int64_t version, struct error *e)
 {
 	struct store *r = self(s)->real;
+	sim_say("shard %u: rules %lld are known", shard, (long long)version);
 	WITH_FATE(REGISTER, r->ops->register_rules(r, shard, version, e));
 }
 
@@ -126,6 +127,10 @@ static void apply(struct sim_store *x, struct commit *c, struct commit_result *r
 {
 	x->real->ops->commit_send(x->real, c);
 	check(x->real->ops->commit_receive(x->real, 0, ret));
+	for (uint32_t i = 0; i < c->n_parts && sim->trace; i++)
+		sim_say("instance %d, shard %u: rules %lld, %.*s %lld..%lld, clock %lld: %d %s", x->of != NULL ? x->of->index : -1, c->shard,
+			(long long)c->rules_version, (int)c->parts[i].name.n, c->parts[i].name.p, (long long)c->parts[i].from,
+			(long long)c->parts[i].to.next, (long long)c->parts[i].to.clock_ms, ret->status, ret->text);
 }
 
 static void keep_late(struct sim_store *x, struct commit *c)
