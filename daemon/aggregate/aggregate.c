@@ -61,6 +61,7 @@ void batch_freep(struct batch **b)
 		free((*b)->shards[i].holders);
 		free((*b)->shards[i].entry_tails);
 		free((*b)->shards[i].entry_sizes);
+		free((*b)->shards[i].accounts);
 	}
 	arena_free(&(*b)->arena);
 	free((*b)->ordered);
@@ -74,7 +75,7 @@ void aggregate_begin(struct aggregate *a, struct batch *b)
 	check(b->n_shards == a->shards);
 	arena_reset(&b->arena);
 	for (uint32_t i = 0; i < b->n_shards; i++)
-		b->shards[i].n = b->shards[i].n_entries = 0;
+		b->shards[i].n = b->shards[i].n_entries = b->shards[i].n_accounts = 0;
 	b->serial = ++a->serial;
 	b->largest = b->entries = b->n_ordered = 0;
 	b->latest = MONTH_NONE;
@@ -122,6 +123,8 @@ struct counter *aggregate_counter(struct aggregate *a, struct span account, uint
 			       .month = month,
 			       .adjust_month = adjust_month,
 			       .shard = shard,
+			       .change_ms = INT64_MIN,
+			       .looked_ms = INT64_MIN,
 			       .known = -1,
 			       .next_at = INT64_MAX };
 	a->slots[at] = c;
@@ -239,6 +242,27 @@ struct holder *aggregate_holder(struct aggregate *a, struct span account, int sc
 	return h;
 }
 
+void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms)
+{
+	c->change_ms = change_ms;
+	if (change_ms == INT64_MIN || c->looked_ms == change_ms)
+		return;
+	struct shard_batch *s = &b->shards[c->shard];
+	struct holder *h = aggregate_holder(a, c->account, HOLDER_ACCOUNT, c->shard);
+	if (h->batch == b->serial) {
+		if (s->accounts[h->entry].change_ms < change_ms) // its calls lie in several partitions
+			s->accounts[h->entry].change_ms = change_ms;
+		return;
+	}
+	if (s->n_accounts == s->size_accounts) {
+		s->size_accounts = s->size_accounts * 2 + 16;
+		s->accounts = xrealloc(s->accounts, s->size_accounts, sizeof(*s->accounts));
+	}
+	h->batch = b->serial;
+	h->entry = s->n_accounts;
+	s->accounts[s->n_accounts++] = (struct commit_account){ .account = c->account, .change_ms = change_ms };
+}
+
 bool aggregate_touched(const struct aggregate *a, const struct batch *b, struct span account)
 {
 	uint64_t hash = XXH3_64bits_withSeed(account.p, account.n, (uint64_t)(uint32_t)MONTH_NONE);
@@ -330,14 +354,13 @@ void aggregate_sent(struct batch *b, uint32_t shard)
 		bool ladder = d->ladder != NULL || d->ladder_first != NULL;
 		c->sent += d->calls;
 		d->activates = !c->active_known;
-		d->look = ladder && c->looked != (d->ladder != NULL ? d->ladder : d->ladder_first);
 		d->with_calls = ladder && (c->known < 0 || c->known + c->sent >= c->next_at);
 	}
 	for (uint32_t i = 0; i < s->n_entries; i++) {
 		struct holder *h = s->holders[i];
 		struct commit_entry *e = &s->entries[i];
 		h->sent += entry_calls(e);
-		e->look = h->looked != e->allowance;
+		e->look = h->look;
 		e->with_calls = h->slack < 0 || h->sent >= h->slack;
 	}
 }
@@ -364,15 +387,13 @@ void aggregate_applied(struct batch *b, uint32_t shard, bool known)
 		c->active_known = true;
 		c->known = known ? s->deltas[i].total : -1;
 		c->next_at = known ? next_rung(c, c->known) : INT64_MAX;
-		if (known && s->deltas[i].adjust_month == MONTH_NONE)
-			c->looked = s->deltas[i].ladder != NULL ? s->deltas[i].ladder : s->deltas[i].ladder_first;
+		c->looked_ms = c->change_ms;
 	}
 	for (uint32_t i = 0; i < s->n_entries; i++) {
 		struct holder *h = s->holders[i];
 		h->sent -= entry_calls(&s->entries[i]);
 		h->slack = known ? s->entries[i].slack : -1;
-		if (known)
-			h->looked = s->entries[i].allowance;
+		h->look = h->look && !s->entries[i].look;
 	}
 }
 

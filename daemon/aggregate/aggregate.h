@@ -20,7 +20,8 @@ struct counter {
 	int64_t sent;            // calls in commits without an answer
 	int64_t next_at;         // next rung beyond `known`; INT64_MAX: none
 	const struct ladder *ladder, *ladder_first;
-	const struct ladder *looked; // the ladder under which the store has looked at the whole of it
+	int64_t change_ms;       // the account's last change up to the clock of its calls in the open batch; INT64_MIN: none
+	int64_t looked_ms;       // the change up to which the shard is known to have looked at the account's counters; INT64_MIN: not known
 	const struct allowance *allowance; // NULL: shares nothing; its place there and the scope of its holder
 	uint32_t in_month, in_service;
 	int scope;
@@ -35,13 +36,14 @@ struct holder {
 	struct span account;
 	int scope;               // month of an allowance that spans one; MONTH_NONE: all
 	uint32_t shard;
-	const struct allowance *looked; // as in a counter
+	bool look;               // a call could not be weighed with the others: the next commit looks at the whole
 	int64_t slack;           // so many calls reach no rung, as of the last answer; -1: not known
 	int64_t sent;
 	uint64_t touched;        // serial of the batch that last counted a call of it
 	uint64_t batch;          // serial of the batch whose entry is `entry`
-	uint32_t entry;
+	uint32_t entry;          // ... or, of HOLDER_ACCOUNT, whose account in `accounts`
 };
+enum { HOLDER_ACCOUNT = -2 };    // a scope: the account in a batch's list of those that had changes
 
 // The deltas of one shard in one batch.
 struct shard_batch {
@@ -54,6 +56,8 @@ struct shard_batch {
 	struct holder **holders;   // of each entry
 	struct entry_call ***entry_tails;
 	uint32_t *entry_sizes;     // room in each entry's deltas
+	uint32_t n_accounts, size_accounts;
+	struct commit_account *accounts;
 };
 
 struct batch {
@@ -87,6 +91,9 @@ const struct allowance *aggregate_allowance(const struct batch *b, const struct 
 // One call that was added to a counter takes of its account's allowance too, which must be the batch's for this holder.
 void aggregate_take(struct batch *b, struct holder *h, const struct allowance *allowance, uint32_t month, uint32_t service,
 		    const struct call_ref *ref);
+// The counter's account had a change before calls of this batch: the shard is asked whether its counters were looked at, unless that is
+// known. INT64_MIN: none.
+void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms);
 // Adds one call. `ref` lies in b's arena and is linked into the list; its next must be NULL. ref->calls >= 1.
 void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, struct call_ref *ref);
 // Has the batch calls of the account in a later month, for which it matters that the account is active in this one?

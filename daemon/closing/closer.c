@@ -618,13 +618,17 @@ static enum relay_status wait_or_work(struct step *s)
 	int64_t close_ms = rules_close_ms(s->rules, s->wait_month);
 	cls = look_take(c->o.store, c->o.shards, s->j, &s->look, s->e);
 	if (cls == ERROR_NONE)
-		cls = evaluator_run(c->evaluator, &c->o, s->j, s->book, &s->look, s->e);
+		cls = evaluator_run(c->evaluator, &c->o, s->j, s->book, &s->look, s->now_ms, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);
 	if (!look_reached(&s->look, s->j, s->manifest, close_ms, c->numbers.waits_for)) {
 		bool asked = c->asked;
+		int64_t change_ms = evaluator_waits(c->evaluator);
 		c->asked = false;
-		return ticker_run(c->ticker, s->j, &s->look, s->wait_month, close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
+		// A change before the close is waited for in idle partitions too. Where the log is the clock nobody waits.
+		if (change_ms < close_ms && s->rules->settings.clock == CLOCK_WALL && !asked)
+			return ticker_run(c->ticker, s->j, &s->look, TICK_CHANGE, change_ms, CLOCK_WALL, s->now_ms, false, s->e);
+		return ticker_run(c->ticker, s->j, &s->look, TICK_CLOSE, close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
 	}
 	return s->manifest == NULL ? make_manifest(s) : begin_shard(s);
 }

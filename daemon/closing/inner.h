@@ -47,13 +47,16 @@ enum error_class propose_generation(struct store *s, uint32_t shards, int64_t ge
 // The rules of a request {"kind":"rules","rules":{…}}; NULL where they are the newest already or may not follow it, which the log says.
 struct rules *propose_read(const json_t *request, const struct journal *j);
 
-// ---- evaluate.c: alerts that a change made due
+// ---- evaluate.c: alerts that a change made due, where no call came behind it
 struct evaluator;
 struct evaluator *evaluator_new(void);
 void evaluator_freep(struct evaluator **v);
 void evaluator_forget(struct evaluator *v); // another tenure, or the journal was read anew
 enum error_class evaluator_run(struct evaluator *v, const struct closer_options *o, const struct journal *j, const struct account_book *book,
-			       const struct look *l, struct error *e);
+			       const struct look *l, int64_t now_ms, struct error *e);
+// The first change that some partition has passed, or `now_ms`, and another has not; INT64_MAX: none.
+int64_t evaluator_waits(const struct evaluator *v);
+
 // ---- gather.c: what a shard holds of one month
 struct holding {                        // one account and service with calls, or something to unfreeze, or both
 	struct span account;
@@ -198,8 +201,10 @@ void settling_freep(struct settling **w);
 struct ticker;
 struct ticker *ticker_new(const struct closer_options *o, const struct sink_port *port);
 void ticker_freep(struct ticker **t);
-// `asked`: do not wait the usual second. Publishes at most one tick a partition and close.
-enum relay_status ticker_run(struct ticker *t, const struct journal *j, const struct look *l, int month, int64_t close_ms, enum clock_mode clock,
+// of_ms: the close, or a change, that partitions are to pass. `asked`: do not wait the usual second. Publishes at most one tick a
+// partition and close; of changes, which may be many, one a partition every half minute.
+enum tick_for { TICK_CLOSE, TICK_CHANGE };
+enum relay_status ticker_run(struct ticker *t, const struct journal *j, const struct look *l, enum tick_for what, int64_t of_ms, enum clock_mode clock,
 			     int64_t now_ms, bool asked, struct error *e);
 
 #endif

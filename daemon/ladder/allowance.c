@@ -29,7 +29,9 @@ struct making {
 	uint32_t n_packs, size_packs, n_rungs, size_rungs;
 	struct allowance_pack *packs;
 	struct allowance_rung *rungs;
-	const struct terms_pack **terms_packs; // beside packs
+	const struct terms_pack **terms_packs; // beside packs: as known in the last of its months
+	bool open;              // the month that is made is not closed
+	bool *alive;            // beside packs: it gives in an open month
 	uint32_t *slots;        // a table of indexes + 1 by id, at most half full: 2 * size_packs, a power of two
 };
 
@@ -47,6 +49,7 @@ static void packs_grow(struct making *k)
 	k->size_packs = k->size_packs > 0 ? k->size_packs * 2 : 8;
 	k->packs = xrealloc(k->packs, k->size_packs, sizeof(*k->packs));
 	k->terms_packs = xrealloc(k->terms_packs, k->size_packs, sizeof(*k->terms_packs));
+	k->alive = xrealloc(k->alive, k->size_packs, sizeof(*k->alive));
 	free(k->slots);
 	k->slots = xcalloc(2 * (size_t)k->size_packs, sizeof(*k->slots));
 	for (uint32_t i = 0; i < k->n_packs; i++)
@@ -59,11 +62,14 @@ static uint32_t pack_index(struct making *k, const struct terms_pack *p)
 		packs_grow(k);
 	uint32_t *slot = pack_slot(k, p->id);
 	if (*slot == 0) {
-		k->packs[k->n_packs] = (struct allowance_pack){ p->id, p->calls };
-		k->terms_packs[k->n_packs] = p;
+		k->alive[k->n_packs] = false;
 		*slot = ++k->n_packs;
 	}
-	return *slot - 1;
+	uint32_t i = *slot - 1;
+	k->packs[i] = (struct allowance_pack){ p->id, p->calls };
+	k->terms_packs[i] = p;
+	k->alive[i] = k->alive[i] || k->open;
+	return i;
 }
 
 static void add_rung(struct making *k, struct allowance_rung r)
@@ -109,10 +115,13 @@ static void add_service(struct making *k, const struct terms *t, uint32_t servic
 {
 	const struct terms_service *s = &t->services[service];
 	uint32_t *packs = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*packs));
-	for (uint32_t i = 0; i < s->n_packs; i++)
+	int64_t *calls = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*calls));
+	for (uint32_t i = 0; i < s->n_packs; i++) {
 		packs[i] = pack_index(k, &t->packs[s->packs[i]]);
+		calls[i] = t->packs[s->packs[i]].calls;
+	}
 	int64_t first = terms_quota_in_first(t, s->quota, s->quota_first);
-	*ret = (struct allowance_service){ catalog_service_id(k->catalog, service), s->quota, first, s->shared, s->n_packs, packs };
+	*ret = (struct allowance_service){ catalog_service_id(k->catalog, service), s->quota, first, s->shared, s->n_packs, packs, calls };
 	struct allowance_rung proto = { .of = QUANTITY_CALLS, .month = month, .index = index, .service = ret->id, .contract = s->contract,
 					.not_first = first != s->quota };
 	add_quota(k, proto, s->quota, s->warn_micro, ALERT_QUOTA_WARNING, ALERT_QUOTA_EXHAUSTED);
@@ -146,6 +155,8 @@ static void add_packs(struct making *k, int first)
 {
 	for (uint32_t i = 0; i < k->n_packs; i++) {
 		const struct terms_pack *p = k->terms_packs[i];
+		if (!k->alive[i])
+			continue;
 		char version[24];
 		char *id = arena_alloc(k->arena, p->id.n + 1);
 		memcpy(id, p->id.p, p->id.n);
@@ -194,7 +205,7 @@ static bool shares_any(const struct terms *t)
 	return false;
 }
 
-struct allowance *allowance_make(const struct catalog *c, const struct terms *const *terms, uint32_t n, struct arena *arena)
+struct allowance *allowance_make(const struct catalog *c, const struct terms *const *terms, uint32_t n, int open_month, struct arena *arena)
 {
 	struct making k = { .catalog = c, .arena = arena };
 	bool any = false;
@@ -205,8 +216,10 @@ struct allowance *allowance_make(const struct catalog *c, const struct terms *co
 	if (!any)
 		return NULL;
 	struct allowance_month *months = arena_alloc(arena, n * sizeof(*months));
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
+		k.open = terms[i]->month >= open_month;
 		months[i] = make_month(&k, terms[i], i);
+	}
 	add_packs(&k, terms[0]->month);
 	if (k.n_rungs > 0)
 		qsort(k.rungs, k.n_rungs, sizeof(*k.rungs), by_place);
@@ -216,6 +229,7 @@ struct allowance *allowance_make(const struct catalog *c, const struct terms *co
 				 .rungs = keep(arena, k.rungs, k.n_rungs, sizeof(*k.rungs)) };
 	free(k.packs);
 	free(k.terms_packs);
+	free(k.alive);
 	free(k.rungs);
 	free(k.slots);
 	return a;

@@ -24,6 +24,7 @@ struct allowance_service {
 	int shared;            // index in the month's shared, -1
 	uint32_t n_packs;
 	const uint32_t *packs; // indexes in the allowance's packs, in order of deduction
+	const int64_t *pack_calls; // beside packs: how many calls the pack has as known in this month
 };
 struct allowance_shared {
 	int64_t calls, calls_first;
@@ -57,8 +58,8 @@ struct allowance {
 };
 
 // NULL where these terms share nothing. `terms`: of one account, months ascending without gaps, all of one catalog. Lies in `arena`,
-// and so must what the terms point to.
-struct allowance *allowance_make(const struct catalog *c, const struct terms *const *terms, uint32_t n, struct arena *arena);
+// and so must what the terms point to. Months before `open_month` are closed: a pack that gives nothing from it on raises no alert.
+struct allowance *allowance_make(const struct catalog *c, const struct terms *const *terms, uint32_t n, int open_month, struct arena *arena);
 // Where a service stands in it; false when it is not in it.
 bool allowance_find(const struct allowance *a, const char *service_id, int month, uint32_t *ret_month, uint32_t *ret_service);
 // Does the service take part in something shared?

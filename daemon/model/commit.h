@@ -33,11 +33,10 @@ struct commit_delta {
 	uint32_t service;       // index in the commit's catalog
 	int month;              // of the counter
 	int adjust_month;       // MONTH_NONE: counted. Otherwise late: adjusted with the settlement of this month
-	int64_t calls;          // > 0; 0: nothing is counted, the counter's ladder is only looked at
+	int64_t calls;          // > 0
 	const struct ladder *ladder;       // NULL: nothing to reach
 	const struct ladder *ladder_first; // in the account's month of activation; NULL: the same
 	bool activates;         // the shard may not know yet that the account is active in this month
-	bool look;              // raise what the stored total has reached already and was never raised (the ladder may be a new one)
 	bool with_calls;        // send the list: a rung may be reached, or the stored total is not known
 	const struct call_ref *first_call;
 	uint32_t n_calls;
@@ -57,11 +56,46 @@ struct entry_delta {
 struct commit_entry {
 	struct span account;
 	const struct allowance *allowance;
-	bool look, with_calls;   // as in a delta
+	bool look;               // raise also what the stored totals have reached already and was never raised
+	bool with_calls;         // as in a delta
 	uint32_t n_deltas, n_calls;
 	const struct entry_delta *deltas;
 	const struct entry_call *first_call;
 	int64_t slack;           // out: so many calls reach no further rung; -1: not known
+};
+
+// Alerts that a change made due, not a call (plans/plans.h): by what an account's counters were weighed from a change on.
+struct look_row {
+	uint32_t service;        // index in the commit's catalog
+	const struct ladder *ladder, *ladder_first; // as in a delta
+};
+struct look_month {
+	int month;
+	uint32_t n_rows;
+	const struct look_row *rows;
+};
+struct look_terms {
+	int64_t change_ms;       // record clock from which on it held
+	uint32_t n_months, n_allowances;
+	const struct look_month *months; // the open ones then
+	const struct allowance *const *allowances;
+};
+// An account whose counters must have been looked at up to a change before the commit counts its calls.
+struct commit_account {
+	struct span account;
+	int64_t change_ms;       // the last one up to the clock of its calls
+	int64_t since_ms;        // `looks` are those of all changes behind it; out of NEEDLOOK: up to which the shard has looked
+	bool behind;             // the shard has not: looks are needed
+	uint32_t n_looks;
+	const struct look_terms *const *looks; // ascending
+};
+// One commit of the closer's pass over a shard, without parts and deltas: its accounts are looked at where nobody was faster. Every
+// partition's clock must have reached the change; a shard that went back between two commits of a pass refuses the second (ROLLBACK).
+struct commit_pass {
+	const char *before, *after; // a mark in the shard: what it must be (NULL: whatever), what it becomes
+	int64_t change_ms;
+	uint32_t n_parts;
+	const struct span *parts;   // all admitted
 };
 
 struct commit_cut {             // the partition's first offset with clock >= close(month)
@@ -97,12 +131,16 @@ struct commit {
 	struct commit_delta *deltas;
 	uint32_t n_entries;
 	struct commit_entry *entries;
+	uint32_t n_accounts;
+	struct commit_account *accounts;
+	const struct commit_pass *pass; // NULL: not the closer's
 	uint64_t tag;                   // the caller's, comes back with the result
 };
 
 enum commit_status {
 	COMMIT_DONE,      // totals are in the deltas
 	COMMIT_NEEDLIST,  // not applied: send again with the lists of the deltas and entries now marked with_calls
+	COMMIT_NEEDLOOK,  // not applied: send again with the looks of the accounts now marked behind
 	COMMIT_FOREIGN,   // wrong token, or stored offset beyond ours: somebody else owns a partition
 	COMMIT_ROLLBACK,  // stored offset before ours: the shard was rolled back
 	COMMIT_LOST,      // no meta, another init id, or nothing of the generation

@@ -234,12 +234,18 @@ static const char *put_kind(json_t *data, const struct outbox_entry *e, const st
 	}
 }
 
-// The services that share what the alert is about; absent where it is one service.
-static bool put_services(json_t *data, const struct facts *f, const struct catalog *c)
+// The services that share what the alert is about, less those that a contract took out; absent where it is one service.
+static bool put_services(json_t *data, const struct outbox_entry *e, const struct facts *f)
 {
 	CLEANUP(json_freep) json_t *list = json_array();
-	for (uint32_t i = 0; f->shared != NULL && i < f->shared->n_services; i++)
-		check(json_array_append_new(list, json_string(catalog_service_id(c, f->shared->services[i]))) == 0);
+	for (struct span rest = e->sharing; f->shared != NULL && rest.n > 0;) {
+		const char *blank = memchr(rest.p, ' ', rest.n);
+		size_t n = blank != NULL ? (size_t)(blank - rest.p) : rest.n;
+		json_t *name = json_stringn(rest.p, n);
+		if (name == NULL || json_array_append_new(list, name) != 0)
+			return false;
+		rest = blank != NULL ? (struct span){ blank + 1, rest.n - n - 1 } : (struct span){ 0 };
+	}
 	for (uint32_t i = 0; f->pack != NULL && f->pack->n_pack_services > 1 && i < f->pack->n_pack_services; i++) {
 		json_t *name = json_stringn(f->pack->pack_services[i].p, f->pack->pack_services[i].n);
 		if (name == NULL || json_array_append_new(list, name) != 0)
@@ -255,7 +261,7 @@ static const char *put_data(json_t *data, const struct outbox_entry *e, const st
 	json_put(data, "kind", json_string(alert_kind_text(f->kind)));
 	if (!json_put_bytes(data, "account", f->account) || !json_put_bytes(data, "service", f->service_id))
 		return "its account is not UTF-8";
-	if (!put_services(data, f, c))
+	if (!put_services(data, e, f))
 		return "its services are not UTF-8";
 	json_put(data, "period", json_string(f->period));
 	json_put(data, "threshold", json_integer(f->bound));

@@ -105,7 +105,9 @@ static void commit_fill(struct worker *w, struct flight *f, uint32_t shard, bool
 			      .n_deltas = f->batch->shards[shard].n,
 			      .deltas = f->batch->shards[shard].deltas,
 			      .n_entries = f->batch->shards[shard].n_entries,
-			      .entries = f->batch->shards[shard].entries };
+			      .entries = f->batch->shards[shard].entries,
+			      .n_accounts = f->batch->shards[shard].n_accounts,
+			      .accounts = f->batch->shards[shard].accounts };
 	for (uint32_t i = 0; i < w->n_parts; i++) {
 		const struct part_shard *s = &w->parts[i].shards[shard];
 		if (w->parts[i].next > s->from && (s->touched || all_parts))
@@ -282,11 +284,25 @@ static void wake_office(struct worker *w)
 	(void)n; // full: it is awake
 }
 
+// Changes that the shard has not looked at: the commit goes again with the looks.
+static void bring_looks(struct worker *w, struct flight *f, uint32_t shard)
+{
+	struct commit *c = &f->commits[shard];
+	for (uint32_t i = 0; i < c->n_accounts; i++) {
+		struct commit_account *a = &c->accounts[i];
+		if (!a->behind)
+			continue;
+		a->behind = false;
+		a->n_looks = plans_looks(w->plans, a->since_ms, a->change_ms, a->account, &f->batch->arena, &a->looks);
+		check(a->n_looks > 0);
+	}
+}
+
 static void take_result(struct worker *w, const struct commit_result *r)
 {
 	struct flight *f = &w->flights[r->tag];
 	check(f->states[r->shard] == STATE_SENT);
-	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST)
+	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST && r->status != COMMIT_NEEDLOOK)
 		w->conflicts[r->status]++;
 	switch (r->status) {
 	case COMMIT_DONE:
@@ -302,6 +318,8 @@ static void take_result(struct worker *w, const struct commit_result *r)
 		worker_say(w, "waiting", r->text);
 		/* fallthrough */
 	case COMMIT_NEEDLIST:
+	case COMMIT_NEEDLOOK:
+		bring_looks(w, f, r->shard);
 		f->states[r->shard] = STATE_AGAIN;
 		worker_trouble(w, TROUBLE_AGAIN, r->text);
 		return;

@@ -52,7 +52,7 @@ static struct call_ref *worker_call(struct worker *w, struct batch *b, const str
 }
 
 // Which alerts the counter's calls of this batch may raise: as of the partition's clock.
-static void counter_plan(struct worker *w, const struct part *p, struct counter *c)
+static void counter_plan(struct worker *w, struct batch *b, const struct part *p, struct counter *c)
 {
 	struct plan_row row = plans_row(w->plans, p->course.rules, p->course.clock_ms, c->account, c->service, c->month);
 	if (c->ladder != row.plain || c->ladder_first != row.first)
@@ -64,6 +64,7 @@ static void counter_plan(struct worker *w, const struct part *p, struct counter 
 	c->in_service = row.service;
 	c->scope = row.scope;
 	c->watched = plans_watched(w->plans, c->account);
+	aggregate_changed(w->aggregate, b, c, row.change_ms);
 }
 
 // In one batch an account is weighed by one allowance: that of the first call. Where an account's events lie in several partitions
@@ -78,7 +79,7 @@ static void counter_take(struct worker *w, struct batch *b, struct counter *c, c
 	else if (allowance_find(of, catalog_service_id(w->newest->rules->catalog, c->service), c->month, &month, &service))
 		aggregate_take(b, h, of, month, service, ref);
 	else
-		h->looked = NULL;
+		h->look = true;
 }
 
 static bool account_is_open(void *ctx, struct span account)
@@ -114,7 +115,9 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 		struct counter *c = aggregate_counter(w->aggregate, d->account, d->items[i].service, d->month,
 						      late ? p->course.open_month : MONTH_NONE, shard);
 		if (c->batch != b->serial && !late)
-			counter_plan(w, p, c);
+			counter_plan(w, b, p, c);
+		else if (c->batch != b->serial) // it may make the account active in an earlier month
+			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, p->course.clock_ms, c->account));
 		struct call_ref *ref = worker_call(w, b, r, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
 		if (c->allowance != NULL)

@@ -20,6 +20,7 @@ struct plan_set {
 	const struct terms **terms;     // by month
 	const struct allowance *allowance;
 	struct ladder_origin origin;
+	int64_t change_ms;
 	uint32_t n_services;            // of the newest catalog
 	struct plan_row *rows;          // by month, then service
 	bool *made;                     // beside rows
@@ -31,11 +32,21 @@ struct fact_time {
 	const struct account *account;
 };
 
+// What an account (NULL: all of which nothing was said) is looked at by at a change.
+struct plan_look {
+	struct plan_look *next;         // in the bucket
+	const struct account *account;
+	struct look_terms terms;
+};
+
 struct plans {
 	const struct journal *journal;
 	const struct account_book *book;
 	struct plan_set *buckets[BUCKETS];
 	struct plan_set *last;          // nearly always the one that is asked for again
+	struct plan_look *looks[BUCKETS];
+	struct plan_look *last_look;
+	struct arena arena;             // of the looks
 	uint32_t n_facts;
 	struct fact_time *facts;        // by stamp
 };
@@ -66,7 +77,10 @@ static void plans_clear(struct plans *p)
 			p->buckets[i] = s->next;
 			set_free(s);
 		}
+		p->looks[i] = NULL;
 	}
+	p->last_look = NULL;
+	arena_reset(&p->arena);
 	free(p->facts);
 	p->facts = NULL;
 	p->n_facts = 0;
@@ -75,8 +89,10 @@ static void plans_clear(struct plans *p)
 
 void plans_freep(struct plans **p)
 {
-	if (*p != NULL)
+	if (*p != NULL) {
 		plans_clear(*p);
+		arena_free(&(*p)->arena);
+	}
 	free(*p);
 	*p = NULL;
 }
@@ -212,6 +228,14 @@ static struct ladder_origin find_origin(struct plan_set *s, int64_t visible_ms, 
 	return (struct ladder_origin){ .rules_version = r->version, .cause = arena_copy(&s->arena, span_of(text)), .cause_ms = at_ms };
 }
 
+// The last change at the clock; `rules` are those in force there.
+static int64_t change_at(const struct journal_rules *rules, const struct account *a, int64_t clock_ms)
+{
+	int64_t last = rules->effective_ms != TIME_NONE ? rules->effective_ms : INT64_MIN;
+	const struct account_fact *newest = clock_ms != TIME_NONE ? newest_fact(a, visible_stamp(rules, clock_ms)) : NULL;
+	return newest != NULL && newest->stamp_ms + lead_of(rules) > last ? newest->stamp_ms + lead_of(rules) : last;
+}
+
 // A month in which a pack of these terms began first; the month of the terms where there is none.
 static int first_pack_month(const struct terms *t)
 {
@@ -235,27 +259,43 @@ static void open_months(const struct journal_rules *rules, const struct zone *z,
 	*ret_high = of_clock + 1 > month ? of_clock + 1 : month;
 }
 
+// What holds of a month as of a record clock; of one that is closed by then, as of its close.
+static const struct terms *set_terms(struct plan_set *s, const struct journal *j, int64_t clock_ms, int month)
+{
+	int64_t close_ms = rules_close_ms(s->rules->rules, month);
+	bool closed = clock_ms != TIME_NONE && close_ms <= clock_ms;
+	struct account_horizon h = { .stamp_ms = closed ? visible_stamp(journal_rules_at(j, close_ms - 1), close_ms - 1)
+							: visible_stamp(s->rules, clock_ms) };
+	return terms_make(s->rules->rules->catalog, s->account, &h, month, &s->arena);
+}
+
 // Whichever of the open months is asked for first, an account with packs has one and the same set for all of them, from the first pack
-// on: so all its calls in a batch are weighed by one allowance.
-static void set_months(struct plan_set *s, const struct catalog *c, const struct account_horizon *h, int month, int low, int high)
+// on: so all its calls in a batch are weighed by one allowance. A pack that is over by now may have given calls that one of these packs
+// would have given: back to where it began.
+static void set_months(struct plan_set *s, const struct journal *j, int64_t clock_ms, int month, int low, int high)
 {
 	int first = high + 1;
-	for (int m = low; s->account != NULL && m <= high; m++) {
-		const struct terms *t = terms_make(c, s->account, h, m, &s->arena);
+	for (int m = high; s->account != NULL && m >= MONTH_FIRST && (m >= low || m >= first); m--) {
+		const struct terms *t = set_terms(s, j, clock_ms, m);
 		int began = first_pack_month(t);
 		first = t->n_packs > 0 && began < first ? began : first;
 	}
 	s->spans = month >= first; // before the first pack each month is by itself
-	// A pack that is over by now may have given calls that one of these packs would have given: back to where it began.
-	for (int before = high + 1; s->spans && first < before;) {
-		before = first;
-		first = first_pack_month(terms_make(c, s->account, h, before, &s->arena));
-	}
 	s->first_month = s->spans ? first : month;
 	s->n_months = s->spans ? high - first + 1 : 1;
 	s->terms = arena_alloc(&s->arena, (size_t)s->n_months * sizeof(*s->terms));
 	for (int i = 0; i < s->n_months; i++)
-		s->terms[i] = terms_make(c, s->account, h, s->first_month + i, &s->arena);
+		s->terms[i] = set_terms(s, j, clock_ms, s->first_month + i);
+}
+
+// The clock that stands for all that a set holds for: the change before it, or the beginning of the month where that is later, since a
+// set that spans months is that of the clock's month. So a set is the same, whoever asks first and at which clock.
+static int64_t set_clock(const struct plan_set *s, const struct zone *z, int64_t clock_ms)
+{
+	int month = clock_ms == TIME_NONE ? MONTH_NONE : period_month(z, clock_ms);
+	if (month == MONTH_NONE)
+		return clock_ms;
+	return s->change_ms > period_start_ms(z, month) ? s->change_ms : period_start_ms(z, month);
 }
 
 // A set that spans months is that of the clock's month: in the next one there are others.
@@ -284,10 +324,12 @@ static struct plan_set *set_make(struct plans *p, const struct journal_rules *ru
 			s->from_ms = newest->stamp_ms + lead_of(rules);
 	}
 	int low, high;
-	open_months(rules, z, clock_ms, month, &low, &high);
-	set_months(s, c, &h, month, low, high);
+	s->change_ms = change_at(rules, account, clock_ms);
+	int64_t begin_ms = set_clock(s, z, clock_ms);
+	open_months(rules, z, begin_ms, month, &low, &high);
+	set_months(s, p->journal, begin_ms, month, low, high);
 	set_within_month(s, z, clock_ms);
-	s->allowance = allowance_make(c, s->terms, (uint32_t)s->n_months, &s->arena);
+	s->allowance = allowance_make(c, s->terms, (uint32_t)s->n_months, low, &s->arena);
 	s->origin = find_origin(s, h.stamp_ms, period_start_ms(z, month));
 	if (s->allowance != NULL)
 		((struct allowance *)(uintptr_t)s->allowance)->origin = s->origin;
@@ -332,6 +374,7 @@ static void make_row(struct plans *p, struct plan_set *s, uint32_t service, int 
 	const struct catalog *newest = p->journal->rules[p->journal->n_rules - 1].rules->catalog, *c = s->rules->rules->catalog;
 	const struct terms *t = s->terms[month - s->first_month];
 	uint32_t own = service;
+	row->change_ms = s->change_ms;
 	if (c != newest && !catalog_find_id(c, span_of(catalog_service_id(newest, service)), &own))
 		return; // these rules do not know it: nothing is counted under them
 	const struct terms_service *ts = &t->services[own];
@@ -357,4 +400,85 @@ struct plan_row plans_row(struct plans *p, const struct journal_rules *rules, in
 		make_row(p, s, service, month, &s->rows[i]);
 	s->made[i] = true;
 	return s->rows[i];
+}
+
+// ---- changes
+
+int64_t plans_change(const struct plans *p, int64_t clock_ms, struct span account)
+{
+	return change_at(journal_rules_at(p->journal, clock_ms), find_account(p, account), clock_ms);
+}
+
+static void look_add_allowance(struct look_terms *t, const struct allowance **list, const struct allowance *a)
+{
+	for (uint32_t i = 0; i < t->n_allowances; i++)
+		if (list[i] == a)
+			return;
+	list[t->n_allowances++] = a;
+}
+
+// One month; allowances come into `list`, which has room for one more month's.
+static void look_month(struct plans *p, const struct journal_rules *rules, struct span account, int month, struct look_terms *t,
+		       struct look_month *ret, const struct allowance **list)
+{
+	uint32_t services = catalog_services(p->journal->rules[p->journal->n_rules - 1].rules->catalog);
+	struct look_row *rows = arena_alloc(&p->arena, (services + 1) * sizeof(*rows));
+	*ret = (struct look_month){ .month = month, .rows = rows };
+	for (uint32_t i = 0; i < services; i++) {
+		struct plan_row row = plans_row(p, rules, t->change_ms, account, i, month);
+		if (row.allowance != NULL)
+			look_add_allowance(t, list, row.allowance);
+		else if (row.plain != NULL || row.first != NULL)
+			rows[ret->n_rows++] = (struct look_row){ i, row.plain, row.first };
+	}
+}
+
+static struct plan_look *look_make(struct plans *p, int64_t change_ms, const struct account *account, struct span name)
+{
+	const struct journal_rules *rules = journal_rules_at(p->journal, change_ms);
+	const struct zone *z = catalog_zone(rules->rules->catalog);
+	struct plan_look *l = arena_alloc(&p->arena, sizeof(*l));
+	*l = (struct plan_look){ .account = account, .terms = { .change_ms = change_ms } };
+	int low, high, month = period_month(z, change_ms);
+	if (month == MONTH_NONE)
+		return l;
+	open_months(rules, z, change_ms, month, &low, &high);
+	struct look_month *months = arena_alloc(&p->arena, (size_t)(high - low + 1) * sizeof(*months));
+	const struct allowance **allowances = arena_alloc(&p->arena, (size_t)(high - low + 1) * sizeof(struct allowance *));
+	for (int m = low; m <= high; m++)
+		look_month(p, rules, name, m, &l->terms, &months[l->terms.n_months++], allowances);
+	l->terms.months = months;
+	l->terms.allowances = allowances;
+	return l;
+}
+
+const struct look_terms *plans_look(struct plans *p, int64_t change_ms, struct span account)
+{
+	const struct account *a = find_account(p, account);
+	if (p->last_look != NULL && p->last_look->account == a && p->last_look->terms.change_ms == change_ms)
+		return &p->last_look->terms;
+	uint64_t key[2] = { (uint64_t)(uintptr_t)a, (uint64_t)change_ms };
+	struct plan_look **bucket = &p->looks[XXH3_64bits(key, sizeof(key)) % BUCKETS];
+	for (struct plan_look *l = *bucket; l != NULL; l = l->next)
+		if (l->account == a && l->terms.change_ms == change_ms)
+			return &(p->last_look = l)->terms;
+	struct plan_look *l = look_make(p, change_ms, a, account);
+	l->next = *bucket;
+	*bucket = l;
+	return &(p->last_look = l)->terms;
+}
+
+uint32_t plans_looks(struct plans *p, int64_t since_ms, int64_t upto_ms, struct span account, struct arena *arena,
+		     const struct look_terms *const **ret)
+{
+	uint32_t n = 0;
+	for (int64_t at = plans_change(p, upto_ms, account); at > since_ms; at = plans_change(p, at - 1, account))
+		n++;
+	const struct look_terms **list = arena_alloc(arena, (n + 1) * sizeof(*list));
+	uint32_t left = n;
+	for (int64_t at = plans_change(p, upto_ms, account); at > since_ms; at = plans_change(p, at - 1, account))
+		list[--left] = plans_look(p, at, account);
+	check(left == 0);
+	*ret = (const struct look_terms *const *)list;
+	return n;
 }

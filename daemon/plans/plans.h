@@ -3,18 +3,32 @@
 // of the account before (clock - rules.lead). Ladders and allowances are made once for all that they hold for, and kept until
 // something new is known.
 //
+// A **change** of an account is a record clock from which on its rows may be others: a rules version takes effect, or something that was
+// said of the account does (stamp + rules.lead). Alerts that a change made due, not a call, follow from the log alone:
+//
+//	The change comes with the first record of the account's partition whose clock has reached it. Every counter of a month that is open
+//	at the change (close(month) > change) is seen then as the calls before that record left it, by the rows that hold at the change.
+//	What it has reached of them, and what was never raised, is due, with the change's time. Several changes that come with one record
+//	are each looked at so, one after the other, before that record counts.
+//
+// Who looks, the worker or the closer, and when, makes no difference (store/meterd.lua, "Looks"). A month that is closed at a change
+// keeps the terms that it had: what it took of packs does not change any more (contracts and packs; not a price book that says otherwise
+// of its free calls). Late calls take from packs in bills only.
+//
 // @thread owned by the worker.
 #ifndef PLANS_PLANS_H
 #define PLANS_PLANS_H
 
 #include "journal/journal.h"
 #include "ladder/allowance.h"
+#include "model/commit.h"
 
 struct plan_row {                        // of one account, service and month
 	const struct ladder *plain, *first;      // as in a counter; NULL: nothing to reach, or the allowance has it
 	const struct allowance *allowance;       // NULL: the service shares nothing
 	uint32_t month, service;                 // its place there
 	int scope;                               // of its holder
+	int64_t change_ms;                       // the account's last one at this clock; INT64_MIN: none
 };
 
 struct plans;
@@ -25,6 +39,13 @@ void plans_know(struct plans *p, const struct journal *j, const struct account_b
 // Of a service by its index in the newest catalog. Valid until plans_know. Hot: the last answers are found by one comparison.
 struct plan_row plans_row(struct plans *p, const struct journal_rules *rules, int64_t clock_ms, struct span account, uint32_t service,
 			  int month);
+// The account's last change at a record clock; INT64_MIN: none.
+int64_t plans_change(const struct plans *p, int64_t clock_ms, struct span account);
+// What its counters are weighed by at that change. Valid until plans_know.
+const struct look_terms *plans_look(struct plans *p, int64_t change_ms, struct span account);
+// Those of all its changes in (since_ms, upto_ms], ascending; `*ret` lies in the arena.
+uint32_t plans_looks(struct plans *p, int64_t since_ms, int64_t upto_ms, struct span account, struct arena *arena,
+		     const struct look_terms *const **ret);
 bool plans_watched(const struct plans *p, struct span account); // something was said of it
 
 // The first record clock later than `clock_ms` (TIME_NONE: none yet) at which rows may change, or begin to speak of another month;

@@ -259,6 +259,7 @@ static bool entry_alert(const redisReply *f, struct outbox_entry *e)
 	e->event_id = entry_field(f, "i");
 	e->contract = entry_field(f, "e");
 	e->cause = entry_field(f, "z");
+	e->sharing = entry_field(f, "m");
 	e->first_month = span_is(entry_field(f, "f"), "1");
 	e->has_taken = taken.p != NULL;
 	if (source.n > 0 && source.p[0] == '+')
@@ -358,16 +359,15 @@ static enum error_class redis_looked(struct store *port, uint32_t shard, int64_t
 	return call_number(s, INT64_MIN, ret_ms, e);
 }
 
-static enum error_class redis_looked_set(struct store *port, uint32_t shard, int64_t ms, struct error *e)
+static enum error_class redis_looked_set(struct store *port, uint32_t shard, const char *mark, int64_t ms, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	CLEANUP(redis_reply_freep) redisReply *r = NULL;
-	command_reset(&s->command);
-	command_text(&s->command, "HSET");
+	redis_fcall(s, "meterd_1_looked", 1);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	command_format(&s->command, "looked:%s", s->generation);
+	words_identity(s);
+	command_text(&s->command, mark);
 	command_int(&s->command, ms);
-	return call_plain(s, &r, e);
+	return redis_call_function(s, NULL, e);
 }
 
 static enum error_class redis_outbox_length(struct store *port, uint32_t shard, int64_t *ret, struct error *e)
@@ -539,6 +539,11 @@ static enum error_class redis_scan_freezes(struct store *port, uint32_t shard, i
 static enum error_class redis_scan_settled(struct store *port, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
 {
 	return redis_scan_hash(redis_of(port), shard, "set", month, MONTH_NONE, fn, ctx, e);
+}
+
+static enum error_class redis_scan_active(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	return redis_scan_hash(redis_of(port), shard, "act", MONTH_NONE, MONTH_NONE, fn, ctx, e);
 }
 
 static enum error_class redis_scan_ledger(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
@@ -912,6 +917,7 @@ const struct store_ops store_redis_ops = {
 	.finished = redis_finished,
 	.looked = redis_looked,
 	.looked_set = redis_looked_set,
+	.scan_active = redis_scan_active,
 	.end_run = redis_end_run,
 	.counter = redis_counter,
 	.counters_get = redis_counters_get,

@@ -211,17 +211,16 @@ static void command_group(struct command *c, const struct commit *commit, const 
 	command_int(c, fired_key);
 	command_int(c, group->n);
 	uint32_t with_calls = 0;
-	pack_array(&c->scratch, 5 * group->n);
+	pack_array(&c->scratch, 4 * group->n);
 	for (uint32_t i = 0; i < group->n; i++) {
 		const struct commit_delta *d = &commit->deltas[order[i]];
-		check(d->calls > 0 || d->look);
+		check(d->calls > 0);
 		command_field(c, commit, d);
 		uint32_t plain = ladders_index(ladders, d->ladder);
 		pack_int(&c->scratch, d->calls);
 		pack_int(&c->scratch, plain);
 		pack_int(&c->scratch, d->ladder_first != NULL ? ladders_index(ladders, d->ladder_first) : plain);
 		pack_int(&c->scratch, d->activates);
-		pack_int(&c->scratch, d->look);
 		with_calls += d->with_calls;
 	}
 	command_pack(c);
@@ -238,37 +237,74 @@ static void command_group(struct command *c, const struct commit *commit, const 
 
 // ---- entries: what accounts take of their allowances
 
-// The commit's distinct allowances and the months that they speak of.
+// The commit's distinct allowances and looks, and the months that they speak of.
 struct allowances {
 	const struct allowance **list;
-	uint32_t n, *of;     // of: by entry, from 1
+	uint32_t n, size, hint; // hints: what was asked for last; the next is likely the next
+	const struct look_terms **looks;
+	uint32_t n_looks, size_looks, look_hint;
 	int first, last;     // months; last < first: none
 };
 
+static void allowances_month(struct allowances *a, int first, int last)
+{
+	a->first = first < a->first ? first : a->first;
+	a->last = last > a->last ? last : a->last;
+}
+
+// Its number, from 1.
+static uint32_t allowances_index(struct allowances *a, const struct allowance *want)
+{
+	for (uint32_t k = 0; k < a->n; k++) {
+		uint32_t at = (a->hint + k) % a->n;
+		if (a->list[at] == want)
+			return (a->hint = at) + 1;
+	}
+	a->hint = a->n;
+	if (a->n == a->size) {
+		a->size = a->size * 2 + 16;
+		a->list = xrealloc(a->list, a->size, sizeof(*a->list));
+	}
+	a->list[a->n++] = want;
+	allowances_month(a, want->months[0].month, want->months[want->n_months - 1].month);
+	return a->n;
+}
+
+static uint32_t looks_index(struct allowances *a, const struct look_terms *want)
+{
+	for (uint32_t k = 0; k < a->n_looks; k++) {
+		uint32_t at = (a->look_hint + k) % a->n_looks;
+		if (a->looks[at] == want)
+			return (a->look_hint = at) + 1;
+	}
+	a->look_hint = a->n_looks;
+	if (a->n_looks == a->size_looks) {
+		a->size_looks = a->size_looks * 2 + 16;
+		a->looks = xrealloc(a->looks, a->size_looks, sizeof(*a->looks));
+	}
+	a->looks[a->n_looks++] = want;
+	for (uint32_t i = 0; i < want->n_months; i++)
+		allowances_month(a, want->months[i].month, want->months[i].month);
+	for (uint32_t i = 0; i < want->n_allowances; i++)
+		allowances_index(a, want->allowances[i]);
+	return a->n_looks;
+}
+
 static struct allowances allowances_make(const struct commit *c)
 {
-	struct allowances a = { .list = xcalloc(c->n_entries + 1, sizeof(*a.list)), .of = xcalloc(c->n_entries + 1, sizeof(*a.of)),
-				.first = INT32_MAX, .last = MONTH_NONE };
-	for (uint32_t i = 0; i < c->n_entries; i++) {
-		const struct allowance *want = c->entries[i].allowance;
-		uint32_t k = 0;
-		while (k < a.n && a.list[k] != want)
-			k++;
-		a.of[i] = k + 1;
-		if (k < a.n)
-			continue;
-		a.list[a.n++] = want;
-		int first = want->months[0].month, last = want->months[want->n_months - 1].month;
-		a.first = first < a.first ? first : a.first;
-		a.last = last > a.last ? last : a.last;
-	}
+	struct allowances a = { .first = INT32_MAX, .last = MONTH_NONE };
+	for (uint32_t i = 0; i < c->n_entries; i++)
+		allowances_index(&a, c->entries[i].allowance);
+	for (uint32_t i = 0; i < c->n_accounts; i++)
+		for (uint32_t k = 0; k < c->accounts[i].n_looks; k++)
+			looks_index(&a, c->accounts[i].looks[k]);
 	return a;
 }
 
 static void allowances_free(struct allowances *a)
 {
 	free(a->list);
-	free(a->of);
+	free(a->looks);
 }
 
 static uint32_t allowances_months(const struct allowances *a)
@@ -288,9 +324,11 @@ static void pack_month(struct pack *p, const struct allowance_month *m)
 		pack_int(p, s->quota);
 		pack_int(p, s->quota_first);
 		pack_int(p, s->shared + 1);
-		pack_array(p, s->n_packs);
-		for (uint32_t k = 0; k < s->n_packs; k++)
+		pack_array(p, 2 * s->n_packs);
+		for (uint32_t k = 0; k < s->n_packs; k++) {
 			pack_int(p, s->packs[k] + 1);
+			pack_int(p, s->pack_calls[k]);
+		}
 	}
 	pack_array(p, m->n_shared);
 	for (uint32_t i = 0; i < m->n_shared; i++) {
@@ -369,7 +407,67 @@ static void pack_entry(struct pack *p, const struct commit *commit, const struct
 		pack_text(p, (struct span){ 0 });
 }
 
-static void command_entries(struct command *c, const struct commit *commit, const struct allowances *a, uint32_t first_key)
+static void pack_look(struct pack *p, const struct commit *commit, const struct look_terms *l, struct allowances *a, struct ladders *ladders)
+{
+	pack_array(p, 3);
+	pack_int(p, l->change_ms);
+	pack_array(p, 2 * l->n_months);
+	for (uint32_t i = 0; i < l->n_months; i++) {
+		const struct look_month *m = &l->months[i];
+		pack_int(p, m->month);
+		pack_array(p, 3 * m->n_rows);
+		for (uint32_t k = 0; k < m->n_rows; k++) {
+			const struct look_row *r = &m->rows[k];
+			uint32_t plain = ladders_index(ladders, r->ladder);
+			pack_text(p, span_of(catalog_service_id(commit->catalog, r->service)));
+			pack_int(p, plain);
+			pack_int(p, r->ladder_first != NULL ? ladders_index(ladders, r->ladder_first) : plain);
+		}
+	}
+	pack_array(p, l->n_allowances);
+	for (uint32_t i = 0; i < l->n_allowances; i++)
+		pack_int(p, allowances_index(a, l->allowances[i]));
+}
+
+static void pack_commit_account(struct pack *p, const struct commit_account *account, struct allowances *a)
+{
+	pack_array(p, 4);
+	pack_text(p, account->account);
+	pack_int(p, account->change_ms);
+	if (account->n_looks > 0)
+		pack_int(p, account->since_ms);
+	else
+		pack_text(p, (struct span){ 0 });
+	pack_array(p, account->n_looks);
+	for (uint32_t i = 0; i < account->n_looks; i++)
+		pack_int(p, looks_index(a, account->looks[i]));
+}
+
+static void command_looks(struct command *c, const struct commit *commit, struct allowances *a, struct ladders *ladders)
+{
+	const struct commit_pass *pass = commit->pass;
+	pack_array(&c->scratch, commit->n_accounts);
+	for (uint32_t i = 0; i < commit->n_accounts; i++)
+		pack_commit_account(&c->scratch, &commit->accounts[i], a);
+	command_pack(c);
+	pack_array(&c->scratch, a->n_looks);
+	for (uint32_t i = 0; i < a->n_looks; i++)
+		pack_look(&c->scratch, commit, a->looks[i], a, ladders);
+	command_pack(c);
+	if (pass == NULL) {
+		pack_text(&c->scratch, (struct span){ 0 });
+	} else {
+		pack_array(&c->scratch, 3 + pass->n_parts);
+		pack_text(&c->scratch, pass->before != NULL ? span_of(pass->before) : SPAN_LIT(""));
+		pack_text(&c->scratch, span_of(pass->after));
+		pack_int(&c->scratch, pass->change_ms);
+		for (uint32_t i = 0; i < pass->n_parts; i++)
+			pack_text(&c->scratch, pass->parts[i]);
+	}
+	command_pack(c);
+}
+
+static void command_entries(struct command *c, const struct commit *commit, struct allowances *a, uint32_t first_key)
 {
 	pack_array(&c->scratch, a->n);
 	for (uint32_t i = 0; i < a->n; i++)
@@ -377,7 +475,7 @@ static void command_entries(struct command *c, const struct commit *commit, cons
 	command_pack(c);
 	pack_array(&c->scratch, commit->n_entries);
 	for (uint32_t i = 0; i < commit->n_entries; i++)
-		pack_entry(&c->scratch, commit, &commit->entries[i], a->of[i]);
+		pack_entry(&c->scratch, commit, &commit->entries[i], allowances_index(a, commit->entries[i].allowance));
 	command_pack(c);
 	uint32_t n = allowances_months(a);
 	char month[MONTH_TEXT];
@@ -400,7 +498,7 @@ static void command_month_keys(struct store_redis *s, const struct commit *commi
 
 static void command_keys(struct store_redis *s, const struct commit *commit, const struct grouping *g, const struct allowances *a)
 {
-	static const char *const fixed[FIXED_KEYS] = { "meta", "off", "led", "out", "act", "cut", "clk", "pk" };
+	static const char *const fixed[FIXED_KEYS] = { "meta", "off", "led", "out", "act", "cut", "clk", "lk" };
 	char key[KEY_LENGTH];
 	for (int i = 0; i < FIXED_KEYS; i++)
 		command_format(&s->command, "%s", redis_key(s, key, commit->shard, fixed[i], MONTH_NONE, MONTH_NONE));
@@ -437,6 +535,7 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 	for (uint32_t i = 0; i < g.n_groups; i++)
 		allowance_key += g.group[i].adjust != MONTH_NONE ? 1 : 2;
 	command_entries(&s->command, commit, &allowances, allowance_key);
+	command_looks(&s->command, commit, &allowances, &ladders);
 	for (uint32_t i = 0; i < commit->n_parts; i++)
 		command_part(&s->command, &commit->parts[i]);
 	for (uint32_t i = 0; i < g.n_groups; i++) {
@@ -561,6 +660,25 @@ static bool result_indexes(struct span text, uint32_t most, uint32_t **ret_list,
 	return good;
 }
 
+// "index:up to which change the shard has looked", joined by commas.
+static bool result_behind(const struct commit *c, struct span text)
+{
+	uint32_t n = 0;
+	for (size_t at = 0; text.p != NULL && at < text.n; n++) {
+		const char *comma = memchr(text.p + at, ',', text.n - at);
+		size_t end = comma != NULL ? (size_t)(comma - text.p) : text.n;
+		const char *colon = memchr(text.p + at, ':', end - at);
+		int64_t index = 0, since_ms = 0;
+		if (colon == NULL || !span_int64((struct span){ text.p + at, (size_t)(colon - text.p) - at }, &index) || index < 0 ||
+		    index >= c->n_accounts || !span_int64((struct span){ colon + 1, (size_t)(text.p + end - colon) - 1 }, &since_ms))
+			return false;
+		c->accounts[index].behind = true;
+		c->accounts[index].since_ms = since_ms;
+		at = end + 1;
+	}
+	return n > 0;
+}
+
 static bool result_lists(const struct commit *c, struct span deltas, struct span entries)
 {
 	CLEANUP(freep) uint32_t *of_deltas = NULL;
@@ -583,7 +701,7 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 	static const struct {
 		const char *word;
 		enum commit_status status;
-	} words[] = { { "OK", COMMIT_DONE }, { "NEEDLIST", COMMIT_NEEDLIST }, { "FOREIGN", COMMIT_FOREIGN },
+	} words[] = { { "OK", COMMIT_DONE }, { "NEEDLIST", COMMIT_NEEDLIST }, { "NEEDLOOK", COMMIT_NEEDLOOK }, { "FOREIGN", COMMIT_FOREIGN },
 		      { "ROLLBACK", COMMIT_ROLLBACK }, { "LOST", COMMIT_LOST }, { "RETIRED", COMMIT_RETIRED },
 		      { "OLDRULES", COMMIT_OLD_RULES }, { "HALT", COMMIT_HALT } };
 	struct span word = reply_span(r->element[0]), second = reply_span(r->element[1]);
@@ -598,6 +716,8 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 			ret->status = COMMIT_UNKNOWN;
 		ret->alerts = (uint32_t)alerts;
 	} else if (ret->status == COMMIT_NEEDLIST && (r->elements != 3 || !result_lists(c, second, reply_span(r->element[2])))) {
+		ret->status = COMMIT_HALT;
+	} else if (ret->status == COMMIT_NEEDLOOK && !result_behind(c, second)) {
 		ret->status = COMMIT_HALT;
 	}
 	if (ret->status != COMMIT_DONE)

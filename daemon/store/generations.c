@@ -118,7 +118,7 @@ static int by_key(const void *a, const void *b)
 
 enum error_class redis_keys(struct store *port, uint32_t shard, struct store_keys *ret, struct error *e)
 {
-	static const char *const always[] = { "off", "act", "led", "cut", "clk", "pk" };
+	static const char *const always[] = { "off", "act", "led", "cut", "clk", "pk", "lk" };
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	struct store_months months = { 0 };

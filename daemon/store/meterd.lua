@@ -16,6 +16,7 @@
 --   g:cut                month/topic/partition -> first offset at or after the close ("first/...": first record at all)
 --   g:clk                topic/partition/offset -> record clock before that offset (shard 0)
 --   g:frz:<month>        account/service -> fen frozen by that month's settlement
+--   g:lk    account -> record clock of the last change up to which its counters were looked at ("Looks" below)
 --   g:set:<month>        account -> facts of its statement, account/service -> facts of a line: as settled, never changed;
 --                        #rev/account -> its newest revision, #late/account -> what was adjusted with this month,
 --                        "#" -> number of accounts settled
@@ -129,20 +130,22 @@ local function crossing_call(calls, old, at)
 end
 
 -- ARGV of a commit: 1 init, 2 generation, 3 rules version, 4 parts, 5 groups, 6 ladders (msgpack), 7 allowances (msgpack list),
---   8 entries (msgpack list), 9 months of the allowances (msgpack, flat {number, text, index of use key, index of fired key, ...}), then
+--   8 entries (msgpack list), 9 months of the allowances and looks (msgpack, flat {number, text, index of use key, index of fired key, ...}),
+--   10 accounts that had changes, 11 looks, 12 pass of the closer (msgpack, "Looks" below), then
 --   a part:  name, token, from, position "next clock last print", msgpack {consumed, outcomes...}, msgpack cuts {field, offset, ...},
 --            msgpack marks {field, clock, field to drop, ...}
 --   a group: index of its key in KEYS, month text, bucket number (month that closes it, year*12+month-1), index of the fired key (0: late),
---            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, look, ...}: look 1: the whole
---            ladder is looked at, not only what the calls cross (0 calls: nothing is counted); msgpack lists {delta index, packed calls, ...}
+--            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...}, msgpack lists {delta index,
+--            packed calls, ...}
 --   an allowance: {rules version, cause, cause in ms, months, packs, rungs}
---            a month: {number, services {id, quota, quota in the month of activation, shared or 0, {packs in order}}, shared {calls, first}}
+--            a month: {number, services {id, quota, quota in the month of activation, shared or 0, {pack, its calls as known in the month, ...}},
+--                     shared {calls, first}}
 --            a pack:  {id, calls};  a rung: {quantity, month, index, at, bound, kind, service in its identity, pack in it, contract, when}
 --            when: 0 always, 1 not in the month of activation
 --   an entry: {account, allowance, look, {month, service, calls, ...}, packed calls or false}
 --   the last: wall time of the read, handed on with alerts
--- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 pk, then those of the groups, then use and fired of the allowances' months.
-local FIXED = 9
+-- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 lk, then those of the groups, then use and fired of the months of ARGV 9.
+local FIXED = 12
 local PIECE = 3000 -- words of one command: Lua's unpack takes 8,000 values at most
 local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
 
@@ -197,7 +200,7 @@ local function commit_read_group(group)
 		local have = redis.call('HMGET', group.key, unpack(ARGV, fields + first - 1, fields + math.min(first + PIECE - 1, group.n) - 1))
 		for k = 1, #have do
 			local i, old = first + k - 1, 0
-			local stored, more = have[k], numbers[(i - 1) * 5 + 1]
+			local stored, more = have[k], numbers[(i - 1) * 4 + 1]
 			if stored then
 				old = not find(stored, '%D') and tonumber(stored)
 			end
@@ -253,7 +256,7 @@ local function commit_activations(groups)
 	for _, group in ipairs(groups) do
 		local numbers, fields, active = group.numbers, group.fields - 1, {}
 		for i = 1, group.n do
-			if numbers[i * 5 - 1] == 1 then
+			if numbers[i * 4] == 1 then
 				local account = string.match(ARGV[fields + i], '^[^/]*')
 				active[#active + 1] = account
 				if not act[account] then
@@ -282,12 +285,12 @@ local function commit_activations(groups)
 	return act, changed
 end
 
-local function ladder_of(group, i, ladders, act, look)
-	local plain, first = group.numbers[(i - 1) * 5 + 2], group.numbers[(i - 1) * 5 + 3]
+local function ladder_of(group, i, ladders, act)
+	local plain, first = group.numbers[(i - 1) * 4 + 2], group.numbers[(i - 1) * 4 + 3]
 	if first == plain then
 		return ladders[plain], false
 	end
-	local old, new = look and -1 or group.old[i], group.new[i]
+	local old, new = group.old[i], group.new[i]
 	if not (crossed_any(ladders[plain] or {}, old, new) or crossed_any(ladders[first] or {}, old, new)) then
 		return nil, false
 	end
@@ -301,6 +304,11 @@ end
 
 local function identity_of(account, service, month, kind, bound, pack)
 	return 'alert\n' .. account .. '\n' .. service .. '\n' .. month .. '\n' .. kind .. '\n' .. text(bound) .. '\n' .. pack
+end
+
+-- Was it raised, by an earlier step or by this one, which writes only at its end?
+local function was_raised(raised, fired, identity)
+	return raised[fired .. '\n' .. identity] or redis.call('HEXISTS', fired, identity) == 1
 end
 
 -- Facts of an alert; `at` is the place of the crossing call in the flat list `calls`, nil where a change made it due, not a call.
@@ -330,43 +338,39 @@ end
 
 -- Rungs that do not hold in the month of activation and are passed in it, appended: they are not raised later, where the account turns out
 -- to have been active before. A rung is raised by the call that reaches it, or never.
-local function passed_rungs(group, i, plain, look, passed)
-	local account, service = string.match(ARGV[group.fields + i - 1], '^([^/]*)/(.*)$')
-	local old, new = look and -1 or group.old[i], group.new[i]
+local function passed_rungs(fired, month, account, service, old, new, plain, found)
 	for k = 1, #plain do
 		if plain[k].at > new then
 			break
 		end
 		if plain[k].at > old then
-			passed[#passed + 1] = { group.fired, identity_of(account, service, group.month, plain[k].kind, plain[k].bound, '') }
+			local identity = identity_of(account, service, month, plain[k].kind, plain[k].bound, '')
+			found.passed[#found.passed + 1] = { fired, identity }
+			found.raised[fired .. '\n' .. identity] = true
 		end
 	end
 end
 
--- The alerts of one delta, appended to `alerts`; returns false when a list is needed and missing.
-local function commit_crossings(group, i, ladders, act, parts, alerts, passed)
-	local look = group.numbers[(i - 1) * 5 + 5] == 1
-	local rungs, first = ladder_of(group, i, ladders, act, look)
-	local old, new = group.old[i], group.new[i]
-	if first then
-		passed_rungs(group, i, ladders[group.numbers[(i - 1) * 5 + 2]] or {}, look, passed)
+local function add_alert(found, alert)
+	found.alerts[#found.alerts + 1] = alert
+	found.raised[alert.fired .. '\n' .. alert.identity] = true
+	if alert.home then
+		found.raised[alert.home[1] .. '\n' .. alert.home[2]] = true
 	end
-	if not rungs or not crossed_any(rungs, look and -1 or old, new) then
-		return true
-	end
-	local field, calls = ARGV[group.fields + i - 1], nil
-	local account, service = string.match(field, '^([^/]*)/(.*)$')
+end
+
+-- The alerts of one delta by its ladder, appended to what was found; false when a list is needed and missing, nil when it does not add up.
+local function ladder_crossings(group, i, rungs, first, account, service, parts, found)
+	local old, new, calls = group.old[i], group.new[i], nil
 	for k = 1, #rungs do
 		local rung = rungs[k]
 		if rung.at > new then
 			break
 		end
-		if rung.at > old or look then
+		if rung.at > old then
 			local identity = identity_of(account, service, group.month, rung.kind, rung.bound, '')
-			if redis.call('HEXISTS', group.fired, identity) == 1 then
+			if was_raised(found.raised, group.fired, identity) then
 				-- it was raised
-			elseif rung.at <= old then
-				alerts[#alerts + 1] = alert_of(group.fired, identity, rungs, old, old, first)
 			elseif not group.calls[i] then
 				return false
 			else
@@ -375,7 +379,7 @@ local function commit_crossings(group, i, ladders, act, parts, alerts, passed)
 				if not c then
 					return nil
 				end
-				alerts[#alerts + 1] = alert_of(group.fired, identity, rungs, before, after, first, parts, calls, c)
+				add_alert(found, alert_of(group.fired, identity, rungs, before, after, first, parts, calls, c))
 			end
 		end
 	end
@@ -391,50 +395,52 @@ local function commit_reaching(group, ladders)
 	end
 	for i = 1, group.n do
 		local new = news[i]
-		if new >= least[numbers[i * 5 - 3]] or new >= least[numbers[i * 5 - 2]] then
+		if new >= least[numbers[i * 4 - 2]] or new >= least[numbers[i * 4 - 1]] then
 			list[#list + 1] = i
 		end
 	end
 	return list
 end
 
--- ---- allowances: quotas that services share, and packs. What was taken of them is worked out from the counters each time, month after
--- month, as rating/deduct.c does at settlement; nothing of it is stored, so nothing can drift. No quantity ever falls when calls come.
-
--- What packs gave in months that are settled: the last such month, and calls by pack.
-local function settled_use(value)
-	local use = { month = 0, calls = {} }
-	local year, month, rest = string.match(value or '', '^(%d+)-(%d+)(.*)$')
-	if year then
-		use.month = tonumber(year) * 12 + tonumber(month) - 1
-		for pack, calls in string.gmatch(rest, ' ([^=]+)=(%d+)') do
-			use.calls[pack] = tonumber(calls)
-		end
+local function commit_crossings(group, i, ladders, act, parts, found)
+	local rungs, first = ladder_of(group, i, ladders, act)
+	local old, new, whole = group.old[i], group.new[i], true
+	local account, service = string.match(ARGV[group.fields + i - 1], '^([^/]*)/(.*)$')
+	if rungs and crossed_any(rungs, old, new) then
+		whole = ladder_crossings(group, i, rungs, first, account, service, parts, found)
 	end
-	return use
+	if first then -- behind the alerts: by billable calls both ladders have the same tiers
+		passed_rungs(group.fired, group.month, account, service, old, new, ladders[group.numbers[(i - 1) * 4 + 2]] or {}, found)
+	end
+	return whole
 end
 
--- What stands after the entry's stored totals and what came on top of them: calls, billable calls, sums of shared quotas, rest of packs.
+-- ---- allowances: quotas that services share, and packs. What was taken of them is worked out from the counters each time, month after
+-- month, as rating/deduct.c does at settlement; nothing of it is stored, so nothing can drift. No quantity ever falls when calls come.
+-- Counted calls alone take here: what late calls take, the bills say. When a month is settled makes no difference to an alert.
+
+-- What stands after the entry's stored totals and what came on top of them: calls, billable calls, sums of shared quotas, use of packs.
 local function allowance_use(entry, totals)
 	local a = entry.allowance
-	local use = { totals = totals, billable = {}, sums = {}, left = {} }
-	for p, pack in ipairs(a[5]) do
-		use.left[p] = math.max(0, pack[2] - (entry.settled.calls[pack[1]] or 0))
+	local use = { totals = totals, billable = {}, sums = {}, taken = {} }
+	for p = 1, #a[5] do
+		use.taken[p] = 0
 	end
 	for m, month in ipairs(a[4]) do
 		local billable, sums, shared, quota = {}, {}, {}, entry.first[m] and 3 or 2
 		for g, calls in ipairs(month[3]) do
 			shared[g], sums[g] = calls[quota - 1], 0
 		end
-		for s, service in ipairs(month[1] > entry.settled.month and month[2] or {}) do
+		for s, service in ipairs(month[2]) do
 			local rest, g = math.max(0, totals[m][s] - service[quota]), service[4]
 			if g > 0 then
 				local took = math.min(rest, shared[g])
 				sums[g], shared[g], rest = sums[g] + totals[m][s], shared[g] - took, rest - took
 			end
-			for _, p in ipairs(service[5]) do
-				local took = math.min(rest, use.left[p])
-				use.left[p], rest = use.left[p] - took, rest - took
+			for k = 1, #service[5], 2 do
+				local p = service[5][k]
+				local took = math.min(rest, math.max(0, service[5][k + 1] - use.taken[p]))
+				use.taken[p], rest = use.taken[p] + took, rest - took
 			end
 			billable[s] = rest
 		end
@@ -446,8 +452,8 @@ end
 local function rung_value(entry, rung, use)
 	local of, m, i = rung[1], rung[2], rung[3]
 	if of == 'pack' then
-		return entry.allowance[5][i][2] - use.left[i]
-	elseif entry.allowance[4][m][1] <= entry.settled.month or (rung[10] == 1 and entry.first[m]) then
+		return use.taken[i]
+	elseif rung[10] == 1 and entry.first[m] then
 		return nil
 	elseif of == 'calls' then
 		return use.totals[m][i]
@@ -479,24 +485,26 @@ local function read_totals(key, fields, totals)
 	end
 end
 
-local function commit_entries(months, act)
-	local list, allowances, entries = {}, cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8])
-	for e, raw in ipairs(entries) do
-		local a = allowances[raw[2]]
-		local entry = { account = raw[1], allowance = a, look = raw[3] == 1, packed = raw[5], old = {}, first = {} }
-		entry.settled = settled_use(redis.call('HGET', KEYS[8], entry.account))
-		local value = act[entry.account] or redis.call('HGET', KEYS[5], entry.account)
-		for m, month in ipairs(a[4]) do
-			local fields, totals = {}, {}
-			entry.first[m] = active_since(value, month[1]) == month[1]
-			for s, service in ipairs(month[2]) do
-				fields[s], totals[s] = entry.account .. '/' .. service[1], 0
-			end
-			if month[1] > entry.settled.month then
-				read_totals(KEYS[months[month[1]].use], fields, totals)
-			end
-			entry.old[m] = totals
+-- The stored totals of an account that an allowance speaks of; `active`: when the account became active.
+local function read_entry(account, allowance, months, active)
+	local entry = { account = account, allowance = allowance, old = {}, first = {} }
+	for m, month in ipairs(allowance[4]) do
+		local fields, totals = {}, {}
+		entry.first[m] = active_since(active, month[1]) == month[1]
+		for s, service in ipairs(month[2]) do
+			fields[s], totals[s] = account .. '/' .. service[1], 0
 		end
+		read_totals(KEYS[months[month[1]].use], fields, totals)
+		entry.old[m] = totals
+	end
+	return entry
+end
+
+local function commit_entries(months, act, allowances)
+	local list, entries = {}, cmsgpack.unpack(ARGV[8])
+	for e, raw in ipairs(entries) do
+		local entry = read_entry(raw[1], allowances[raw[2]], months, act[raw[1]] or redis.call('HGET', KEYS[5], raw[1]))
+		entry.look, entry.packed = raw[3] == 1, raw[5]
 		local totals = {}
 		for m, of in ipairs(entry.old) do
 			totals[m] = {}
@@ -527,6 +535,30 @@ local function first_reaching(entry, rung)
 	return low
 end
 
+-- The month's calls of the services that take from the pack in it.
+local function calls_under_pack(services, totals, pack)
+	local sum = 0
+	for s, service in ipairs(services) do
+		for k = 1, #service[5], 2 do
+			if service[5][k] == pack then
+				sum = sum + totals[s]
+			end
+		end
+	end
+	return sum
+end
+
+-- The services that share a quota in the month, as the account's contracts leave it.
+local function sharing(services, shared)
+	local ids = {}
+	for _, service in ipairs(services) do
+		if service[4] == shared then
+			ids[#ids + 1] = service[1]
+		end
+	end
+	return table.concat(ids, ' ')
+end
+
 -- Facts of an allowance's alert: totals of the service (or the sum) that the rung is about, and what was billable or taken of a pack.
 local function allowance_alert(entry, rung, months, parts, place)
 	local a, m, i = entry.allowance, rung[2], rung[3]
@@ -544,8 +576,10 @@ local function allowance_alert(entry, rung, months, parts, place)
 	local function total(use)
 		if rung[1] == 'shared' then
 			return use.sums[m][i]
+		elseif rung[1] == 'pack' and not place then
+			return calls_under_pack(a[4][m][2], use.totals[m], rung[3])
 		end
-		return use.totals[m][i] or 0
+		return use.totals[m][i]
 	end
 	local terms = { version = text(a[1]), contract = rung[9], cause = a[2], cause_ms = text(a[3]) }
 	local alert = alert_of(KEYS[month.fired], identity_of(entry.account, rung[7], month.text, rung[6], rung[5], rung[8]), terms,
@@ -557,9 +591,11 @@ local function allowance_alert(entry, rung, months, parts, place)
 	if rung[1] == 'pack' then
 		local home = months[a[4][rung[2]][1]]
 		alert.home = { KEYS[home.fired], identity_of(entry.account, rung[7], home.text, rung[6], rung[5], rung[8]) }
-		put('x', text(a[5][rung[3]][2] - before.left[rung[3]]))
-		put('y', text(a[5][rung[3]][2] - after.left[rung[3]]))
-	elseif rung[1] ~= 'shared' then
+		put('x', text(before.taken[rung[3]]))
+		put('y', text(after.taken[rung[3]]))
+	elseif rung[1] == 'shared' then
+		put('m', sharing(a[4][m][2], i))
+	else
 		put('x', text(before.billable[m][i]))
 		put('y', text(after.billable[m][i]))
 	end
@@ -568,11 +604,11 @@ end
 
 -- Was it raised, in whichever month? A pack's rung is reached once in its life; that stands also in the month that the pack begins in,
 -- which every allowance with the pack has.
-local function rung_fired(entry, rung, months)
+local function rung_fired(entry, rung, months, raised)
 	for m, month in ipairs(entry.allowance[4]) do
 		if rung[1] == 'pack' or rung[2] == m then
 			local at = months[month[1]]
-			if redis.call('HEXISTS', KEYS[at.fired], identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8])) == 1 then
+			if was_raised(raised, KEYS[at.fired], identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8])) then
 				return true
 			end
 		end
@@ -583,7 +619,7 @@ end
 -- Is a rung that does not hold in the month of activation reached in it? (passed_rungs has why.)
 local function first_passed(entry, rung)
 	local m = rung[2]
-	if rung[10] ~= 1 or not entry.first[m] or entry.allowance[4][m][1] <= entry.settled.month then
+	if rung[10] ~= 1 or not entry.first[m] then
 		return false
 	end
 	local use = entry.after
@@ -592,18 +628,20 @@ end
 
 -- The alerts of an entry, appended; false: its list is needed; nil: the list does not add up. Second: calls until the next rung may be
 -- reached.
-local function entry_crossings(entry, months, parts, alerts, passed)
+local function entry_crossings(entry, months, parts, found)
 	local slack = LIMIT
 	for _, rung in ipairs(entry.allowance[6]) do
 		local old, new = rung_value(entry, rung, entry.before), rung_value(entry, rung, entry.after)
 		if not old and first_passed(entry, rung) then
 			local at = months[entry.allowance[4][rung[2]][1]]
-			passed[#passed + 1] = { KEYS[at.fired], identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8]) }
+			local identity = identity_of(entry.account, rung[7], at.text, rung[6], rung[5], rung[8])
+			found.passed[#found.passed + 1] = { KEYS[at.fired], identity }
+			found.raised[KEYS[at.fired] .. '\n' .. identity] = true
 		elseif not old then
 			-- not a matter of this account any more
 		elseif new < rung[4] then
 			slack = math.min(slack, rung[4] - new)
-		elseif (old < rung[4] or entry.look) and not rung_fired(entry, rung, months) then
+		elseif (old < rung[4] or entry.look) and not rung_fired(entry, rung, months, found.raised) then
 			local place
 			if old < rung[4] then
 				if not entry.packed then
@@ -615,7 +653,7 @@ local function entry_crossings(entry, months, parts, alerts, passed)
 					return nil
 				end
 			end
-			alerts[#alerts + 1] = allowance_alert(entry, rung, months, parts, place)
+			add_alert(found, allowance_alert(entry, rung, months, parts, place))
 		end
 	end
 	return true, slack
@@ -624,7 +662,7 @@ end
 local function commit_months()
 	local flat, months = cmsgpack.unpack(ARGV[9]), {}
 	for k = 1, #flat, 4 do
-		months[flat[k]] = { text = flat[k + 1], use = flat[k + 2], fired = flat[k + 3] }
+		months[flat[k]] = { number = flat[k], text = flat[k + 1], use = flat[k + 2], fired = flat[k + 3] }
 	end
 	return months
 end
@@ -636,20 +674,126 @@ local function write_fields(key, flat)
 	end
 end
 
+-- ---- Looks: alerts that a change made due, not a call.
+--
+-- The invariant: whoever counts a call of an account behind a change (of the rules, or of what was said of the account) has looked at
+-- all counters of the account before, by what held at each change since the last one that was looked at (lk). So a counter is seen at a
+-- change as it stood when the change came, whoever looks, and whenever: the worker with the first call behind it, or the closer where
+-- no call comes. lk says of each account which of them was first; the other finds nothing left to do.
+--
+-- An account: {account, last change up to the clock of its calls, changes from which on the looks were made or false, {looks, ...}}
+-- A look:     {change, {month, {service id, ladder, ladder in the month of activation, ...}, ...}, {allowances}}
+-- A pass of the closer: {what `looking` in meta must be or '', what it becomes, change, names of all admitted partitions}: the clocks of
+--   all of them have reached the change in this shard, so that no call from before it can come any more. A shard that went back between
+--   two commits of a pass holds another `looking`: the pass begins again, or looks would be lost.
+
+local function refused_pass(pass)
+	if pass[1] ~= '' and redis.call('HGET', KEYS[1], 'looking:' .. ARGV[2]) ~= pass[1] then
+		return { 'ROLLBACK', 'the shard went back while its counters were looked at' }
+	end
+	for i = 4, #pass do
+		local _, clock = split_position(redis.call('HGET', KEYS[2], pass[i]) or '')
+		if not clock or clock == '-' or tonumber(clock) < pass[3] then
+			return { 'ROLLBACK', pass[i] .. ': the record clock has not reached the change' }
+		end
+	end
+	return nil
+end
+
+-- Which accounts are behind, and nobody brought their looks: {index from 0 ':' lk, ...}. Sets of each `stored`, its lk; `since`, the changes
+-- that need no look; `skip`, where nothing is to be written.
+local function accounts_behind(accounts, pass)
+	local behind, names = {}, {}
+	for i, account in ipairs(accounts) do
+		names[i] = account[1]
+	end
+	for i, lk in ipairs(read_fields(KEYS[8], names)) do
+		local account = accounts[i]
+		account.stored = lk and tonumber(lk) or -1
+		account.since = account.stored
+		if account.since >= account[2] then
+			account.skip = pass
+		elseif redis.call('HEXISTS', KEYS[5], account[1]) == 0 then
+			account.since, account.skip = account[2], pass -- it has no counters
+		elseif not pass and (not account[3] or account.since < account[3]) then
+			behind[#behind + 1] = text(i - 1) .. ':' .. text(account.since)
+		end
+	end
+	return behind
+end
+
+local function look_at_counter(name, month, service, total, ladders, first, found)
+	local fired = KEYS[month.fired]
+	local rungs = ladders[first and service[3] or service[2]] or {}
+	for k = 1, #rungs do
+		if rungs[k].at > total then
+			break
+		end
+		local identity = identity_of(name, service[1], month.text, rungs[k].kind, rungs[k].bound, '')
+		if not was_raised(found.raised, fired, identity) then
+			add_alert(found, alert_of(fired, identity, rungs, total, total, first and service[3] ~= service[2]))
+		end
+	end
+	if first and service[3] ~= service[2] then
+		passed_rungs(fired, month.text, name, service[1], -1, total, ladders[service[2]] or {}, found)
+	end
+end
+
+local function look_at_month(name, month, services, ladders, active, found)
+	local fields, totals = {}, {}
+	for k = 1, #services, 3 do
+		fields[#fields + 1] = name .. '/' .. services[k]
+	end
+	read_totals(KEYS[month.use], fields, totals)
+	for i, total in ipairs(totals) do
+		if total > 0 then
+			local service = { services[i * 3 - 2], services[i * 3 - 1], services[i * 3] }
+			look_at_counter(name, month, service, total, ladders, active_since(active, month.number) == month.number, found)
+		end
+	end
+end
+
+-- Every look of an account behind `since`, in the order of the changes. What was stored before this commit is what is seen.
+local function look_at_account(account, looks, months, ladders, allowances, found)
+	local name, active = account[1], nil
+	for _, l in ipairs(account[4]) do
+		local look = looks[l]
+		if look[1] > account.since then
+			active = active or redis.call('HGET', KEYS[5], name)
+			for k = 1, #look[2], 2 do
+				look_at_month(name, months[look[2][k]], look[2][k + 1], ladders, active, found)
+			end
+			for _, a in ipairs(look[3]) do
+				local entry = read_entry(name, allowances[a], months, active)
+				entry.look = true
+				entry.before = allowance_use(entry, entry.old)
+				entry.after = entry.before
+				entry_crossings(entry, months, nil, found)
+			end
+		end
+	end
+end
+
+local function look_write(accounts, pass)
+	for _, account in ipairs(accounts) do
+		if not account.skip and account.stored ~= account[2] then
+			redis.call('HSET', KEYS[8], account[1], text(account[2]))
+		end
+	end
+	if pass then
+		redis.call('HSET', KEYS[1], 'looking:' .. ARGV[2], pass[2])
+	end
+end
+
 local function commit_write_group(group, meta, totals)
-	local numbers, fields, news, flat, k, n, format = group.numbers, group.fields - 1, group.new, {}, 0, #totals, string.format
+	local fields, news, flat, n, format = group.fields - 1, group.new, {}, #totals, string.format
 	for i = 1, group.n do
 		local total = format('%d', news[i])
 		totals[n + i] = total
-		if numbers[i * 5 - 4] > 0 then
-			flat[k + 1], flat[k + 2] = ARGV[fields + i], total
-			k = k + 2
-		end
+		flat[i * 2 - 1], flat[i * 2] = ARGV[fields + i], total
 	end
-	if k > 0 then
-		write_fields(group.key, flat)
-		redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
-	end
+	write_fields(group.key, flat)
+	redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
 end
 
 local function commit_write_part(part)
@@ -696,17 +840,31 @@ local function commit(keys, args)
 		local year, month = string.match(group.month, '^(%d+)-(%d+)$')
 		group.number = tonumber(year) * 12 + tonumber(month) - 1
 	end
+	local pass, accounts = cmsgpack.unpack(ARGV[12]), cmsgpack.unpack(ARGV[10])
+	refused = pass and refused_pass(pass)
+	if refused then
+		return refused
+	end
+	local behind = accounts_behind(accounts, pass)
+	if #behind > 0 then
+		return { 'NEEDLOOK', table.concat(behind, ',') }
+	end
+	local ladders, missing, base = ladders_of(ARGV[6]), {}, 0
+	local months, allowances, looks = commit_months(), cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[11])
+	local found = { alerts = {}, passed = {}, raised = {} }
+	for _, account in ipairs(accounts) do
+		if account.since < account[2] then
+			look_at_account(account, looks, months, ladders, allowances, found)
+		end
+	end
 	local act, activated = commit_activations(groups)
-	local ladders, alerts, missing, base = ladders_of(ARGV[6]), {}, {}, 0
-	local passed = {}
-	local months = commit_months()
-	local entries = commit_entries(months, act)
+	local entries = commit_entries(months, act, allowances)
 	for _, group in ipairs(groups) do
 		for _, i in ipairs(group.late and {} or commit_reaching(group, ladders)) do
-			local found = commit_crossings(group, i, ladders, act, parts, alerts, passed)
-			if found == nil then
+			local whole = commit_crossings(group, i, ladders, act, parts, found)
+			if whole == nil then
 				return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
-			elseif not found then
+			elseif not whole then
 				missing[#missing + 1] = text(base + i - 1)
 			end
 		end
@@ -714,10 +872,10 @@ local function commit(keys, args)
 	end
 	local slacks, lacking = {}, {}
 	for e, entry in ipairs(entries) do
-		local found, slack = entry_crossings(entry, months, parts, alerts, passed)
-		if found == nil then
+		local whole, slack = entry_crossings(entry, months, parts, found)
+		if whole == nil then
 			return { 'HALT', entry.account .. ': the list of calls does not add up to its deltas' }
-		elseif not found then
+		elseif not whole then
 			lacking[#lacking + 1] = text(e - 1)
 		else
 			slacks[e] = text(slack)
@@ -731,10 +889,10 @@ local function commit(keys, args)
 	for _, group in ipairs(groups) do
 		commit_write_group(group, KEYS[1], totals)
 	end
-	for _, rung in ipairs(passed) do
+	for _, rung in ipairs(found.passed) do
 		redis.call('HSETNX', rung[1], rung[2], '0')
 	end
-	for _, alert in ipairs(alerts) do
+	for _, alert in ipairs(found.alerts) do
 		redis.call('HSET', alert.fired, alert.identity, '1')
 		if alert.home then
 			redis.call('HSET', alert.home[1], alert.home[2], '1')
@@ -750,7 +908,8 @@ local function commit(keys, args)
 	for _, part in ipairs(parts) do
 		commit_write_part(part)
 	end
-	return { 'OK', text(#alerts), table.concat(totals, ','), table.concat(slacks, ',') }
+	look_write(accounts, pass)
+	return { 'OK', text(#found.alerts), table.concat(totals, ','), table.concat(slacks, ',') }
 end
 
 -- KEYS meta; ARGV init, shards, generation. Makes the state once.
@@ -786,6 +945,19 @@ local function migrate(keys, args)
 		redis.call('HDEL', keys[1], 'looked')
 	end
 	redis.call('HSET', keys[1], 'g:' .. gen, 'live', 'schema', '2')
+	return { 'OK' }
+end
+
+-- KEYS meta; ARGV init, generation, what `looking` must be, change: all accounts of the shard were looked at up to it.
+local function looked(keys, args)
+	local refused = foreign(keys[1], args[1], args[2])
+	if refused then
+		return refused
+	end
+	if redis.call('HGET', keys[1], 'looking:' .. args[2]) ~= args[3] then
+		return { 'RETRY', 'the shard went back while its counters were looked at' }
+	end
+	redis.call('HSET', keys[1], 'looked:' .. args[2], args[4])
 	return { 'OK' }
 end
 
@@ -1163,6 +1335,7 @@ redis.register_function('meterd_1_cut', cut)
 redis.register_function { function_name = 'meterd_1_adopt', callback = adopt, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'meterd_1_drop', callback = drop, flags = { 'allow-oom' } }
 redis.register_function('meterd_1_register', register)
+redis.register_function('meterd_1_looked', looked)
 redis.register_function('meterd_1_claim', claim)
 redis.register_function('meterd_1_renew', renew)
 redis.register_function { function_name = 'meterd_1_ack', callback = acknowledge, flags = { 'allow-oom' } }

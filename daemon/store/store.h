@@ -71,6 +71,7 @@ struct outbox_entry {
 	bool has_taken;          // packs: calls taken of it; tiers of services that share: billable calls
 	int64_t taken_before, taken_after;
 	struct span cause;       // p not NULL: a change made it due, no call; time_ms is the change's, and what follows is empty
+	struct span sharing;     // of a shared quota: the services that share it, blank between them
 	bool first_month;        // the ladder of the month of activation held
 	struct span part;        // "topic/partition"
 	int64_t offset, time_ms, calls;
@@ -213,7 +214,10 @@ struct store_ops {
 				    struct error *e);
 	// Up to which change (record clock) the counters were looked at for alerts that no call raises; INT64_MIN: none.
 	enum error_class (*looked)(struct store *s, uint32_t shard, int64_t *ret_ms, struct error *e);
-	enum error_class (*looked_set)(struct store *s, uint32_t shard, int64_t ms, struct error *e);
+	// All accounts of the shard were looked at, by the pass that left `mark` (commit_pass). ERROR_RETRY: the shard went back since.
+	enum error_class (*looked_set)(struct store *s, uint32_t shard, const char *mark, int64_t ms, struct error *e);
+	// Every account that has counted or late calls, as `field`.
+	enum error_class (*scan_active)(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e);
 	// Counters by field, for `usage`; -1 where there is none.
 	enum error_class (*counter)(struct store *s, uint32_t shard, int month, struct span account, struct span service_id, int64_t *ret, struct error *e);
 

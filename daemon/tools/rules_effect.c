@@ -274,7 +274,7 @@ static bool take_months(struct foreseeing *f, struct sharing *x)
 
 static bool reach_shared(struct foreseeing *f, struct sharing *x)
 {
-	const struct allowance *a = allowance_make(x->catalog, x->terms, x->n, &f->arena);
+	const struct allowance *a = allowance_make(x->catalog, x->terms, x->n, x->terms[0]->month, &f->arena);
 	x->takings = arena_alloc(&f->arena, x->n * sizeof(*x->takings));
 	x->activation = arena_alloc(&f->arena, x->n * sizeof(*x->activation));
 	if (a == NULL)

@@ -438,7 +438,7 @@ class Rung:
 
     def __init__(self, kind, of, month, name, at, bound, tier=None, pack=None):
         self.kind, self.of, self.month, self.name, self.at, self.bound, self.tier, self.pack = kind, of, month, name, at, bound, tier, pack
-        self.over = False
+        self.void = False  # free calls that do not hold in the month of activation: reached in it, they are never told
 
 
 class Account:
@@ -448,24 +448,14 @@ class Account:
         self.late = {}      # (service, month, bucket) -> late calls
         self.first = {}     # month -> smallest bucket of its calls: the month of the close that takes them in
         self.fired = set()
-        self.due = {}       # what a change made due, not a call: bound -> Due
         self.looked = None  # the record clock up to which changes were looked at
         self.settled = None # the newest month that is settled
-        self.uncertain = False # late calls took from packs: see adjust_month
         self.documents = {} # closing month -> (own lines, adjustments, their difference)
         self.lines, self.statements = {}, {}
         self.deducted = {}  # pack -> calls, by all settlements and adjustments so far
         self.frozen = {}    # service -> what the last settlement froze
         self.newest = {}    # (month) -> {service: (Taken, line envelope)}
         self.revision = {}  # month -> of its newest statement
-
-
-class Due:
-    """An alert without a call: due from a change on, but not at one moment for all: who finds it first says so."""
-
-    def __init__(self, data, subject, type):
-        self.data, self.subject, self.type = data, subject, type
-        self.times, self.periods, self.must = set(), set(), True
 
 
 class Version:
@@ -534,12 +524,14 @@ class Calculator:
         m = terms.month
 
         def quota(free, name, of):
-            n = free.in_month(m, activated)
+            n = free.calls
             if n > 0 and free.share:
                 at = ceil(free.share * n)
                 rungs.append(Rung("free_quota.warning", of, m, name, at, at))
             if n > 0:
                 rungs.append(Rung("free_quota.exhausted", of, m, name, n, n))
+            for rung in rungs[len(rungs) - (n > 0) - bool(n > 0 and free.share):]:
+                rung.void = free.in_month(m, activated) == 0
 
         for s in terms.book.services:
             t = terms.service[s]
@@ -557,28 +549,28 @@ class Calculator:
 
     def look(self, account, clock):
         """Every bound of the account and where its quantity stands: [(rung, value)]; month -> (terms, Taken by service, month of activation);
-        what is taken of each pack. Months that are settled at this record clock took what they were settled with."""
+        what is taken of each pack. Counted calls alone take; a month that is closed at this record clock took by the terms that it had."""
         a = self.accounts[account]
         used = {m for _, m in a.calls}
         if not used:
             return [], {}, {}
-        packs, left, result, seen = {}, {}, [], {}
-        taken_of, alive = dict(a.deducted), set()
+        packs, left, result, seen, taken_of = {}, {}, [], {}, {}
+        for m in range(self.months.first_open(clock), self.months.of(clock) + 2):
+            for t in self.terms_at(account, m, clock).service.values():
+                packs.update((p.id, p) for p in t.packs) # what gives in no open month alerts no more
         for m in range(min(used), max(used) + 1):
-            if self.months.close[m] <= clock:
-                continue
             terms = self.terms_at(account, m, clock)
             for p in terms.packs:
-                packs[p.id] = p
-                alive |= {p.id for t in terms.service.values() if p in t.packs}
                 left[p.id] = max(0, p.calls - taken_of.get(p.id, 0))
             calls = {s: n for (s, month), n in a.calls.items() if month == m}
-            activated = terms.active(self.by_calls(a))
+            activated = terms.active(self.by_calls(a, m))
             taken = deduct(terms, calls, activated, left)
             for x in taken.values():
                 for id, n in x.packs:
                     taken_of[id] = taken_of.get(id, 0) + n
             seen[m] = (terms, taken, activated)
+            if self.months.close[m] <= clock:
+                continue
             for r in self.rungs_of_month(terms, activated):
                 value = {"calls": lambda: taken[r.name].calls, "billable": lambda: taken[r.name].billable,
                          "shared": lambda: sum(taken[s].calls for s in terms.sets[r.name][1])}[r.of]()
@@ -589,8 +581,6 @@ class Calculator:
                 at = ceil(p.share * p.calls)
                 result.append((Rung("pack.warning", "pack", None, name, at, at, pack=p), taken_of.get(id, 0)))
             result.append((Rung("pack.exhausted", "pack", None, name, p.calls, p.calls, pack=p), taken_of.get(id, 0)))
-        for r, _ in result:
-            r.over = r.pack is not None and r.pack.id not in alive  # it gives nothing in any open month
         return result, seen, taken_of
 
     def shares(self, account, service, month, clock):
@@ -608,10 +598,7 @@ class Calculator:
         if a.said.records or len(self.versions) > 1:
             self.changes(account, clock)
         self.settle_up_to(account, bucket - 1)
-        known = self.by_calls(a)
         a.first[month] = min(a.first.get(month, NEVER), bucket)
-        if self.by_calls(a) < known < NEVER:
-            self.activated_earlier(account, clock)
         for service, n in steps:
             if late:
                 a.late[(service, month, bucket)] = a.late.get((service, month, bucket), 0) + n
@@ -636,7 +623,9 @@ class Calculator:
         for at, r in self.simple[key]:
             if at > after:
                 break
-            if before < at:
+            if before < at and r.void:
+                a.fired.add(self.once(r))
+            elif before < at:
                 taken = [deduct(terms, {service: x}, activated, {})[service] for x in (before, after)]
                 self.alert(account, clock, r, terms, activated, taken, (before, after), (0, 0), when, {**call, "calls": n}, month)
 
@@ -649,7 +638,9 @@ class Calculator:
         stood = {(r.kind, r.month, r.name, r.at, r.bound, r.pack and r.pack.id): value for r, value in before}
         for r, value in after:
             was = stood.get((r.kind, r.month, r.name, r.at, r.bound, r.pack and r.pack.id), 0)
-            if was < r.at <= value:
+            if was < r.at <= value and r.void:
+                a.fired.add(self.once(r))
+            elif was < r.at <= value:
                 m = month if r.pack else r.month
                 terms, taken, activated = seen_after[m]
                 old = seen_before[m][1]
@@ -665,10 +656,9 @@ class Calculator:
     def alert(self, account, clock, r, terms, activated, taken, counts, used, when, call, month, cause=None):
         period = Months.name(month)
         identity = ("alert", account, r.name, period, r.kind, str(r.bound), r.pack.id if r.pack else "")
-        if self.known(account, r):
+        if self.once(r) in self.accounts[account].fired:
             return
-        if not cause:
-            self.accounts[account].fired.add(self.once(r))
+        self.accounts[account].fired.add(self.once(r))
         data = {"kind": r.kind, "account": account, "service": r.name, "period": period, "threshold": r.bound,
                 "calls_before": counts[0], "calls_after": counts[1], "catalog": terms.book.version,
                 "call": None if cause else {**call, "time": show_ms(when)}}
@@ -680,7 +670,7 @@ class Calculator:
             data.update(from_tier=r.tier, to_tier=r.tier + 1, unit_price_from=money(t.prices[r.tier - 1]), unit_price_to=money(t.prices[r.tier]),
                         per=t.per, currency=terms.book.currency, bill_before=bills[0], bill_after=bills[1])
         elif r.pack:
-            data.update(pack=r.pack.id, pack_calls=r.pack.calls, left=r.pack.calls - used[1], used_before=used[0], used_after=used[1])
+            data.update(pack=r.pack.id, pack_calls=r.pack.calls, left=max(0, r.pack.calls - used[1]), used_before=used[0], used_after=used[1])
             if r.kind == "pack.warning":
                 data["share"] = money(r.pack.share)
             if len(r.pack.services) > 1:
@@ -692,81 +682,66 @@ class Calculator:
             if r.kind == "free_quota.warning":
                 data.update(share=money(free.share), left=max(0, quota - counts[1]))
             if r.of == "shared":
-                data["services"] = self.members(terms, r.name)
+                data["services"] = terms.sets[r.name][1]
         e = envelope(identity, self.group, f"meterd.{r.kind}.v1", f"{account}/{r.name}/{period}", show_ms(when), data)
-        if cause:
-            return e
         self.alerts[e["id"]] = e
-        return e
-
-    @staticmethod
-    def members(terms, id):
-        """The services that the price list lets share these free calls, whatever a contract of the account says."""
-        return [s for i, services, _ in terms.book.sets if i == id for s in terms.book.services if s in services and terms.service[s].list is not None]
 
     @staticmethod
     def once(r):
         """What is raised once: a pack's bounds are of its life, the others of a month."""
         return (r.name, r.kind, r.bound, r.pack.id if r.pack else r.month)
 
-    def known(self, account, r):
-        a = self.accounts[account]
-        return self.once(r) in a.fired or (self.once(r) in a.due and a.due[self.once(r)].must)
-
     # ---- alerts that a change made due
     def turns(self, account, since, until):
         """Record clocks in (since, until] at which other rules or facts take effect for the account."""
         times = {v.effective for v in self.versions if since < v.effective <= until}
         for r in self.accounts[account].said.records:
-            t = r[3] + self.version_at(r[3]).lead
-            if since < t <= until:
-                times.add(t)
+            for v in self.versions:
+                t = r[3] + v.lead
+                if since < t <= until and self.version_at(t) is v:
+                    times.add(t)
         return sorted(times)
+
+    def cause(self, account, t):
+        """The change in words: the last thing said of the account, or the rules where they came after it."""
+        v, last, things = self.version_at(t), None, {}
+        for r in self.accounts[account].said.records:
+            kind = r[4]["type"].split(".")[0]
+            thing = things.setdefault((kind, r[4]["id"]), [])
+            if r[4]["version"] > max((x[4]["version"] for x in thing), default=0) and (thing or not r[4]["type"].endswith("cancelled")):
+                thing.append(r)  # not refused
+        for records in things.values():
+            for r in records:
+                if r[3] + v.lead <= t and (last is None or r[3] >= last[3]):
+                    last = r
+        if last is not None and last[3] + v.lead > v.effective:
+            return f"{last[4]['type'].split('.')[0]} {last[4]['id']}, version {last[4]['version']}"
+        return f"price book {v.book.version}, rules version {v.number}"
 
     def changes(self, account, clock):
         """Every change up to a record clock; the calls before it are counted."""
         a = self.accounts[account]
         for t in self.turns(account, -NEVER if a.looked is None else a.looked, clock):
-            self.settle_up_to(account, self.months.first_open(t) - 1)
             rungs, seen, used = self.look(account, t)
-            still = set()
             for r, value in rungs:
-                if value < r.at or self.once(r) in a.fired:
-                    continue
-                still.add(self.once(r))
-                if self.once(r) not in a.due:
-                    m = self.months.of(r.pack.start) if r.pack else r.month  # of a pack: the month that it begins in
-                    terms, taken, activated = seen[max(seen) if r.pack else m]
-                    who = r.name if r.name in taken else (r.pack.services[0] if r.pack else None)
-                    n = sum(taken[s].calls for s in terms.sets[r.name][1]) if r.of == "shared" else taken[who].calls if who in taken else 0
-                    u = used.get(r.pack.id, 0) if r.pack else 0
-                    pair = (taken[who], taken[who]) if who in taken else None
-                    e = self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause="?")
-                    a.due[self.once(r)] = Due(e["data"], e["subject"], e["type"])
-                due = a.due[self.once(r)]
-                due.must = due.must and not r.over
-                if due.times is None:
-                    continue
-                due.times.add(show_ms(t))
-                due.periods.add(Months.name(self.months.of(r.pack.start) if r.pack else r.month))
-            for key, due in a.due.items():
-                if key not in still:
-                    due.must = False  # gone again before anybody had to look
+                if value >= r.at and r.void:
+                    a.fired.add(self.once(r))
+                elif value >= r.at:
+                    self.due(account, t, r, seen, used)
         a.looked = clock if a.looked is None else max(a.looked, clock)
 
-    def activated_earlier(self, account, clock):
-        """A call of an earlier month came later: free calls of `first_month: next` now hold in a month that was the first before. What is
-        used up of them already has no crossing call; nothing says when it must be told."""
-        a = self.accounts[account]
-        for r, value in self.look(account, clock)[0]:
-            if value >= r.at and not self.known(account, r):
-                due = a.due.setdefault(self.once(r), Due({}, None, None))
-                due.must, due.times, due.periods = False, None, None
-
-    def without_call(self):
-        """What a change made due: (account, service, kind, bound, pack or month) -> Due."""
-        return {(name, key[0], key[1], key[2], key[3] if isinstance(key[3], str) else Months.name(key[3])): due
-                for name, a in self.accounts.items() for key, due in a.due.items()}
+    def due(self, account, t, r, seen, used):
+        """Without a call. A pack's stands in the month that it begins in, with the calls then of the services that it covers."""
+        m = self.months.of(r.pack.start) if r.pack else r.month
+        terms, taken, activated = seen.get(m, (self.terms_at(account, m, t), {}, None))
+        pair, u = None, used.get(r.pack.id, 0) if r.pack else 0
+        if r.pack:
+            n = sum(x.calls for s, x in taken.items() if any(p.id == r.pack.id for p in terms.service[s].packs))
+        elif r.of == "shared":
+            n = sum(taken[s].calls for s in terms.sets[r.name][1])
+        else:
+            pair, n = (taken[r.name], taken[r.name]), taken[r.name].calls
+        self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause=self.cause(account, t))
 
     # ---- bills
     def manifest(self, month, cuts, version=None, facts=None):
@@ -871,10 +846,6 @@ class Calculator:
             return []
         terms = self.terms_of_bill(a, v, facts, month)
         taken = deduct(terms, calls, terms.active(self.by_calls(a, month)), self.balances(name, terms))
-        if a.said.records and calls:
-            # Facts that the bill takes and that no call knew yet: from when alerts know what they gave is open too.
-            ladder = self.look(name, self.months.close[month] - 1)[1][month][1]
-            a.uncertain = a.uncertain or any(ladder[s].packs != x.packs for s, x in taken.items() if s in ladder)
         lines = []
         for s in book.services:
             t, x, back = terms.service[s], taken[s], released.get(s, Fraction(0))
@@ -960,8 +931,6 @@ class Calculator:
                 pool = max(0, free.in_month(month, activated) - sum(newest[m][0].free for m in members if m in newest))
             x = deduct_late(t, old, more[s], t.free.in_month(month, activated), pool, left)
             self.note_deductions(name, old.packs, x.packs)
-            # From when alerts know what late calls took from packs depends on when the month is settled, not on the log alone.
-            a.uncertain = a.uncertain or x.packs != old.packs
             line = self.line(name, s, month, book, t, x, cuts)
             was = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
             d = Fraction(line["charge"]) - Fraction(was["charge"])

@@ -349,6 +349,17 @@ static inline enum error_class fake_scan_settled(struct store *port, uint32_t sh
 	FAKE_RETURN;
 }
 
+static inline enum error_class fake_scan_active(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	const struct fake_shard *h = &s->shard[shard];
+	for (size_t i = 0; i < h->n; i++)
+		if (strncmp(h->cells[i].hash, "act:", 4) == 0 && !fn(ctx, span_of(h->cells[i].hash + 4), span_of(h->cells[i].value)))
+			break;
+	FAKE_RETURN;
+}
+
 // act:<account>: month -> bucket
 static inline enum error_class fake_active_since(struct store *port, uint32_t shard, const struct span *accounts, uint32_t n, int below, int *ret,
 						 struct error *e)
@@ -567,9 +578,10 @@ static inline enum error_class fake_looked(struct store *port, uint32_t shard, i
 	FAKE_RETURN;
 }
 
-static inline enum error_class fake_looked_set(struct store *port, uint32_t shard, int64_t ms, struct error *e)
+static inline enum error_class fake_looked_set(struct store *port, uint32_t shard, const char *mark, int64_t ms, struct error *e)
 {
 	FAKE_STORE(port);
+	(void)mark;
 	FAKE_LOST_RETURN;
 	s->looked_ms[shard] = ms;
 	FAKE_RETURN;
@@ -617,7 +629,7 @@ static const struct store_ops fake_store_ops = {
 	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
-	.looked_set = fake_looked_set,
+	.looked_set = fake_looked_set, .scan_active = fake_scan_active,
 };
 
 static inline void fake_store_init(struct fake_store *s, uint32_t shards, struct fake_fault *fault)

@@ -335,10 +335,16 @@ static enum error_class s_looked(struct store *s, uint32_t shard, int64_t *ret, 
 	WITH_FATE(LOOK, r->ops->looked(r, shard, ret, e));
 }
 
-static enum error_class s_looked_set(struct store *s, uint32_t shard, int64_t ms, struct error *e)
+static enum error_class s_looked_set(struct store *s, uint32_t shard, const char *mark, int64_t ms, struct error *e)
 {
 	struct store *r = self(s)->real;
-	WITH_FATE(LOOK, r->ops->looked_set(r, shard, ms, e));
+	WITH_FATE(LOOK, r->ops->looked_set(r, shard, mark, ms, e));
+}
+
+static enum error_class s_scan_active(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(SCAN, r->ops->scan_active(r, shard, fn, ctx, e));
 }
 
 static enum error_class s_counter(struct store *s, uint32_t shard, int month, struct span account, struct span service, int64_t *ret, struct error *e)
@@ -384,7 +390,8 @@ static const struct store_ops sim_ops = {
 	.cut = s_cut, .close_month = s_close_month, .scan_counters = s_scan_counters, .scan_freezes = s_scan_freezes,
 	.scan_settled = s_scan_settled, .scan_ledger = s_scan_ledger, .active_since = s_active_since, .settled_get = s_settled_get,
 	.packs_get = s_packs_get, .settle = s_settle, .finish = s_finish, .finished = s_finished, .end_run = s_end_run, .looked = s_looked,
-	.adopt = s_adopt, .looked_set = s_looked_set, .counter = s_counter, .request_put = s_request_put, .request_peek = s_request_peek,
+	.adopt = s_adopt, .looked_set = s_looked_set, .scan_active = s_scan_active, .counter = s_counter, .request_put = s_request_put,
+	.request_peek = s_request_peek,
 	.request_drop = s_request_drop, .close = s_close,
 };
 

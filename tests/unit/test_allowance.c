@@ -24,6 +24,7 @@ struct world {
 	struct allowance_month months[MONTHS];
 	struct allowance_service services[MONTHS][SERVICES];
 	uint32_t packs_of[MONTHS][SERVICES][PACKS];
+	int64_t calls_of[MONTHS][SERVICES][PACKS];
 	struct allowance_shared shared[MONTHS];
 	struct allowance_pack packs[PACKS];
 	struct allowance_rung rungs[RUNGS];
@@ -50,10 +51,13 @@ static void make_month(struct world *w, uint32_t m)
 		struct allowance_service *to = &w->services[m][s];
 		bool member = shares && draw(0, 1) == 1;
 		int64_t quota = member ? 0 : draw(0, 15);
-		*to = (struct allowance_service){ ids[s], quota, quota, member ? 0 : -1, 0, w->packs_of[m][s] };
-		for (uint32_t p = 0; p < PACKS; p++)
-			if (draw(0, 2) > 0)
-				w->packs_of[m][s][to->n_packs++] = p;
+		*to = (struct allowance_service){ ids[s], quota, quota, member ? 0 : -1, 0, w->packs_of[m][s], w->calls_of[m][s] };
+		for (uint32_t p = 0; p < PACKS; p++) {
+			if (draw(0, 2) == 0)
+				continue;
+			w->calls_of[m][s][to->n_packs] = w->packs[p].calls;
+			w->packs_of[m][s][to->n_packs++] = p;
+		}
 		add_rung(w, QUANTITY_CALLS, m, s, draw(1, 60), ALERT_QUOTA_EXHAUSTED, ids[s], (struct span){ 0 });
 		add_rung(w, QUANTITY_BILLABLE, m, s, draw(1, 40), ALERT_TIER_CROSSED, ids[s], (struct span){ 0 });
 	}
@@ -315,7 +319,8 @@ static void one_pack(struct world *w, uint32_t round, int64_t calls)
 	w->packs[0].calls = calls;
 	for (uint32_t m = 0; m < MONTHS; m++) {
 		w->packs_of[m][0][0] = 0;
-		w->services[m][0] = (struct allowance_service){ ids[0], 0, 0, -1, 1, w->packs_of[m][0] };
+		w->calls_of[m][0][0] = calls;
+		w->services[m][0] = (struct allowance_service){ ids[0], 0, 0, -1, 1, w->packs_of[m][0], w->calls_of[m][0] };
 	}
 	add_rung(w, QUANTITY_PACK, 0, 0, calls, ALERT_PACK_EXHAUSTED, "p", w->packs[0].id);
 }
@@ -331,7 +336,7 @@ Test(allowance, a_pack_that_a_call_used_up_is_not_told_again_by_a_shorter_look)
 	cr_assert_eq(store->ops->claim(store, 1, SPAN_LIT("tok"), &claim, 1, &e), ERROR_NONE, "%s", e.text);
 	commit_range(w, ev, 0, 2, "t/900", false);
 	w->a.n_months = 1;
-	w->packs[0].calls = 2; // of a newer version, in which the same bound is a share: the first month has used it up too
+	w->packs[0].calls = w->calls_of[0][0][0] = 2; // of a newer version, in which the same bound is a share: the first month has used it up too
 	w->rungs[0].at = 2;
 	struct list l = look_only(w);
 	cr_expect(l.n == 1 && strcmp(l.identity, "alert\na900\np\n2020-02\npack.exhausted\n5\np-0") == 0, "%u: %s", l.n, l.identity);
@@ -351,7 +356,7 @@ Test(allowance, a_pack_that_a_change_used_up_is_told_once_in_its_first_month)
 		one_pack(w, 910 + months, 100);
 		cr_assert_eq(store->ops->claim(store, 1, SPAN_LIT("tok"), &claim, 1, &e), ERROR_NONE, "%s", e.text);
 		commit_range(w, &ev, 0, 1, name, false);
-		w->packs[0].calls = w->rungs[0].at = w->rungs[0].bound = 5;
+		w->packs[0].calls = w->calls_of[0][0][0] = w->calls_of[1][0][0] = w->rungs[0].at = w->rungs[0].bound = 5;
 		w->a.n_months = months;
 		struct list l = look_only(w);
 		cr_expect(l.n == 1 && strstr(l.identity, "\n2020-01\n") != NULL, "%u: %s", l.n, l.identity);

@@ -216,6 +216,7 @@ struct full {
 	struct allowance_service service;
 	struct allowance_month months[12];
 	uint32_t order[ACCOUNT_PACKS_MOST];
+	int64_t calls[ACCOUNT_PACKS_MOST];
 	char ids[ACCOUNT_PACKS_MOST][72];
 };
 
@@ -224,12 +225,13 @@ static void full_make(struct full *f, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(f->ids[i], sizeof(f->ids[i]), "p-%062u", i);
 		f->order[i] = i;
+		f->calls[i] = 10;
 		f->packs[i] = (struct allowance_pack){ span_of(f->ids[i]), 10 };
 		for (uint32_t k = 0; k < 2; k++)
 			f->rungs[2 * i + k] = (struct allowance_rung){ QUANTITY_PACK, 0, i, 8 + 2 * k, 8 + 2 * k,
 				k == 0 ? ALERT_PACK_WARNING : ALERT_PACK_EXHAUSTED, "image-tag", f->packs[i].id, f->packs[i].id, false };
 	}
-	f->service = (struct allowance_service){ "image-tag", 0, 0, -1, n, f->order };
+	f->service = (struct allowance_service){ "image-tag", 0, 0, -1, n, f->order, f->calls };
 	for (int m = 0; m < 12; m++)
 		f->months[m] = (struct allowance_month){ JAN + m, 1, 0, &f->service, NULL };
 	f->a = (struct allowance){ .origin = { .rules_version = 1 }, .n_months = 12, .months = f->months, .n_packs = n, .packs = f->packs,

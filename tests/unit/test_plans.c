@@ -215,3 +215,68 @@ Test(plans, rules_that_may_follow)
 	cr_expect(!rules_may_follow(a, b, MONTH_NONE, &f) && strstr(f.list[0].text, "`clock` cannot change") != NULL);
 	faults_free(&f);
 }
+
+// ---- changes, and what counters are looked at by
+
+static uint32_t looks_of(struct world *w, const char *account, int64_t since_ms, int64_t upto_ms, int64_t ret[8])
+{
+	struct arena arena = { 0 };
+	const struct look_terms *const *list;
+	uint32_t n = plans_looks(w->plans, since_ms, upto_ms, span_of(account), &arena, &list);
+	cr_assert_leq(n, 8);
+	for (uint32_t i = 0; i < n; i++)
+		ret[i] = list[i]->change_ms;
+	arena_free(&arena);
+	return n;
+}
+
+Test(plans, each_change_of_an_account_has_a_look_of_its_own)
+{
+	struct world w;
+	int64_t at[8];
+	world_open(&w);
+	int64_t lead_ms = w.journal->rules[0].rules->settings.lead_ms, said_ms = w.jan_ms + 10 * HOUR;
+	say(&w, said_ms, "{\"type\":\"contract\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"from\":\"2020-01\",\"services\":[{\"service\":\"image-tag\","
+			 "\"free\":{\"calls\":20000}}]}");
+	cr_expect_eq(plans_change(w.plans, w.jan_ms, SPAN_LIT("a")), INT64_MIN);
+	cr_expect_eq(plans_change(w.plans, said_ms + lead_ms - 1, SPAN_LIT("a")), INT64_MIN);
+	cr_expect_eq(plans_change(w.plans, said_ms + lead_ms, SPAN_LIT("a")), said_ms + lead_ms);
+	cr_expect_eq(plans_change(w.plans, w.second_ms, SPAN_LIT("a")), w.second_ms);
+	cr_expect_eq(plans_change(w.plans, w.second_ms - 1, SPAN_LIT("b")), INT64_MIN, "nothing was said of it");
+	cr_assert_eq(looks_of(&w, "a", INT64_MIN, w.second_ms + HOUR, at), 2);
+	cr_expect(at[0] == said_ms + lead_ms && at[1] == w.second_ms);
+	cr_assert_eq(looks_of(&w, "a", at[0], w.second_ms + HOUR, at), 1);
+	cr_expect_eq(looks_of(&w, "b", INT64_MIN, w.second_ms - 1, at), 0);
+	cr_expect(plans_look(w.plans, w.second_ms, SPAN_LIT("b")) == plans_look(w.plans, w.second_ms, SPAN_LIT("c")), "one for all of whom nothing was said");
+	const struct look_terms *l = plans_look(w.plans, said_ms + lead_ms, SPAN_LIT("a"));
+	cr_expect_eq(l->months[0].month, JAN - 1, "December closes a day after its end");
+	cr_expect_eq(l->n_months, 3, "with January, and February for calls ahead of their records");
+	world_close(&w);
+}
+
+// A pack that was said after a month closed gives nothing in it; one that is over by then has no bound any more.
+Test(plans, a_closed_month_keeps_its_terms_and_what_is_over_tells_nothing)
+{
+	struct world w;
+	world_open(&w);
+	int64_t feb_close_ms = rules_close_ms(w.journal->rules[1].rules, JAN + 1), clock_ms = feb_close_ms + 10 * HOUR;
+	say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":100,\"price\":\"1\","
+			  "\"start\":\"2020-01-05T00:00:00+08:00\",\"expiry\":\"2020-02-10T00:00:00+08:00\"}");
+	say(&w, feb_close_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-2\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":100,\"price\":\"1\","
+			      "\"start\":\"2020-02-05T00:00:00+08:00\",\"expiry\":\"2020-05-10T00:00:00+08:00\"}");
+	const struct allowance *a = row_at(&w, clock_ms, "a", w.tag, JAN + 2).allowance;
+	cr_assert(a != NULL && a->months[0].month == JAN);
+	for (uint32_t m = 0; m < a->n_months; m++) {
+		const struct allowance_service *s = a->months[m].n_services > 0 ? &a->months[m].services[0] : NULL;
+		uint32_t n = s != NULL ? s->n_packs : 0;
+		cr_expect_eq(n, 1, "month %u", m);
+		cr_expect(n == 1 && span_is(a->packs[s->packs[0]].id, m < 2 ? "p-1" : "p-2"), "month %u", m);
+	}
+	uint32_t bounds = 0;
+	for (uint32_t i = 0; i < a->n_rungs; i++) {
+		bounds += a->rungs[i].of == QUANTITY_PACK;
+		cr_expect(a->rungs[i].of != QUANTITY_PACK || span_is(a->rungs[i].pack, "p-2"));
+	}
+	cr_expect_eq(bounds, 2);
+	world_close(&w);
+}

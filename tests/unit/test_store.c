@@ -776,3 +776,168 @@ Test(store, a_shard_older_than_the_decision_says_so)
 	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
 	kinds_are("1:3 2:0 ");
 }
+
+// ---- looks: alerts that a change made due
+
+static struct ladder *ladder_at(int64_t bound, int64_t change_ms)
+{
+	struct ladder *l = xcalloc(1, sizeof(*l));
+	*l = (struct ladder){ .origin = { .rules_version = 1, .cause = SPAN_LIT("a change"), .cause_ms = change_ms }, .n = 1,
+			      .rungs = xcalloc(1, sizeof(*l->rungs)) };
+	l->rungs[0] = (struct rung){ bound, bound, ALERT_QUOTA_EXHAUSTED, -1 };
+	return l;
+}
+
+// Changes at record clocks 1, 2, 3, ...: each with a ladder of one rung at the bound.
+struct changes {
+	int n;
+	struct ladder *ladder[4];
+	struct look_row row[4];
+	struct look_month month[4];
+	struct look_terms terms[4];
+	const struct look_terms *list[4];
+};
+
+static void changes_make(struct changes *c, int n, const int64_t *bounds)
+{
+	c->n = n;
+	for (int i = 0; i < n; i++) {
+		c->ladder[i] = ladder_at(bounds[i], 1010 + i);
+		c->row[i] = (struct look_row){ tag_service, c->ladder[i], NULL };
+		c->month[i] = (struct look_month){ JAN, 1, &c->row[i] };
+		c->terms[i] = (struct look_terms){ .change_ms = 1010 + i, .n_months = 1, .months = &c->month[i] };
+		c->list[i] = &c->terms[i];
+	}
+}
+
+static void changes_free(struct changes *c)
+{
+	for (int i = 0; i < c->n; i++)
+		ladder_freep(&c->ladder[i]);
+}
+
+// The worker: calls behind the first `upto` changes, of which it knows nothing; asked for looks it brings those that are asked for.
+static struct commit_result worker_behind(struct changes *c, int upto, int64_t from, int64_t calls, int *ret_asked)
+{
+	struct step *s = step_make("tok", from, from + 1);
+	struct commit_account account = { .account = SPAN_LIT("a"), .change_ms = upto > 0 ? c->terms[upto - 1].change_ms : 0 };
+	step_call(s, calls, upto > 0 ? c->ladder[upto - 1] : NULL, true);
+	s->c.accounts = &account;
+	s->c.n_accounts = upto > 0;
+	struct commit_result r = step_send(s);
+	*ret_asked = 0;
+	if (r.status == COMMIT_NEEDLOOK) {
+		cr_assert(account.behind);
+		int first = 0;
+		while (first < upto && c->terms[first].change_ms <= account.since_ms)
+			first++;
+		account.looks = &c->list[first];
+		account.n_looks = (uint32_t)(*ret_asked = upto - first);
+		r = step_send(s);
+	}
+	free(s);
+	return r;
+}
+
+static struct commit_result closer_look(struct changes *c, int upto, const char *before, const char *after)
+{
+	struct commit_account account = { .account = SPAN_LIT("a"), .change_ms = c->terms[upto - 1].change_ms, .since_ms = INT64_MIN,
+					  .n_looks = (uint32_t)upto, .looks = c->list };
+	struct span part = SPAN_LIT("t/0");
+	struct commit_pass pass = { before, after, account.change_ms, 1, &part };
+	struct step s = { .c = { .shard = 1, .rules_version = 1, .catalog = catalog, .accounts = &account, .n_accounts = 1, .pass = &pass } };
+	return step_send(&s);
+}
+
+// Two changes lie in one backlog: both are looked at as the counter stood, before the calls behind them count. 9 calls; the change to 8
+// makes an alert due, the one to 12 none, though 5 calls more come with the record that brought both.
+Test(store, a_call_behind_two_changes_looks_at_both_first)
+{
+	struct changes c;
+	int asked;
+	changes_make(&c, 2, (int64_t[]){ 8, 12 });
+	claim_as("tok");
+	cr_assert_eq(worker_behind(&c, 0, 0, 9, &asked).status, COMMIT_DONE);
+	struct commit_result r = worker_behind(&c, 2, 1, 5, &asked);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	cr_assert_eq(asked, 2);
+	cr_assert_eq(total(), 14);
+	struct seen s = outbox();
+	cr_assert_eq(s.n, 2);
+	cr_assert_str_eq(s.identity[0], "alert\na\nimage-tag\n2020-01\nfree_quota.exhausted\n8\n");
+	cr_assert(s.entry[0].cause.p != NULL && s.entry[0].time_ms == 1010 && s.entry[0].before == 9 && s.entry[0].after == 9);
+	cr_assert(s.entry[1].cause.p == NULL && s.entry[1].before == 9 && s.entry[1].after == 14, "12 is reached by a call");
+	cr_assert_eq(worker_behind(&c, 2, 2, 1, &asked).status, COMMIT_DONE);
+	cr_assert_eq(asked, 0, "once");
+	changes_free(&c);
+}
+
+// A worker that starts again knows nothing of what was looked at: the shard does. The change to 11 took effect before 9 became 14.
+Test(store, a_worker_that_starts_again_looks_at_no_change_twice)
+{
+	struct changes c;
+	int asked;
+	changes_make(&c, 2, (int64_t[]){ 20, 11 });
+	claim_as("tok");
+	cr_assert_eq(worker_behind(&c, 2, 0, 9, &asked).status, COMMIT_DONE);
+	cr_assert_eq(asked, 0, "an account without counters has none to look at");
+	c.ladder[1]->rungs[0].at = 10; // as if a change that was passed were seen with what came after it
+	cr_assert_eq(worker_behind(&c, 2, 1, 0 + 1, &asked).status, COMMIT_DONE);
+	cr_assert_eq(asked, 0);
+	cr_assert_eq(outbox().n, 1, "by the call");
+	cr_assert(outbox().entry[0].cause.p == NULL);
+	changes_free(&c);
+}
+
+// Whoever is first: the closer finds what the worker would have found, and after the worker nothing.
+Test(store, worker_and_closer_find_the_same)
+{
+	for (int first = 0; first < 2; first++) {
+		struct changes c;
+		int asked;
+		changes_make(&c, 1, (int64_t[]){ 8 });
+		claim_as("tok");
+		cr_assert_eq(worker_behind(&c, 0, 0, 9, &asked).status, COMMIT_DONE);
+		struct commit_result early = closer_look(&c, 1, NULL, "m.0");
+		cr_assert_eq(early.status, COMMIT_ROLLBACK, "the partition's clock (1001) has not reached the change (1010)");
+		struct step *s = step_make("tok", 1, 10); // other accounts' records bring the clock to it
+		cr_assert_eq(step_send(s).status, COMMIT_DONE);
+		free(s);
+		for (int who = 0; who < 2; who++) {
+			struct commit_result r = (who == first) ? closer_look(&c, 1, NULL, "m.1") : worker_behind(&c, 1, 10, 4, &asked);
+			cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+			cr_assert_eq(r.alerts, who == 0);
+		}
+		struct seen x = outbox();
+		cr_assert_eq(x.n, 1);
+		cr_assert(x.entry[0].cause.p != NULL && x.entry[0].time_ms == 1010 && x.entry[0].before == 9);
+		changes_free(&c);
+		if (first == 0) {
+			teardown();
+			setup();
+		}
+	}
+}
+
+// A shard that went back between two commits of a pass has lost looks: the pass is refused, and so is its end.
+Test(store, a_pass_over_a_shard_that_went_back_is_refused)
+{
+	struct changes c;
+	struct error e = { 0 };
+	int64_t looked = 0;
+	changes_make(&c, 1, (int64_t[]){ 8 });
+	claim_as("tok");
+	struct step *s = step_make("tok", 0, 10);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+	cr_assert_eq(closer_look(&c, 1, NULL, "m.1").status, COMMIT_DONE);
+	cr_assert_eq(closer_look(&c, 1, "m.1", "m.2").status, COMMIT_DONE);
+	cr_assert_eq(closer_look(&c, 1, "m.1", "m.3").status, COMMIT_ROLLBACK);
+	cr_assert_eq(store->ops->looked_set(store, 1, "m.1", 1010, &e), ERROR_RETRY, "%s", e.text);
+	cr_assert_eq(store->ops->looked(store, 1, &looked, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(looked, INT64_MIN);
+	cr_assert_eq(store->ops->looked_set(store, 1, "m.2", 1010, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->looked(store, 1, &looked, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(looked, 1010);
+	changes_free(&c);
+}
