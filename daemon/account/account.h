@@ -117,6 +117,7 @@ struct account_thing {
 	const struct account_fact *fact;   // what holds: never one that cancels
 	const struct account_fact *newest; // the newest version: `fact`, or its cancellation
 	int cancelled_month;               // a pack is deducted no more from this month on; MONTH_NONE: not cancelled
+	int64_t earliest_ms;               // of a pack: the earliest start that any version of it had
 };
 
 enum account_fault_code {

@@ -133,7 +133,8 @@ static enum account_applied take(struct account_thing *t, const struct account_f
 		t->newest = f;
 		t->cancelled_month = f->cancelled_month;
 	} else if (how == ACCOUNT_TAKEN) {
-		*t = (struct account_thing){ f, f, MONTH_NONE };
+		bool earlier = t->fact == NULL || f->start_ms < t->earliest_ms;
+		*t = (struct account_thing){ f, f, MONTH_NONE, earlier ? f->start_ms : t->earliest_ms };
 	}
 	return how;
 }

@@ -236,13 +236,14 @@ static int64_t change_at(const struct journal_rules *rules, const struct account
 	return newest != NULL && newest->stamp_ms + lead_of(rules) > last ? newest->stamp_ms + lead_of(rules) : last;
 }
 
-// A month in which a pack of these terms began first; the month of the terms where there is none.
+// The first month in which a pack of these terms may have given calls, in this version or in one before, which took of the same pack; the
+// month of the terms where there is none.
 static int first_pack_month(const struct terms *t)
 {
 	int first = t->month;
 	for (uint32_t i = 0; i < t->n_packs; i++)
-		if (t->packs[i].first_month < first)
-			first = t->packs[i].first_month;
+		if (t->packs[i].earliest_month < first)
+			first = t->packs[i].earliest_month;
 	return first;
 }
 

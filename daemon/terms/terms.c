@@ -166,12 +166,13 @@ static bool make_pack(struct making *k, const struct account_thing *x, struct te
 		last = x->cancelled_month - 1;
 	if (k->month < first || k->month > last)
 		return false;
+	int earliest = month_at(k->catalog, x->earliest_ms);
 	uint32_t *services = arena_alloc(k->arena, f->n_pack_services * sizeof(*services)), n = 0;
 	for (uint32_t i = 0; i < f->n_pack_services; i++)
 		n += catalog_find_id(k->catalog, f->pack_services[i], &services[n]);
 	*ret = (struct terms_pack){ .id = f->id, .version = x->newest->version, .calls = f->calls, .price_micro = f->price_micro,
-				    .warn_micro = f->warn_micro, .first_month = first, .last_month = last, .start_ms = f->start_ms,
-				    .expiry_ms = f->expiry_ms, .n_services = n, .services = services };
+				    .warn_micro = f->warn_micro, .first_month = first, .last_month = last,
+				    .earliest_month = earliest < MONTH_FIRST ? MONTH_FIRST : earliest, .start_ms = f->start_ms, .expiry_ms = f->expiry_ms, .n_services = n, .services = services };
 	return n > 0;
 }
 

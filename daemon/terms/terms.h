@@ -26,6 +26,7 @@ struct terms_pack {              // a pack that is deducted in this month
 	struct span id;
 	int64_t version, calls, price_micro, warn_micro;
 	int first_month, last_month; // months that its validity touches, until it is cancelled
+	int earliest_month;      // the first one in which any version of it said so far may have given calls
 	int64_t start_ms, expiry_ms;
 	uint32_t n_services;
 	const uint32_t *services;// indexes in the catalog; names it does not have are left out

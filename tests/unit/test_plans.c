@@ -254,6 +254,26 @@ Test(plans, each_change_of_an_account_has_a_look_of_its_own)
 	world_close(&w);
 }
 
+// What an earlier version of a pack gave is taken of it: the months of that version belong to the allowance, by its own terms.
+Test(plans, a_replaced_pack_keeps_what_its_earlier_version_gave)
+{
+	struct world w;
+	world_open(&w);
+	int64_t feb_close_ms = rules_close_ms(w.journal->rules[1].rules, JAN + 1), clock_ms = feb_close_ms + 10 * HOUR;
+	say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":60,\"price\":\"1\","
+			  "\"start\":\"2020-01-05T00:00:00+08:00\",\"expiry\":\"2020-03-10T00:00:00+08:00\"}");
+	say(&w, feb_close_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":2,\"services\":[\"image-crop\"],\"calls\":7,\"price\":\"1\","
+			      "\"start\":\"2020-03-05T00:00:00+08:00\",\"expiry\":\"2020-05-10T00:00:00+08:00\"}");
+	const struct allowance *a = row_at(&w, clock_ms, "a", w.crop, JAN + 2).allowance;
+	cr_assert(a != NULL);
+	cr_assert_eq(a->months[0].month, JAN);
+	const struct allowance_service *s = &a->months[0].services[0];
+	cr_assert(a->months[0].n_services == 1 && s->n_packs == 1 && s->pack_calls[0] == 60);
+	cr_expect_str_eq(s->id, "image-tag");
+	cr_expect_eq(a->packs[s->packs[0]].calls, 7);
+	world_close(&w);
+}
+
 // A pack that was said after a month closed gives nothing in it; one that is over by then has no bound any more.
 Test(plans, a_closed_month_keeps_its_terms_and_what_is_over_tells_nothing)
 {
