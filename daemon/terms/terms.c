@@ -172,7 +172,8 @@ static bool make_pack(struct making *k, const struct account_thing *x, struct te
 		n += catalog_find_id(k->catalog, f->pack_services[i], &services[n]);
 	*ret = (struct terms_pack){ .id = f->id, .version = x->newest->version, .calls = f->calls, .price_micro = f->price_micro,
 				    .warn_micro = f->warn_micro, .first_month = first, .last_month = last,
-				    .earliest_month = earliest < MONTH_FIRST ? MONTH_FIRST : earliest, .start_ms = f->start_ms, .expiry_ms = f->expiry_ms, .n_services = n, .services = services };
+				    .earliest_month = earliest < MONTH_FIRST ? MONTH_FIRST : earliest,
+				    .start_ms = f->start_ms, .expiry_ms = f->expiry_ms, .n_services = n, .services = services };
 	return n > 0;
 }
 
