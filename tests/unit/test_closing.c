@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "closing/closing.h"
+#include "decide/decide.h"
 #include "fake_kafka.h"
 #include "fake_store.h"
 #include "journal/json.h"
@@ -1022,7 +1023,7 @@ struct case_of {
 	char name[300];
 	char *from, *to; // of the price book
 	int64_t stamp_ms;
-	int cases, checks, papers, usages, packs, opens, open_packs;
+	int cases, checks, events, months, papers, usages, packs, opens, open_packs;
 };
 
 static void case_open(struct case_of *c)
@@ -1252,6 +1253,50 @@ static void case_calls(struct case_of *c, const struct table_row *row)
 	event(&c->w, 0, c->stamp_ms, row->field[1], row->field[2], month, (int)strtol(row->field[4], NULL, 10));
 }
 
+// A whole event, through what decides in the daemon what it is and counts.
+static void case_event(struct case_of *c, const struct table_row *row)
+{
+	struct error e = { 0 };
+	CLEANUP(journal_freep) struct journal *j = NULL;
+	CLEANUP(decider_free) struct decider d = { 0 };
+	struct course course;
+	struct decision is;
+	cr_assert_eq(journal_load_from(&fake_port, &c->w.k.o, 1000, &j, &e), ERROR_NONE, "%s", e.text);
+	d.newest = j->rules[j->n_rules - 1].rules->catalog;
+	course_begin(&course, j, TIME_NONE);
+	course_move(&course, j, c->stamp_ms + 1);
+	decide_record(&d, &course, NULL, &(struct record){ .timestamp_ms = c->stamp_ms + 1, .value = span_of(row->field[2]) }, &is);
+	cr_expect_str_eq(outcome_text(is.outcome), row->field[1], "%s:%d: %s: it is %s", row->file, row->line, c->name, outcome_text(is.outcome));
+	c->events++;
+	if (is.outcome != OUTCOME_COUNTED && is.outcome != OUTCOME_LATE)
+		return;
+	c->stamp_ms++;
+	for (uint32_t i = 0; i < is.n; i++) {
+		CLEANUP(freep) char *account = xasprintf("%.*s", (int)is.account.n, is.account.p);
+		event(&c->w, 0, c->stamp_ms, account, catalog_service_id(d.newest, is.items[i].service), is.month, (int)is.items[i].calls);
+	}
+}
+
+static int64_t instant_of(const struct table_row *row, const char *text)
+{
+	int64_t ms = 0;
+	cr_assert(time_parse_rfc3339(span_of(text), &ms), "%s:%d: %s is no time", row->file, row->line, text);
+	return ms;
+}
+
+// The oldest open month, when it closes, and until when its bills must be out.
+static void case_open_month(struct case_of *c, const struct table_row *row)
+{
+	struct closer_numbers n;
+	char have[TIME_TEXT];
+	run(&c->w, 5);
+	closer_numbers(c->w.closer, &n);
+	cr_expect_eq(n.open_month, month_of(row, row->field[1]), "%s:%d: %s: %d", row->file, row->line, c->name, n.open_month);
+	cr_expect_eq(n.closes_ms, instant_of(row, row->field[2]), "%s:%d: %s: closes %s", row->file, row->line, c->name, time_text(n.closes_ms, have));
+	cr_expect_eq(n.due_ms, instant_of(row, row->field[3]), "%s:%d: %s: due %s", row->file, row->line, c->name, time_text(n.due_ms, have));
+	c->months++;
+}
+
 static void case_pass(struct case_of *c, int month)
 {
 	c->stamp_ms = close_ms(&c->w, month);
@@ -1338,6 +1383,10 @@ static void case_row(void *ctx, const struct table_row *row)
 		fake_event(&c->w.k, "meterd.accounts", 0, c->stamp_ms, row->field[1]);
 	} else if (strcmp(word, "calls") == 0) {
 		case_calls(c, row);
+	} else if (strcmp(word, "event") == 0) {
+		case_event(c, row);
+	} else if (strcmp(word, "open") == 0) {
+		case_open_month(c, row);
 	} else if (strcmp(word, "pass") == 0) {
 		case_pass(c, month_of(row, row->field[1]));
 	} else if (strcmp(word, "close") == 0) {
@@ -1361,7 +1410,7 @@ Test(closing, rules_of_settlement, .timeout = 120)
 	struct case_of c = { 0 };
 	table_each("settlement.table", case_row, &c);
 	case_close(&c);
-	cr_expect(c.cases >= 20 && c.checks > 200 && c.papers > 200 && c.usages > 50 && c.packs > 10 && c.opens > 50 && c.open_packs > 5,
+	cr_expect(c.cases >= 20 && c.checks > 200 && c.events > 10 && c.months > 3 && c.papers > 200 && c.usages > 50 && c.packs > 10 && c.opens > 50 && c.open_packs > 5,
 		  "%d cases, %d checks, %d papers, %d usages, %d packs, %d open, %d with packs", c.cases, c.checks, c.papers, c.usages, c.packs, c.opens,
 		  c.open_packs);
 }
