@@ -144,7 +144,7 @@ enum commit_status {
 	COMMIT_FOREIGN,   // wrong token, or stored offset beyond ours: somebody else owns a partition
 	COMMIT_ROLLBACK,  // stored offset before ours: the shard was rolled back
 	COMMIT_LOST,      // no meta, another init id, or nothing of the generation
-	COMMIT_RETIRED,   // another generation is in force
+	COMMIT_RETIRED,   // another generation, or another schema, is in force
 	COMMIT_OLD_RULES, // a newer rules version is registered
 	COMMIT_REFUSED,   // not applied, passing: OOM, READONLY, LOADING, …: back off, send the same again
 	COMMIT_UNKNOWN,   // time-out or lost connection: read the offsets back

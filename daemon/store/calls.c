@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 enum { SHARDS_MOST = 65536 }; // as the control topic has it
+#define SCHEMA "3"             // of meterd.lua
 
 uint32_t store_shard(struct span account, uint32_t shards)
 {
@@ -65,6 +66,21 @@ static enum error_class config_get(struct store_redis *s, const char *name, char
 	return ERROR_NONE; // CONFIG may be forbidden: then the value stays unknown
 }
 
+// The first versions' library was called meterd_1 whatever its text, and its functions do not look at the schema. In its place lies one
+// without them: a program of then finds that it is not its own, and stops, where it would write a state that it does not understand.
+static enum error_class retire_first_functions(struct store_redis *s, struct error *e)
+{
+	static const char text[] = "#!lua name=meterd_1\n-- This state was taken over by a newer meterd. Do not delete this library.\n"
+				   "redis.register_function('meterd_1_retired', function() return 'OK' end)\n";
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
+	command_reset(&s->command);
+	command_text(&s->command, "FUNCTION");
+	command_text(&s->command, "LOAD");
+	command_text(&s->command, "REPLACE");
+	command_text(&s->command, text);
+	return redis_call(s, &r, e);
+}
+
 static enum error_class redis_verify(struct store *port, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
@@ -90,8 +106,10 @@ static enum error_class redis_verify(struct store *port, struct error *e)
 		log_line(LVL_WARN, "redis_without_aof", "redis=%s do=%s", log_quote(s->name, quoted, sizeof(quoted)),
 			 "\"set appendonly yes: without it a restart of Redis loses the counters, and they must be rebuilt from Kafka\"");
 	cls = redis_load_functions(s, e);
+	if (cls == ERROR_NONE)
+		cls = retire_first_functions(s, e);
 	for (uint32_t shard = 0; shard < s->o.shards && cls == ERROR_NONE; shard++) {
-		redis_fcall(s, "meterd_1_migrate", 1);
+		redis_fcall(s, "migrate", 1);
 		redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 		cls = redis_call_function(s, NULL, e);
 	}
@@ -105,7 +123,7 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 	command_reset(&s->command);
 	command_text(&s->command, "HMGET");
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
-	static const char *const fields[] = { "init", "shards", "gen", "rules" };
+	static const char *const fields[] = { "init", "shards", "gen", "rules", "schema" };
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		command_text(&s->command, fields[i]);
 	command_format(&s->command, "g:%s", s->generation);
@@ -118,6 +136,12 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 		return redis_unknown_form(e, "HMGET");
 	struct span id = reply_span(r->element[0]);
 	if (id.p != NULL) {
+		struct span schema = reply_span(r->element[4]);
+		if (!span_is(schema, SCHEMA))
+			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+					 "shard %u of Redis has schema %.*s, this version works on %s: a newer one has taken it over, or, where the "
+					 "number is lower, the daemon of this version has to be started once before its tools are used", shard,
+					 schema.p != NULL ? (int)schema.n : 1, schema.p != NULL ? schema.p : "-", SCHEMA);
 		state.exists = true;
 		state.lacks_generation = reply_span(r->element[ARRAY_LEN(fields)]).p == NULL;
 		snprintf(state.init_id, sizeof(state.init_id), "%s", id.p);
@@ -134,7 +158,7 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 static enum error_class redis_create(struct store *port, uint32_t shard, const char *init_id, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_create", 1);
+	redis_fcall(s, "create", 1);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, init_id);
 	command_int(&s->command, s->o.shards);
@@ -152,7 +176,7 @@ static void redis_identity(struct store *port, const char *init_id, int64_t gene
 static enum error_class redis_register_rules(struct store *port, uint32_t shard, int64_t version, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_register", 1);
+	redis_fcall(s, "register", 1);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_int(&s->command, version);
@@ -175,7 +199,7 @@ static enum error_class redis_claim(struct store *port, uint32_t shard, struct s
 {
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
-	redis_fcall(s, "meterd_1_claim", 2);
+	redis_fcall(s, "claim", 2);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
@@ -195,7 +219,7 @@ static enum error_class redis_renew(struct store *port, uint32_t shard, struct s
 {
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
-	redis_fcall(s, "meterd_1_renew", 2);
+	redis_fcall(s, "renew", 2);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
@@ -322,7 +346,7 @@ static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, con
 					 const struct span *identities, uint32_t n, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_ack", 2);
+	redis_fcall(s, "ack", 2);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
@@ -481,7 +505,7 @@ static enum error_class redis_close_month(struct store *port, uint32_t shard, in
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
-	redis_fcall(s, "meterd_1_close", 2);
+	redis_fcall(s, "close", 2);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "off", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
@@ -704,7 +728,7 @@ static enum error_class redis_settle(struct store *port, uint32_t shard, int mon
 		for (uint32_t k = 0; k < list[i].n_revisions; k++)
 			adjusted_at(&months, list[i].revisions[k].month);
 	}
-	redis_fcall(s, "meterd_1_settle", SETTLE_KEYS + 2 * (int)months.n);
+	redis_fcall(s, "settle", SETTLE_KEYS + 2 * (int)months.n);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "use", month, MONTH_NONE);
 	redis_words_key(s, shard, "frz", month - 1, MONTH_NONE);
@@ -730,7 +754,7 @@ static enum error_class redis_finish(struct store *port, uint32_t shard, int mon
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
-	redis_fcall(s, "meterd_1_finish", FINISH_KEYS + (int)held->n_late_months);
+	redis_fcall(s, "finish", FINISH_KEYS + (int)held->n_late_months);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "use", month, MONTH_NONE);
 	redis_words_key(s, shard, "frz", month - 1, MONTH_NONE);
@@ -801,7 +825,7 @@ static enum error_class redis_end_run(struct store *port, int month, struct span
 {
 	struct store_redis *s = redis_of(port);
 	char text[MONTH_TEXT];
-	redis_fcall(s, "meterd_1_end_run", 3);
+	redis_fcall(s, "end_run", 3);
 	redis_words_key(s, 0, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, 0, "set", month, MONTH_NONE);
 	redis_words_key(s, 0, "out", MONTH_NONE, MONTH_NONE);
@@ -863,7 +887,7 @@ static enum error_class redis_request_peek(struct store *port, char **ret, struc
 static enum error_class redis_request_drop(struct store *port, struct span request, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_request_drop", 1);
+	redis_fcall(s, "request_drop", 1);
 	redis_words_key(s, 0, "req", MONTH_NONE, MONTH_NONE);
 	command_span(&s->command, request);
 	return redis_call_function(s, NULL, e);

@@ -522,7 +522,7 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 	int keys = FIXED_KEYS + 2 * (int)allowances_months(&allowances);
 	for (uint32_t i = 0; i < g.n_groups; i++)
 		keys += g.group[i].adjust != MONTH_NONE ? 1 : 2;
-	redis_fcall(s, "meterd_1_commit", keys);
+	redis_fcall(s, "commit", keys);
 	command_keys(s, commit, &g, &allowances);
 	command_text(&s->command, s->init_id);
 	command_text(&s->command, s->generation);

@@ -79,7 +79,7 @@ enum error_class redis_generations(struct store *port, uint32_t shard, struct st
 enum error_class redis_begin(struct store *port, uint32_t shard, int64_t generation, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_begin", 1);
+	redis_fcall(s, "begin", 1);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, s->init_id);
 	command_int(&s->command, generation);
@@ -189,7 +189,7 @@ enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, 
 	enum error_class c = keys_of(s, shard, of, &k, e);
 	if (c != ERROR_NONE)
 		return c;
-	redis_fcall(s, "meterd_1_cut", 3 + 2 * (int)k.n);
+	redis_fcall(s, "cut", 3 + 2 * (int)k.n);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	for (uint32_t i = 0; i < k.n; i++) {
 		key_of(s, shard, of, k.list[i].what, k.list[i].month, k.list[i].adjust_month);
@@ -206,7 +206,7 @@ enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, 
 
 static enum error_class adopt_from(struct store_redis *s, uint32_t shard, int64_t old, int64_t epoch, struct error *e)
 {
-	redis_fcall(s, "meterd_1_adopt", 3);
+	redis_fcall(s, "adopt", 3);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	key_of(s, shard, old, "out", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
@@ -240,7 +240,7 @@ enum error_class redis_drop(struct store *port, uint32_t shard, int64_t generati
 	enum error_class c = keys_of(s, shard, generation, &k, e);
 	if (c != ERROR_NONE)
 		return c;
-	redis_fcall(s, "meterd_1_drop", 2 + (int)k.n);
+	redis_fcall(s, "drop", 2 + (int)k.n);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	for (uint32_t i = 0; i < k.n; i++)
 		key_of(s, shard, generation, k.list[i].what, k.list[i].month, k.list[i].adjust_month);
@@ -255,7 +255,7 @@ enum error_class redis_lease(struct store *port, const char *holder, int64_t ttl
 {
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
-	redis_fcall(s, "meterd_1_lease", 1);
+	redis_fcall(s, "lease", 1);
 	redis_words_key(s, 0, "lease", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, holder);
 	command_int(&s->command, ttl_ms);

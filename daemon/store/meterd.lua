@@ -1,8 +1,8 @@
 #!lua name=meterd_1
 -- SPDX-License-Identifier: Apache-2.0
 -- Every step of the ledger, one function a step, each indivisible in one shard. A step first reads and checks all that could
--- refuse it, then writes: an error half-way would leave increments without their offset. The version stands in the names; a new
--- one is loaded beside the old.
+-- refuse it, then writes: an error half-way would leave increments without their offset. In every name the build puts a digest of this
+-- text in the place of the 1: other versions' functions lie beside these, and each program calls its own.
 --
 -- Keys of a shard (all with the shard's hash tag; g = generation):
 --   meta                 init, schema, shards, rules; gen = the generation in force, epoch = when that was decided; g:<g> = what a
@@ -32,6 +32,9 @@
 -- Numbers are doubles here: exact below 2^53, which is checked; they are written with %d, never by tostring.
 
 local LIMIT = 9007199254740992
+-- What a shard looks like, and which functions may write it: raised with either (then `migrate` knows the way from the one before). These
+-- refuse a shard of any other.
+local SCHEMA = '3'
 
 local KEYS, ARGV -- of the commit under way
 
@@ -45,20 +48,22 @@ local function own_id(init)
 end
 
 -- nil when the shard is of this init; otherwise the reply that says why not.
-local function foreign_shard(have, init)
+local function foreign_shard(have, init, schema)
 	init = own_id(init)
 	if not have then
 		return { 'LOST', 'the shard holds no state' }
 	elseif have ~= init then
 		return { 'LOST', 'the shard belongs to another init id: ' .. have }
+	elseif schema ~= SCHEMA then
+		return { 'RETIRED', 'the shard has schema ' .. tostring(schema) .. ', not ' .. SCHEMA }
 	end
 	return nil
 end
 
 -- nil when the generation is there to be written; otherwise the reply that says why not.
 local function foreign(meta, init, gen)
-	local have = redis.call('HMGET', meta, 'init', 'g:' .. gen, 'gen')
-	local refused = foreign_shard(have[1], init)
+	local have = redis.call('HMGET', meta, 'init', 'g:' .. gen, 'gen', 'schema')
+	local refused = foreign_shard(have[1], init, have[4])
 	if refused then
 		return refused
 	elseif not have[2] and have[3] == gen then
@@ -919,16 +924,21 @@ local function create(keys, args)
 		return { 'LOST', 'the shard belongs to another init id: ' .. have }
 	end
 	if not have then
-		redis.call('HSET', keys[1], 'init', args[1], 'schema', '2', 'shards', args[2], 'gen', args[3], 'rules', '0', 'g:' .. args[3], 'live')
+		redis.call('HSET', keys[1], 'init', args[1], 'schema', SCHEMA, 'shards', args[2], 'gen', args[3], 'rules', '0', 'g:' .. args[3], 'live')
 	elseif redis.call('HEXISTS', keys[1], 'g:' .. args[3]) == 0 then
 		redis.call('HSET', keys[1], 'g:' .. args[3], 'building') -- the shard is older than the decision that put it in force
 	end
 	return { 'OK' }
 end
 
--- KEYS meta. State as an earlier version of this program left it, in the form of this one. Schema 1 knew one generation.
+-- KEYS meta. State as an earlier version of this program left it, in the form of this one. Schema 1 knew one generation; 2 looks like 3, but
+-- its functions did not look at the schema.
 local function migrate(keys, args)
-	if redis.call('HGET', keys[1], 'schema') ~= '1' then
+	local schema = redis.call('HGET', keys[1], 'schema')
+	if schema == '2' then
+		redis.call('HSET', keys[1], 'schema', SCHEMA)
+	end
+	if schema ~= '1' then
 		return { 'OK' }
 	end
 	local gen = redis.call('HGET', keys[1], 'gen')
@@ -944,7 +954,7 @@ local function migrate(keys, args)
 		redis.call('HSET', keys[1], 'looked:' .. gen, looked)
 		redis.call('HDEL', keys[1], 'looked')
 	end
-	redis.call('HSET', keys[1], 'g:' .. gen, 'live', 'schema', '2')
+	redis.call('HSET', keys[1], 'g:' .. gen, 'live', 'schema', SCHEMA)
 	return { 'OK' }
 end
 
@@ -1233,11 +1243,12 @@ end
 
 -- KEYS meta; ARGV init, generation. Begins one that is made again from the log; idempotent.
 local function begin(keys, args)
-	local refused = foreign_shard(redis.call('HGET', keys[1], 'init'), args[1])
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'schema')
+	local refused = foreign_shard(have[1], args[1], have[3])
 	if refused then
 		return refused
 	end
-	local is = redis.call('HGET', keys[1], 'g:' .. args[2])
+	local is = have[2]
 	if is and is ~= 'building' then
 		return { 'HALT', 'generation ' .. args[2] .. ' is ' .. is .. ' already' }
 	end
@@ -1247,8 +1258,8 @@ end
 
 -- KEYS meta, then pairs (key of the one, key of its copy); ARGV init, generation, the copy's. All keys of a generation at one moment.
 local function cut(keys, args)
-	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'g:' .. args[3])
-	local refused = foreign_shard(have[1], args[1])
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'g:' .. args[3], 'schema')
+	local refused = foreign_shard(have[1], args[1], have[4])
 	if refused then
 		return refused
 	elseif not have[2] then
@@ -1274,8 +1285,8 @@ end
 -- control topic. The new one is in force from here on: the old one is refused, and what it has not published yet goes to the new one's
 -- outbox. Idempotent; a decision that a later one followed is refused.
 local function adopt(keys, args)
-	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[3], 'epoch', 'gen')
-	local refused = foreign_shard(have[1], args[1])
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[3], 'epoch', 'gen', 'schema')
+	local refused = foreign_shard(have[1], args[1], have[5])
 	if refused then
 		return refused
 	end
@@ -1308,8 +1319,8 @@ end
 
 -- KEYS meta, then all keys of the generation; ARGV init, generation. One in force stays.
 local function drop(keys, args)
-	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2])
-	local refused = foreign_shard(have[1], args[1])
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'schema')
+	local refused = foreign_shard(have[1], args[1], have[3])
 	if refused then
 		return refused
 	elseif have[2] == 'live' then

@@ -134,31 +134,7 @@ static enum error_class redis_exchange(struct store_redis *s, redisReply **ret, 
 	return ERROR_NONE;
 }
 
-// Redis has a library of our name already: is it ours?
-static enum error_class redis_same_functions(struct store_redis *s, struct error *e)
-{
-	static const char *const words[] = { "FUNCTION", "LIST", "LIBRARYNAME", "meterd_1", "WITHCODE" };
-	CLEANUP(redis_reply_freep) redisReply *r = NULL;
-	command_reset(&s->command);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		command_text(&s->command, words[i]);
-	enum error_class cls = redis_exchange(s, &r, e);
-	if (cls != ERROR_NONE)
-		return cls;
-	if (r->type == REDIS_REPLY_ERROR)
-		return redis_error_reply(r->str, e);
-	if (r->type == REDIS_REPLY_ARRAY && r->elements == 0)
-		return error_set(e, ERROR_RETRY, 0, "redis: the library meterd_1 was deleted while it was looked at");
-	if (r->type == REDIS_REPLY_ARRAY && r->elements == 1)
-		for (size_t i = 0; i + 1 < r->element[0]->elements; i += 2)
-			if (span_is(reply_span(r->element[0]->element[i]), "library_code") &&
-			    span_is(reply_span(r->element[0]->element[i + 1]), meterd_lua))
-				return ERROR_NONE;
-	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-			 "redis holds another library meterd_1 than this program; stop all instances, then run "
-			 "`redis-cli FUNCTION DELETE meterd_1`");
-}
-
+// The library's name is a digest of its text: one of that name is this one, and others beside it are other versions' own.
 enum error_class redis_load_functions(struct store_redis *s, struct error *e)
 {
 	struct command saved = s->command;
@@ -168,11 +144,8 @@ enum error_class redis_load_functions(struct store_redis *s, struct error *e)
 	command_text(&s->command, meterd_lua);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	enum error_class cls = redis_exchange(s, &r, e);
-	bool exists = cls == ERROR_NONE && r->type == REDIS_REPLY_ERROR && strstr(r->str, "already exists") != NULL;
-	if (cls == ERROR_NONE && r->type == REDIS_REPLY_ERROR && !exists)
+	if (cls == ERROR_NONE && r->type == REDIS_REPLY_ERROR && strstr(r->str, "already exists") == NULL)
 		cls = redis_error_reply(r->str, e);
-	if (exists)
-		cls = redis_same_functions(s, e);
 	command_free(&s->command);
 	s->command = saved;
 	return cls;
@@ -204,7 +177,7 @@ void redis_fcall(struct store_redis *s, const char *function, int keys)
 {
 	command_reset(&s->command);
 	command_text(&s->command, "FCALL");
-	command_text(&s->command, function);
+	command_format(&s->command, METERD_NAME "_%s", function);
 	command_int(&s->command, keys);
 }
 

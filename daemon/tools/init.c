@@ -84,8 +84,6 @@ static int open_store(struct init *t, struct error *e)
 	int code = options_store(&t->options, &t->store);
 	if (code != OPTIONS_GO_ON)
 		return code;
-	if (t->store->ops->verify(t->store, e) != ERROR_NONE)
-		return options_fail(&t->options, e);
 	t->shards = (uint32_t)t->options.settings->redis_shards;
 	for (uint32_t shard = 0; shard < t->shards; shard++) {
 		struct store_state state = { 0 };
@@ -97,7 +95,8 @@ static int open_store(struct init *t, struct error *e)
 			return refuse("the shards in Redis belong to different init ids; choose another redis.prefix");
 		snprintf(t->found_id, sizeof(t->found_id), "%s", state.init_id);
 	}
-	return EXIT_DONE;
+	// Behind the look: a state that an earlier version works on is refused above, and stays as it is.
+	return t->store->ops->verify(t->store, e) == ERROR_NONE ? EXIT_DONE : options_fail(&t->options, e);
 }
 
 static int topic_there(struct init *t, const char *topic, struct topic_info *ret, struct error *e)
