@@ -10,7 +10,6 @@
 #include <xxhash.h>
 
 enum { SHARDS_MOST = 65536 }; // as the control topic has it
-#define SCHEMA "3"             // of meterd.lua
 
 uint32_t store_shard(struct span account, uint32_t shards)
 {
@@ -136,12 +135,8 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 		return redis_unknown_form(e, "HMGET");
 	struct span id = reply_span(r->element[0]);
 	if (id.p != NULL) {
-		struct span schema = reply_span(r->element[4]);
-		if (!span_is(schema, SCHEMA))
-			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-					 "shard %u of Redis has schema %.*s, this version works on %s: a newer one has taken it over, or, where the "
-					 "number is lower, the daemon of this version has to be started once before its tools are used", shard,
-					 schema.p != NULL ? (int)schema.n : 1, schema.p != NULL ? schema.p : "-", SCHEMA);
+		if (!span_is(reply_span(r->element[4]), STORE_SCHEMA))
+			return redis_other_schema(reply_span(r->element[4]), e);
 		state.exists = true;
 		state.lacks_generation = reply_span(r->element[ARRAY_LEN(fields)]).p == NULL;
 		snprintf(state.init_id, sizeof(state.init_id), "%s", id.p);
@@ -386,7 +381,7 @@ static enum error_class redis_looked(struct store *port, uint32_t shard, int64_t
 static enum error_class redis_looked_set(struct store *port, uint32_t shard, const char *mark, int64_t ms, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
-	redis_fcall(s, "meterd_1_looked", 1);
+	redis_fcall(s, "looked", 1);
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
 	command_text(&s->command, mark);

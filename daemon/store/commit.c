@@ -703,6 +703,7 @@ static void result_of_words(const struct commit *c, const redisReply *r, struct 
 		enum commit_status status;
 	} words[] = { { "OK", COMMIT_DONE }, { "NEEDLIST", COMMIT_NEEDLIST }, { "NEEDLOOK", COMMIT_NEEDLOOK }, { "FOREIGN", COMMIT_FOREIGN },
 		      { "ROLLBACK", COMMIT_ROLLBACK }, { "LOST", COMMIT_LOST }, { "RETIRED", COMMIT_RETIRED },
+		      { "SCHEMA", COMMIT_RETIRED }, // whoever starts over meets it again at its claim, and ends
 		      { "OLDRULES", COMMIT_OLD_RULES }, { "HALT", COMMIT_HALT } };
 	struct span word = reply_span(r->element[0]), second = reply_span(r->element[1]);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)

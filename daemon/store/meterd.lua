@@ -55,7 +55,7 @@ local function foreign_shard(have, init, schema)
 	elseif have ~= init then
 		return { 'LOST', 'the shard belongs to another init id: ' .. have }
 	elseif schema ~= SCHEMA then
-		return { 'RETIRED', 'the shard has schema ' .. tostring(schema) .. ', not ' .. SCHEMA }
+		return { 'SCHEMA', 'the shard has schema ' .. tostring(schema) .. ', not ' .. SCHEMA, schema or '' }
 	end
 	return nil
 end

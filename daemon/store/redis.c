@@ -186,6 +186,16 @@ enum error_class redis_unknown_form(struct error *e, const char *what)
 	return error_set(e, ERROR_HALT, 0, "redis: %s answered in a form that is not known; see what stands at redis.url", what);
 }
 
+enum error_class redis_other_schema(struct span schema, struct error *e)
+{
+	int64_t have = 0, own = 0;
+	bool older = span_int64(schema, &have) && span_int64(span_of(STORE_SCHEMA), &own) && have < own;
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the state in Redis has schema %.*s, this version works on " STORE_SCHEMA ": %s",
+			 schema.n > 0 ? (int)schema.n : 1, schema.n > 0 ? schema.p : "-",
+			 older ? "start the daemon of this version once, it brings the state up; until then use the tools of the version before" :
+				 "a newer version has taken the state over; install that one here too");
+}
+
 enum error_class redis_status(const redisReply *r, struct error *e)
 {
 	if (r->type != REDIS_REPLY_ARRAY || r->elements < 1 || r->element[0]->type != REDIS_REPLY_STRING)
@@ -200,6 +210,8 @@ enum error_class redis_status(const redisReply *r, struct error *e)
 	if (strcmp(word, "LOST") == 0)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "the counters are lost or not ours (%s). " STORE_LOST_ADVICE, text);
+	if (strcmp(word, "SCHEMA") == 0 && r->elements == 3)
+		return redis_other_schema(reply_span(r->element[2]), e);
 	return error_set(e, ERROR_HALT, 0, "%s", text);
 }
 

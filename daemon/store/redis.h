@@ -42,6 +42,8 @@ struct pending {
 	bool unsent; // never left this process: certainly not applied
 };
 
+#define STORE_SCHEMA "3" // of meterd.lua
+
 struct store_redis {
 	struct store port;
 	struct store_options o;
@@ -75,6 +77,8 @@ void redis_reply_freep(redisReply **r);
 void redis_fcall(struct store_redis *s, const char *function, int keys);
 // The status word of a function's reply: ERROR_NONE for OK.
 enum error_class redis_status(const redisReply *r, struct error *e);
+// ERROR_ABORT: another version works on the state, or one has to bring it up first.
+enum error_class redis_other_schema(struct span schema, struct error *e);
 // ERROR_HALT: what came back has not the form that the command promises; nothing of it may be used.
 enum error_class redis_unknown_form(struct error *e, const char *what);
 // How an error reply ranks: COMMIT_REFUSED, COMMIT_LOST (function missing) or COMMIT_HALT.

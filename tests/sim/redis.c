@@ -658,7 +658,7 @@ static redisReply *carry_out(const struct args *a)
 // ---- Lua: redis.call, redis.register_function, cmsgpack.unpack
 
 static lua_State *lua;
-static char *library;                // text of meterd_1
+static char *library;                // text of the functions
 
 static void push_answer(lua_State *l, const redisReply *r)
 {
@@ -817,28 +817,25 @@ static void lua_start(const char *text)
 	lua_settop(lua, 0);
 	const char *first = strchr(text, '\n'); // behind #!lua name=
 	check(first != NULL);
-	if (luaL_loadbuffer(lua, first, strlen(first), "@meterd_1") != 0 || lua_pcall(lua, 0, 0, 0) != 0) {
+	if (luaL_loadbuffer(lua, first, strlen(first), "@meterd.lua") != 0 || lua_pcall(lua, 0, 0, 0) != 0) {
 		fprintf(stderr, "%s\n", lua_tostring(lua, -1));
 		abort();
 	}
 }
 
+// FUNCTION LOAD text, or REPLACE text of a library without functions, which only keeps others from its name.
 static redisReply *c_function(const struct args *a)
 {
-	if (span_is(a->word[1], "LOAD")) {
-		if (library != NULL)
-			return answer_error("ERR Library 'meterd_1' already exists");
-		library = xstrndup(a->word[2].p, a->word[2].n);
-		lua_start(library);
-		return answer_text("meterd_1");
+	check(span_is(a->word[1], "LOAD") && a->n >= 3);
+	if (a->n == 4) {
+		check(span_is(a->word[2], "REPLACE") && library != NULL && !span_is(a->word[3], library));
+		return answer_text("replaced");
 	}
-	check(span_is(a->word[1], "LIST") && library != NULL);
-	redisReply *r = answer_array(1), *of = r->element[0] = answer_array(4);
-	of->element[0] = answer_text("library_name");
-	of->element[1] = answer_text("meterd_1");
-	of->element[2] = answer_text("library_code");
-	of->element[3] = answer_text(library);
-	return r;
+	if (library != NULL)
+		return answer_error("ERR Library already exists");
+	library = xstrndup(a->word[2].p, a->word[2].n);
+	lua_start(library);
+	return answer_text("loaded");
 }
 
 static redisReply *take_value(int at)
