@@ -22,8 +22,11 @@ static uint32_t tag_service;
 static struct store *store;
 
 #ifdef REDIS_TWIN
+#include "redis.h"
+
 static inline void server_start(void)
 {
+	redis_twin_clear();
 }
 
 static inline void server_stop(void)

@@ -3,8 +3,6 @@
 #define REDIS_TWIN
 #include "test_store.c"
 
-#include "redis.h"
-
 static int64_t still_ms = 1000;
 
 static int64_t now_ms(void)
