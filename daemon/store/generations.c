@@ -96,16 +96,26 @@ static void add_key(struct store_keys *k, const char *what, int month, int adjus
 	k->list[k->n++] = (struct store_key){ what, month, adjust_month };
 }
 
-// "closed:2:2020-01": a month that generation 2 has settled, or settles.
-static void add_closed(struct store_keys *k, const struct store_redis *s, struct span field)
+// "closed:2:2020-01", where `what` is "closed": what generation 2 says of a month. MONTH_NONE: the field is another one.
+static int month_of(const struct store_redis *s, const char *what, struct span field)
 {
 	char head[40];
-	int month;
-	size_t n = (size_t)snprintf(head, sizeof(head), "closed:%s:", s->generation);
+	int month = MONTH_NONE;
+	size_t n = (size_t)snprintf(head, sizeof(head), "%s:%s:", what, s->generation);
 	if (field.p == NULL || field.n != n + 7 || memcmp(field.p, head, n) != 0 || !month_parse((struct span){ field.p + n, 7 }, &month))
-		return;
-	add_key(k, "set", month, MONTH_NONE);
-	add_key(k, "frz", month, MONTH_NONE);
+		return MONTH_NONE;
+	return month;
+}
+
+static void add_noted(struct store_keys *k, const struct store_redis *s, struct span field)
+{
+	int closed = month_of(s, "closed", field), fired = month_of(s, "f", field);
+	if (closed != MONTH_NONE) { // settled, or being settled
+		add_key(k, "set", closed, MONTH_NONE);
+		add_key(k, "frz", closed, MONTH_NONE);
+	}
+	if (fired != MONTH_NONE)
+		add_key(k, "fired", fired, MONTH_NONE);
 }
 
 static int by_key(const void *a, const void *b)
@@ -139,7 +149,7 @@ enum error_class redis_keys(struct store *port, uint32_t shard, struct store_key
 			add_key(&k, "set", m->month, MONTH_NONE);
 	}
 	for (size_t i = 0; i < r->elements; i += 2)
-		add_closed(&k, s, reply_span(r->element[i]));
+		add_noted(&k, s, reply_span(r->element[i]));
 	store_months_free(&months);
 	qsort(k.list, k.n, sizeof(*k.list), by_key);
 	*ret = k;

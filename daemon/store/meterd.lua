@@ -7,7 +7,8 @@
 -- Keys of a shard (all with the shard's hash tag; g = generation):
 --   meta                 init, schema, shards, rules; gen = the generation in force, epoch = when that was decided; g:<g> = what a
 --                        generation is (see below);
---                        closed:<g>:<month> = manifest hash, done:<g>:<month>; m:<g>:<month>[:<adjust>] = held in it; looked:<g>
+--                        closed:<g>:<month> = manifest hash, done:<g>:<month>; m:<g>:<month>[:<adjust>] = held in it; looked:<g>;
+--                        f:<g>:<month> = a pack's alert is noted there, which may be all that is held of the month
 --   g:off                topic/partition -> "next clock last print token"
 --   g:use:<month>        account/service -> calls          g:late:<month>:<adjust>  the same, come after the close
 --   g:fired:<month>      identity of an alert -> 1; 0: its rung was passed in the month of activation, where it did not hold
@@ -595,7 +596,7 @@ local function allowance_alert(entry, rung, months, parts, place)
 	end
 	if rung[1] == 'pack' then
 		local home = months[a[4][rung[2]][1]]
-		alert.home = { KEYS[home.fired], identity_of(entry.account, rung[7], home.text, rung[6], rung[5], rung[8]) }
+		alert.home = { KEYS[home.fired], identity_of(entry.account, rung[7], home.text, rung[6], rung[5], rung[8]), home.text }
 		put('x', text(before.taken[rung[3]]))
 		put('y', text(after.taken[rung[3]]))
 	elseif rung[1] == 'shared' then
@@ -901,6 +902,7 @@ local function commit(keys, args)
 		redis.call('HSET', alert.fired, alert.identity, '1')
 		if alert.home then
 			redis.call('HSET', alert.home[1], alert.home[2], '1')
+			redis.call('HSET', KEYS[1], 'f:' .. ARGV[2] .. ':' .. alert.home[3], '1')
 		end
 		redis.call('XADD', KEYS[4], '*', unpack(alert.entry))
 	end

@@ -698,6 +698,47 @@ Test(store, a_copy_is_what_stood_at_one_moment)
 	cr_assert_eq(store->ops->drop(store, 1, 1, &e), ERROR_HALT);
 }
 
+// A pack begins in a month in which the shard counts nothing: that its alert is out is noted there too, and belongs to the generation. A
+// number is given again; what an earlier generation of it had left would hide the alert.
+Test(store, a_generation_takes_the_mark_of_a_pack_along)
+{
+	struct error e = { 0 };
+	uint32_t packs[] = { 0 };
+	int64_t calls[] = { 4 };
+	struct allowance_service service = { "image-tag", 0, 0, -1, 1, packs, calls };
+	struct allowance_month months[] = { { JAN - 1, 1, 0, &service, NULL }, { JAN, 1, 0, &service, NULL } };
+	struct allowance_pack pack = { SPAN_LIT("p-1"), 4 };
+	struct allowance_rung rung = { QUANTITY_PACK, 0, 0, 4, 4, ALERT_PACK_EXHAUSTED, "image-tag", SPAN_LIT("p-1"), SPAN_LIT("p-1/1"), false };
+	struct allowance a = { { .rules_version = 1 }, 2, 1, 1, months, &pack, &rung };
+	struct store_key home = { "fired", JAN - 1, MONTH_NONE };
+	claim_as("tok1");
+	for (int round = 0; round < 2; round++) {
+		struct store_keys keys = { 0 };
+		struct step *s = step_make("tok1", 0, 1);
+		step_call(s, 5, NULL, true);
+		struct entry_call call = { .ref = &s->call[0], .month = 1 };
+		struct entry_delta delta = { 1, 0, 5 };
+		struct commit_entry entry = { .account = SPAN_LIT("a"), .allowance = &a, .with_calls = true, .n_deltas = 1, .n_calls = 1,
+					      .deltas = &delta, .first_call = &call };
+		s->c.entries = &entry;
+		s->c.n_entries = 1;
+		cr_assert_eq(store->ops->begin(store, 1, 2, &e), ERROR_NONE, "%s", e.text);
+		store->ops->identity(store, "init1", 2);
+		claim_as("tok1");
+		struct commit_result r = step_send(s);
+		cr_assert(r.status == COMMIT_DONE && r.alerts == 1, "round %d: %d alerts; %s", round, (int)r.alerts, r.text);
+		cr_assert_eq(store->ops->keys(store, 1, &keys, &e), ERROR_NONE, "%s", e.text);
+		int found = 0;
+		for (uint32_t i = 0; i < keys.n; i++)
+			found += strcmp(keys.list[i].what, home.what) == 0 && keys.list[i].month == home.month;
+		cr_expect_eq(found, 1);
+		store_keys_free(&keys);
+		store->ops->identity(store, "init1", 1);
+		cr_assert_eq(store->ops->drop(store, 1, 2, &e), ERROR_NONE, "%s", e.text);
+		free(s);
+	}
+}
+
 Test(store, a_generation_comes_into_force_and_a_late_decision_does_not_undo_it)
 {
 	struct error e = { 0 };
