@@ -104,11 +104,16 @@ enum error_class propose_make(struct store *s, uint32_t shards, const struct jou
 {
 	int64_t version = newest(j)->version + 1;
 	struct look look = { 0 };
+	uint64_t session = s->ops->session(s);
 	enum error_class cls = raise_everywhere(s, shards, version, e);
 	if (cls == ERROR_NONE)
 		cls = look_take(s, shards, j, &look, e); // behind the raise: no clock moves on in ignorance
 	if (cls != ERROR_NONE)
 		return cls;
+	if (s->ops->session(s) != session) { // a Redis that was restarted in between may know nothing of it
+		look_free(&look);
+		return error_set(e, ERROR_RETRY, 0, "the connection to Redis broke while newer rules were made known");
+	}
 	int64_t clock_ms = look.clock_max > floor_ms ? look.clock_max : floor_ms;
 	*ret_record = journal_rules_record(version, closing_effective_ms(j, clock_ms, now_ms), rules);
 	look_free(&look);

@@ -272,9 +272,14 @@ enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t 
 	struct worker *w = ctx;
 	check(w->parts == NULL && w->n_flights == 0);
 	check(facts_ready(w->o.facts));
-	enum error_class cls = load_journal(w, e);
+	enum error_class cls;
+	do { // read since the connection was made, also where reading made it
+		w->session = w->store->ops->session(w->store);
+		cls = load_journal(w, e);
+	} while (cls == ERROR_NONE && w->store->ops->session(w->store) != w->session);
 	if (cls != ERROR_NONE)
 		return cls;
+	w->store->ops->informed(w->store, w->session);
 	worker_new_token(w);
 	w->n_parts = n;
 	w->adrift = w->unadmitted = false;

@@ -12,7 +12,7 @@
 #include "pipeline/state.h"
 #include "store/store.h"
 
-enum { SAY_AFTER_US = 1000000 }; // shorter waits are not worth a line
+enum { SAY_AFTER_US = 1000000, JOURNAL_TIMEOUT_MS = 5000 }; // SAY_AFTER_US: shorter waits are not worth a line
 
 // ---- sending
 
@@ -357,9 +357,38 @@ void worker_results(struct worker *w, int timeout_ms)
 	}
 }
 
+// Where the connection broke, Redis may have been restarted without what it was told last, such as that newer rules are known: it would take
+// commits that were made without knowing of them. The control topic has lost nothing.
+static bool still_informed(struct worker *w)
+{
+	uint64_t session = w->store->ops->session(w->store);
+	struct journal *j = NULL;
+	struct error e = { 0 };
+	if (session == w->session)
+		return true;
+	worker_alive(w);
+	if (journal_load_from(w->o.ports->sink, w->o.kafka, JOURNAL_TIMEOUT_MS, &j, &e) != ERROR_NONE) {
+		worker_say(w, "waiting", e.text);
+		w->backoff_ms = w->backoff_ms == 0 ? 50 : w->backoff_ms;
+		return false;
+	}
+	bool news = j->n_rules > w->journal->n_rules || j->generation_at != w->journal->generation_at;
+	journal_freep(&j);
+	if (news) {
+		worker_trouble(w, TROUBLE_REJOIN, "the control topic has news that Redis lost");
+		return false;
+	}
+	w->session = session;
+	w->store->ops->informed(w->store, session);
+	return true;
+}
+
 // All answers are in (trouble was met, so they were waited for); those that were certainly not applied go again, in order.
 void worker_again(struct worker *w)
 {
+	w->trouble = TROUBLE_AGAIN;
+	if (!still_informed(w))
+		return;
 	w->trouble = TROUBLE_NONE;
 	for (uint32_t i = 0; i < w->n_flights; i++) {
 		struct flight *f = &w->flights[(w->first_flight + i) % FLIGHTS];

@@ -56,6 +56,7 @@ struct worker {
 	bool owns_first, unadmitted;
 	bool adrift; // what was gathered was dropped: the parts stand where no shard does, nothing is read or sent until the next assignment
 	char token[48];
+	uint64_t session; // the connection to Redis for which `journal` is known to be the newest
 	uint64_t token_serial;
 
 	struct aggregate *aggregate;

@@ -295,7 +295,7 @@ static void rejoin_when_due(struct worker *w)
 static void look_for_admission(struct worker *w)
 {
 	int64_t now = clock_mono_us();
-	if (!w->unadmitted || now < w->journal_at_us)
+	if (!w->unadmitted || w->parts == NULL || now < w->journal_at_us) // without partitions it starts over already: the news are read then
 		return;
 	w->journal_at_us = now + ADMISSION_EVERY_US;
 	struct journal *j = NULL;

@@ -229,6 +229,18 @@ static enum error_class lane_mark(struct store *s, struct span name, int64_t off
 	return l->real->ops->mark(l->real, name, offset, ret, e);
 }
 
+static uint64_t lane_session(struct store *s)
+{
+	struct lane *l = of_store(s);
+	return l->real->ops->session(l->real);
+}
+
+static void lane_informed(struct store *s, uint64_t session)
+{
+	struct lane *l = of_store(s);
+	l->real->ops->informed(l->real, session);
+}
+
 static void lane_store_close(struct store *s)
 {
 	struct lane *l = of_store(s);
@@ -237,7 +249,8 @@ static void lane_store_close(struct store *s)
 
 static const struct store_ops lane_store_ops = {
 	.identity = lane_identity, .claim = lane_claim, .renew = lane_renew, .commit_send = lane_commit_send,
-	.commit_receive = lane_commit_receive, .mark = lane_mark, .close = lane_store_close,
+	.commit_receive = lane_commit_receive, .session = lane_session, .informed = lane_informed, .mark = lane_mark,
+	.close = lane_store_close,
 };
 
 static enum error_class open_store(const struct store_options *o, struct store **ret, struct error *e)

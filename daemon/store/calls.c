@@ -239,6 +239,16 @@ static int redis_fd(struct store *port)
 	return s->c != NULL && s->c->err == 0 ? s->c->fd : -1;
 }
 
+static uint64_t redis_session(struct store *port)
+{
+	return redis_of(port)->sessions;
+}
+
+static void redis_informed(struct store *port, uint64_t session)
+{
+	redis_of(port)->informed = session;
+}
+
 static enum error_class redis_mark(struct store *port, struct span name, int64_t offset, int64_t *ret_clock_ms, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
@@ -916,6 +926,8 @@ const struct store_ops store_redis_ops = {
 	.commit_send = redis_commit_send,
 	.commit_receive = redis_commit_receive,
 	.fd = redis_fd,
+	.session = redis_session,
+	.informed = redis_informed,
 	.mark = redis_mark,
 	.outbox_read = redis_outbox_read,
 	.outbox_ack = redis_outbox_ack,

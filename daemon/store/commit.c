@@ -585,7 +585,7 @@ static bool redis_ready_to_send(struct store_redis *s)
 	if (s->functions_missing && redis_load_functions(s, NULL) != ERROR_NONE)
 		return false;
 	s->functions_missing = false;
-	return true;
+	return s->informed == 0 || s->informed == s->sessions;
 }
 
 void redis_commit_send(struct store *port, struct commit *c)
@@ -776,7 +776,7 @@ bool redis_commit_receive(struct store *port, int timeout_ms, struct commit_resu
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	if (p->unsent) {
 		ret->status = COMMIT_REFUSED;
-		snprintf(ret->text, sizeof(ret->text), "redis at %s is away", s->name);
+		snprintf(ret->text, sizeof(ret->text), "redis at %s is %s", s->name, s->c != NULL && s->c->err == 0 ? "connected anew" : "away");
 	} else {
 		if (s->c != NULL && s->c->err == 0)
 			r = redis_next_reply(s, timeout_ms);

@@ -89,6 +89,7 @@ enum error_class redis_connect(struct store_redis *s, struct error *e)
 		snprintf(db, sizeof(db), "%d", s->db);
 		cls = redis_greet(s, "SELECT", 2, (const char *[]){ "SELECT", db }, e);
 	}
+	s->sessions += cls == ERROR_NONE;
 	return cls;
 }
 
@@ -253,6 +254,7 @@ enum error_class store_redis_open(const struct store_options *o, struct store **
 	s->user = o->user != NULL ? xstrdup(o->user) : NULL;
 	s->password = o->password != NULL ? xstrdup(o->password) : NULL;
 	snprintf(s->generation, sizeof(s->generation), "1");
+	s->sessions = 1;
 	if (!redis_parse_url(s, o->url)) {
 		s->port.ops->close(&s->port);
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,

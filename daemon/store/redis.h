@@ -54,6 +54,7 @@ struct store_redis {
 	redisContext *c;
 	struct command command;
 	char why[256]; // of the last failure to connect
+	uint64_t sessions, informed; // connections made, from 1 on; that on which commits may go out, 0: any
 	// commits that were sent, oldest first
 	struct pending *pending;
 	uint32_t n_pending, size_pending, first_pending;

@@ -169,6 +169,11 @@ struct store_ops {
 	// unknown too: each is reported so, in order. Past the store's own time-out the connection is given up.
 	bool (*commit_receive)(struct store *s, int timeout_ms, struct commit_result *ret);
 	int (*fd)(struct store *s); // to poll for readability; -1 when not connected
+	// How often a connection was made. With one that broke Redis may have lost what it was told last: that newer rules are known, or that another
+	// generation is in force. So a commit goes out only on the connection for which its sender says that it has read the control topic since it
+	// was made; on another one it is COMMIT_REFUSED. Who never says so is not asked.
+	uint64_t (*session)(struct store *s);
+	void (*informed)(struct store *s, uint64_t session);
 
 	// Record clock just before `offset` (a multiple of a dedupe generation), kept in shard 0; TIME_NONE when there is none.
 	enum error_class (*mark)(struct store *s, struct span name, int64_t offset, int64_t *ret_clock_ms, struct error *e);

@@ -29,6 +29,8 @@ struct fake_shard {
 };
 struct fake_store {
 	struct store s;
+	uint64_t session;                // another number: the connection was made anew
+	int forgets;                     // rules that were made known
 	struct fake_fault *fault;
 	uint32_t shards;
 	struct fake_shard shard[FAKE_SHARDS];
@@ -568,6 +570,10 @@ static inline enum error_class fake_register_rules(struct store *port, uint32_t 
 	FAKE_LOST_RETURN;
 	if (version > s->rules_version[shard])
 		s->rules_version[shard] = version;
+	if (s->forgets > 0 && shard == 0 && s->forgets-- > 0) { // Redis restarts without it
+		s->rules_version[shard] = version - 1;
+		s->session++;
+	}
 	FAKE_RETURN;
 }
 
@@ -622,6 +628,11 @@ static inline enum error_class fake_request_drop(struct store *port, struct span
 	FAKE_RETURN;
 }
 
+static inline uint64_t fake_session(struct store *port)
+{
+	return ((struct fake_store *)port)->session;
+}
+
 static const struct store_ops fake_store_ops = {
 	.outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
@@ -629,7 +640,7 @@ static const struct store_ops fake_store_ops = {
 	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
-	.looked_set = fake_looked_set, .scan_active = fake_scan_active,
+	.looked_set = fake_looked_set, .scan_active = fake_scan_active, .session = fake_session,
 };
 
 static inline void fake_store_init(struct fake_store *s, uint32_t shards, struct fake_fault *fault)

@@ -26,7 +26,6 @@ static struct store *store;
 
 static inline void server_start(void)
 {
-	redis_twin_clear();
 }
 
 static inline void server_stop(void)

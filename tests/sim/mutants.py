@@ -57,6 +57,13 @@ MUTANTS = [
     ("facts-beyond-the-manifest", "a contract that came after the close changes the bill of a closed month", "daemon/closing/frame.c", ".with_cuts = true", ".with_cuts = false"),
     ("bills-by-newest-rules", "an adjustment is priced by rules that its month was not settled with", "daemon/closing/frame.c", "journal_rules_version(j, by->rules_version)->rules,", "(by->rules_version > 0 ? j->rules[j->n_rules - 1].rules : NULL),"),
     ("packs-cover-what-was-charged", "late calls let a pack cover what was billed already", "daemon/rating/deduct.c", "billable = s->billable + take_packs(s, billable - s->billable, pack_left);", "billable = take_packs(s, billable, pack_left);"),
+    ("window-kept-over-new-rules", "what a worker remembered under rules that newer ones reach into goes on deciding", ASSIGN,
+     " ||\n\t\t    journal_rules_at(w->journal, dedupe_clock(k->dedupe))->version > k->rules)", ")"),
+    ("slices-over-new-rules", "slices on disk that were recorded before newer rules were known are believed", "daemon/snapshot/load.c",
+     "\treturn version <= s->rules;", "\treturn true;"),
+    ("new-connection-unasked", "a Redis that went back and forgot newer rules takes commits that were made without them", "daemon/store/commit.c",
+     "return s->informed == 0 || s->informed == s->sessions;", "return true;"),
+    ("journal-not-asked", "after a lost connection nobody looks whether there are newer rules", FLUSH, "if (session == w->session)\n", "w->session = session;\n\tw->store->ops->informed(w->store, session);\n\tif (true)\n"),
     ("late-with-the-month-before", "an adjustment comes with the wrong month's close", "daemon/closing/gather.c", "if (months.list[i].adjust_month == month)", "if (months.list[i].adjust_month == month + 1)"),
 ]
 

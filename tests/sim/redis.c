@@ -240,8 +240,11 @@ void redis_twin_copy_free(struct redis_keys *c)
 	free(c);
 }
 
+static void hang_up(void);
+
 void redis_twin_restore(const struct redis_keys *c, const char *tag)
 {
+	hang_up();
 	for (struct key *k = db.all, *next; k != NULL; k = next) {
 		next = k->hh.next;
 		if (strstr(k->name, tag) != NULL)
@@ -641,7 +644,7 @@ static const struct command {
 	{ "XADD", 5, SIZE_MAX, c_xadd }, { "XRANGE", 4, 6, c_xrange }, { "XDEL", 3, 3, c_xdel }, { "XLEN", 2, 2, c_xlen }, { "GET", 2, 2, c_get },
 	{ "SET", 3, 5, c_set }, { "DEL", 2, SIZE_MAX, c_del }, { "UNLINK", 2, SIZE_MAX, c_del }, { "COPY", 3, 3, c_copy },
 	{ "RPUSH", 3, SIZE_MAX, c_rpush }, { "LINDEX", 3, 3, c_lindex }, { "LPOP", 2, 2, c_lpop }, { "CONFIG", 3, 3, c_config },
-	{ "MEMORY", 3, 3, c_memory }, { "FUNCTION", 2, SIZE_MAX, c_function }, { "SELECT", 2, 2, c_ok }, { "AUTH", 2, 3, c_ok },
+	{ "MEMORY", 3, 3, c_memory }, { "FUNCTION", 3, 4, c_function }, { "SELECT", 2, 2, c_ok }, { "AUTH", 2, 3, c_ok },
 };
 
 static redisReply *carry_out(const struct args *a)
@@ -658,7 +661,7 @@ static redisReply *carry_out(const struct args *a)
 // ---- Lua: redis.call, redis.register_function, cmsgpack.unpack
 
 static lua_State *lua;
-static char *library;                // text of the functions
+static char *loaded;                 // name of the library: one process has one
 
 static void push_answer(lua_State *l, const redisReply *r)
 {
@@ -817,25 +820,30 @@ static void lua_start(const char *text)
 	lua_settop(lua, 0);
 	const char *first = strchr(text, '\n'); // behind #!lua name=
 	check(first != NULL);
-	if (luaL_loadbuffer(lua, first, strlen(first), "@meterd.lua") != 0 || lua_pcall(lua, 0, 0, 0) != 0) {
+	if (luaL_loadbuffer(lua, first, strlen(first), "@functions") != 0 || lua_pcall(lua, 0, 0, 0) != 0) {
 		fprintf(stderr, "%s\n", lua_tostring(lua, -1));
 		abort();
 	}
 }
 
-// FUNCTION LOAD text, or REPLACE text of a library without functions, which only keeps others from its name.
+// FUNCTION LOAD [REPLACE] text; one that replaces another version's is taken for carried out.
 static redisReply *c_function(const struct args *a)
 {
-	check(span_is(a->word[1], "LOAD") && a->n >= 3);
+	static const char head[] = "#!lua name=";
 	if (a->n == 4) {
-		check(span_is(a->word[2], "REPLACE") && library != NULL && !span_is(a->word[3], library));
-		return answer_text("replaced");
+		check(span_is(a->word[2], "REPLACE"));
+		return answer_ok();
 	}
-	if (library != NULL)
+	CLEANUP(freep) char *text = xstrndup(a->word[2].p, a->word[2].n);
+	check(span_is(a->word[1], "LOAD") && strncmp(text, head, sizeof(head) - 1) == 0);
+	const char *name = text + sizeof(head) - 1;
+	CLEANUP(freep) char *known = xstrndup(name, strcspn(name, "\n"));
+	if (loaded != NULL && strcmp(loaded, known) == 0)
 		return answer_error("ERR Library already exists");
-	library = xstrndup(a->word[2].p, a->word[2].n);
-	lua_start(library);
-	return answer_text("loaded");
+	check(loaded == NULL);
+	loaded = TAKE_PTR(known);
+	lua_start(text);
+	return answer_text(loaded);
 }
 
 static redisReply *take_value(int at)
@@ -904,6 +912,7 @@ static redisReply *c_fcall(const struct args *a)
 
 struct connection {
 	redisContext c;              // first
+	struct connection *next;
 	redisReply **answers;        // to what was sent ahead, oldest first
 	size_t n, size, first;
 };
@@ -912,6 +921,18 @@ struct redis_held {
 	struct item *list;
 };
 static struct redis_held **holding;
+static struct connection *connections;
+
+// All connections are at their end: readable, and nothing is to be read.
+static void hang_up(void)
+{
+	eventfd_t one = 1;
+	for (struct connection *c = connections; c != NULL; c = c->next) {
+		ssize_t n = write(c->c.fd, &one, sizeof(one));
+		check(n == sizeof(one));
+		redisBufferRead(&c->c);
+	}
+}
 
 static struct span *words_of(int argc, const char **argv, const size_t *lengths)
 {
@@ -956,6 +977,8 @@ redisContext *redisConnectUnixWithTimeout(const char *path, const struct timeval
 	struct connection *c = xcalloc(1, sizeof(*c));
 	c->c.fd = eventfd(0, EFD_CLOEXEC); // never readable: answers are there at once
 	check(c->c.fd >= 0);
+	c->next = connections;
+	connections = c;
 	return &c->c;
 }
 
@@ -973,7 +996,10 @@ int redisSetTimeout(redisContext *c, const struct timeval tv)
 
 void redisFree(redisContext *base)
 {
-	struct connection *c = (struct connection *)base;
+	struct connection *c = (struct connection *)base, **at = &connections;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	for (size_t i = 0; i < c->n; i++)
 		freeReplyObject(c->answers[c->first + i]);
 	close(c->c.fd);
@@ -983,8 +1009,10 @@ void redisFree(redisContext *base)
 
 void *redisCommandArgv(redisContext *c, int argc, const char **argv, const size_t *lengths)
 {
-	CLEANUP(freep) struct span *words = words_of(argc, argv, lengths);
 	check(((struct connection *)c)->n == 0);
+	if (c->err != 0)
+		return NULL;
+	CLEANUP(freep) struct span *words = words_of(argc, argv, lengths);
 	return carry_out(&(struct args){ (size_t)argc, words });
 }
 

@@ -141,7 +141,8 @@ static void keep_late(struct sim_store *x, struct commit *c)
 	redis_twin_hold(&l->request);
 	x->real->ops->commit_send(x->real, c);
 	redis_twin_hold(NULL);
-	check(l->request != NULL && x->real->ops->commit_receive(x->real, 0, &none) && none.status == COMMIT_UNKNOWN);
+	check(x->real->ops->commit_receive(x->real, 0, &none));
+	x->n_late -= l->request == NULL; // it never left: the connection is another one
 }
 
 // Once one answer is missing, all that were sent behind it are unknown: applied in order up to some point, the rest lost or late.
@@ -190,6 +191,18 @@ static bool s_commit_receive(struct store *s, int timeout_ms, struct commit_resu
 		sim_die_after(f);
 		return true;
 	}
+}
+
+static uint64_t s_session(struct store *s)
+{
+	struct store *r = self(s)->real;
+	return r->ops->session(r);
+}
+
+static void s_informed(struct store *s, uint64_t session)
+{
+	struct store *r = self(s)->real;
+	r->ops->informed(r, session);
 }
 
 static int s_fd(struct store *s)
@@ -385,7 +398,8 @@ static void s_close(struct store *s)
 
 static const struct store_ops sim_ops = {
 	.verify = s_verify, .state = s_state, .create = s_create, .identity = s_identity, .register_rules = s_register_rules, .claim = s_claim,
-	.renew = s_renew, .commit_send = s_commit_send, .commit_receive = s_commit_receive, .fd = s_fd, .mark = s_mark,
+	.renew = s_renew, .commit_send = s_commit_send, .commit_receive = s_commit_receive, .fd = s_fd, .session = s_session,
+	.informed = s_informed, .mark = s_mark,
 	.outbox_read = s_outbox_read, .outbox_ack = s_outbox_ack, .outbox_length = s_outbox_length, .positions = s_positions, .months = s_months,
 	.cut = s_cut, .close_month = s_close_month, .scan_counters = s_scan_counters, .scan_freezes = s_scan_freezes,
 	.scan_settled = s_scan_settled, .scan_ledger = s_scan_ledger, .active_since = s_active_since, .settled_get = s_settled_get,
@@ -454,15 +468,20 @@ void sim_snapshot(void)
 	all->list[all->n++] = redis_twin_copy();
 }
 
+// To an earlier state of this course of events: copies that were made after it, of a course that never was, are gone. (Whoever restores first an
+// older copy and then a newer one of the course before may have rules dated before what that one counted.)
 void sim_rollback(int shard)
 {
-	const struct sim_snapshots *all = snapshots();
+	struct sim_snapshots *all = snapshots();
 	char tag[16] = "";
 	if (all->n == 0)
 		return;
 	if (shard >= 0)
 		snprintf(tag, sizeof(tag), "{s%02d}", shard);
-	redis_twin_restore(all->list[sim_below(all->n)], tag);
+	uint32_t to = (uint32_t)sim_below(all->n);
+	redis_twin_restore(all->list[to], tag);
+	while (all->n > to + 1)
+		redis_twin_copy_free(all->list[--all->n]);
 }
 
 static int64_t now_ms(void)

@@ -933,6 +933,27 @@ Test(closing, proposed_rules_take_effect_behind_all_clocks)
 	world_close(&w);
 }
 
+// Redis restarts between the shards' word and the record, and has forgotten it: workers would not be refused.
+Test(closing, rules_are_not_decided_while_redis_forgets_that_they_are_known)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *rules = some_rules(CLOCK_RECORDS, "price: 2.5", "price: 2.6");
+	january(&w);
+	run(&w, 3);
+	w.s.forgets = 3;
+	propose(&w, rules);
+	for (int i = 0; i < 200 && w.s.forgets > 0; i++) {
+		run(&w, 1);
+		cr_expect(w.s.forgets == 0 || fake_count(&w.k, "meterd.control", "\"effective\"") == 1);
+	}
+	run(&w, 20);
+	expect_version(&w, 2, rules->sha256);
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		cr_expect_eq(w.s.rules_version[shard], 2);
+	world_close(&w);
+}
+
 Test(closing, rules_that_may_not_follow_are_dropped)
 {
 	struct world w;

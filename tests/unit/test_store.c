@@ -469,6 +469,33 @@ Test(store, newer_rules_refuse_an_older_commit)
 	free(s);
 }
 
+// A connection that broke: newer rules may have been made known, and been lost with what Redis lost.
+static void connection_breaks(void);
+
+Test(store, on_a_new_connection_nothing_is_counted_before_its_sender_is_informed)
+{
+	claim_as("tok1");
+	store->ops->informed(store, store->ops->session(store));
+	struct step *s = step_make("tok1", 0, 1);
+	step_call(s, 1, NULL, false);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+	uint64_t before = store->ops->session(store);
+	connection_breaks();
+	s = step_make("tok1", 1, 2);
+	step_call(s, 1, NULL, false);
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_REFUSED, "%d %s", r.status, r.text);
+	cr_assert(strstr(r.text, "connected anew") != NULL, "%s", r.text);
+	cr_assert_eq(store->ops->session(store), before + 1);
+	cr_assert_eq(step_send(s).status, COMMIT_REFUSED, "still");
+	cr_assert_eq(total(), 1);
+	store->ops->informed(store, before + 1);
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	cr_assert_eq(total(), 2);
+	free(s);
+}
+
 #ifndef REDIS_TWIN // what only a server can do
 
 static void redis_do(const char *words)
@@ -476,6 +503,11 @@ static void redis_do(const char *words)
 	char command[400];
 	snprintf(command, sizeof(command), "redis-cli -s %s/s %s >/dev/null", dir, words);
 	cr_assert_eq(system(command), 0);
+}
+
+static void connection_breaks(void)
+{
+	redis_do("CLIENT KILL TYPE normal");
 }
 
 Test(store, lost_state_is_never_counted_into)

@@ -15,6 +15,13 @@ __attribute__((constructor)) static void stand_still(void)
 	redis_twin_now_ms = now_ms;
 }
 
+static void connection_breaks(void)
+{
+	struct redis_keys *c = redis_twin_copy();
+	redis_twin_restore(c, "");
+	redis_twin_copy_free(c);
+}
+
 static struct redis_keys *kept;
 
 static void rolled_back(const char *tag)
