@@ -71,6 +71,10 @@ struct closing_books {
 // it cannot be settled, or the accounts topic does not hold what the manifest names.
 enum error_class closing_derive(const struct closing_books *b, const struct journal_manifest *m, struct error *e);
 
+// Looks in a shard for the alerts that changes made due, as far as that shard of `like` was looked at, which stands at the same offsets.
+// ERROR_RETRY: they do not, or new rules were decided meanwhile.
+enum error_class closing_look(const struct closing_books *b, struct store *like, uint32_t shard, struct error *e);
+
 // From which record clock on a version that is decided now takes effect: rules.lead behind everything that any shard has seen, and behind
 // now where the wall is the clock; never before the newest version. clock_max_ms TIME_NONE: nothing was seen yet.
 int64_t closing_effective_ms(const struct journal *j, int64_t clock_max_ms, int64_t now_ms);

@@ -195,11 +195,11 @@ static void looking_free(struct looking **k)
 	free(*k);
 }
 
-static struct looking *looking_new(struct evaluator *v, const struct closer_options *o, const struct journal *j, uint32_t shard, int64_t after_ms,
+static struct looking *looking_new(struct evaluator *v, struct store *store, const struct journal *j, uint32_t shard, int64_t after_ms,
 				   int64_t upto_ms, const struct span *parts, struct error *e)
 {
 	struct looking *k = xcalloc(1, sizeof(*k));
-	*k = (struct looking){ .v = v, .store = o->store, .shard = shard, .shards = o->shards, .after_ms = after_ms, .upto_ms = upto_ms, .e = e };
+	*k = (struct looking){ .v = v, .store = store, .shard = shard, .shards = j->shards, .after_ms = after_ms, .upto_ms = upto_ms, .e = e };
 	k->pass = (struct commit_pass){ .change_ms = upto_ms, .n_parts = j->n_parts, .parts = parts };
 	k->commit = (struct commit){ .shard = shard, .rules_version = newest(j)->version, .catalog = newest(j)->rules->catalog,
 				     .accounts = k->accounts, .pass = &k->pass };
@@ -215,6 +215,14 @@ static void know(struct evaluator *v, const struct journal *j, const struct acco
 	v->serial = serial;
 }
 
+static struct span *names_of(const struct journal *j)
+{
+	struct span *parts = xcalloc(j->n_parts + 1, sizeof(*parts));
+	for (uint32_t i = 0; i < j->n_parts; i++)
+		parts[i] = span_of(j->parts[i].name);
+	return parts;
+}
+
 enum error_class evaluator_run(struct evaluator *v, const struct closer_options *o, const struct journal *j, const struct account_book *book,
 			       const struct look *l, int64_t now_ms, struct error *e)
 {
@@ -225,9 +233,7 @@ enum error_class evaluator_run(struct evaluator *v, const struct closer_options 
 	v->waits_ms = ahead.last_ms != INT64_MIN ? ahead.first_ms : INT64_MAX;
 	if (find_changes(j, book, INT64_MIN, slowest_ms).last_ms == INT64_MIN)
 		return ERROR_NONE;
-	CLEANUP(freep) struct span *parts = xcalloc(j->n_parts + 1, sizeof(*parts));
-	for (uint32_t i = 0; i < j->n_parts; i++)
-		parts[i] = span_of(j->parts[i].name);
+	CLEANUP(freep) struct span *parts = names_of(j);
 	know(v, j, book);
 	int64_t found_ms = INT64_MAX; // done_ms that `c` was found for: nearly always the same in all shards
 	struct changes c = { 0 };
@@ -239,11 +245,28 @@ enum error_class evaluator_run(struct evaluator *v, const struct closer_options 
 		found_ms = done_ms;
 		if (cls != ERROR_NONE || c.last_ms == INT64_MIN)
 			continue;
-		CLEANUP(looking_free) struct looking *k = looking_new(v, o, j, shard, done_ms, c.last_ms, parts, e);
+		CLEANUP(looking_free) struct looking *k = looking_new(v, o->store, j, shard, done_ms, c.last_ms, parts, e);
 		cls = look_at_shard(k, book, c.rules);
 		alerts += k->alerts;
 	}
 	if (alerts > 0)
 		log_line(LVL_INFO, "alerts_by_change", "alerts=%llu", (unsigned long long)alerts);
 	return cls;
+}
+
+enum error_class closing_look(const struct closing_books *b, struct store *like, uint32_t shard, struct error *e)
+{
+	const struct account_book *book = accounts_feed_book(b->feed);
+	int64_t done_ms = INT64_MIN, upto_ms = INT64_MIN;
+	enum error_class cls = b->store->ops->looked(b->store, shard, &done_ms, e);
+	if (cls == ERROR_NONE)
+		cls = like->ops->looked(like, shard, &upto_ms, e);
+	struct changes c = find_changes(b->journal, book, done_ms, upto_ms);
+	if (cls != ERROR_NONE || c.last_ms == INT64_MIN)
+		return cls;
+	CLEANUP(freep) struct span *parts = names_of(b->journal);
+	CLEANUP(evaluator_freep) struct evaluator *v = evaluator_new();
+	know(v, b->journal, book);
+	CLEANUP(looking_free) struct looking *k = looking_new(v, b->store, b->journal, shard, done_ms, c.last_ms, parts, e);
+	return look_at_shard(k, book, c.rules);
 }

@@ -71,6 +71,8 @@ enum error_class rebuild_look(struct rebuild *r, struct error *e);
 // What was decided since; a partition that was admitted meanwhile needs other workers.
 enum error_class rebuild_reload(struct rebuild *r, struct error *e);
 enum error_class rebuild_settle(struct rebuild *r, struct error *e);
+// Alerts that changes made due, not calls, as far as the closer has found them for r->live, whose shards stand at the same offsets.
+enum error_class rebuild_changes(struct rebuild *r, struct error *e);
 // Takes out of the outbox what the generation of r->live raised, or published, too.
 enum error_class rebuild_drain(void *ctx, struct error *e);
 // Until every shard stands where that shard of r->live stands.

@@ -136,6 +136,17 @@ enum error_class rebuild_drop_stale(struct rebuild *r, rebuild_alert_fn *fn, voi
 	return drain(&d, e);
 }
 
+enum error_class rebuild_changes(struct rebuild *r, struct error *e)
+{
+	struct closing_books b = { .store = r->store, .journal = r->journal, .feed = r->feed };
+	enum error_class c = accounts_feed_refresh(r->feed, &sink_port_kafka, r->o.kafka, TIMEOUT_MS, e);
+	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+		c = closing_look(&b, r->live, shard, e);
+		c = c == ERROR_NONE ? rebuild_look(r, e) : c;
+	}
+	return c;
+}
+
 enum error_class rebuild_settle(struct rebuild *r, struct error *e)
 {
 	const struct journal *j = r->journal;

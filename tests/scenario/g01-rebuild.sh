@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # The counters made again from the topics beside those in force, while calls come in: no difference, put in force with kill -9 of both
-# sides in between, back again, and what a hand changed in Redis is found.
+# sides in between, back again, and what a hand changed in Redis is found. A change of free calls before makes alerts due without a call.
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 4
-config m workers=2
+cp "$ROOT/config/catalog.yaml" "$DIR/book.yaml"
+config m workers=2 "catalog=$DIR/book.yaml"
 expect_code 0 ctl init
 ctl gen --events 60000 --accounts 60 --seed 21 --from 2020-01 --to 2020-04 >/dev/null || fail gen
 start m
-wait_for 120 'settled 2020-02' 'the end of February'
+wait_for 120 'settled 2020-03' 'the end of March'
+# Fewer free calls from April on: accounts with calls behind the change are looked at with them, the one that calls no more by the closer alone.
+april=1586044800000 # the 5th
+event id=still account=still service=image-tag time=$april calls=5000 | jq -c "{partition: 0, timestamp: $april, key: \"still\", value: .}" | produce
+wait_for 60 drained
+sed '/id: image-tag$/,/first_month/s/first_month: immediate}/&\n      - {from: 2020-04, calls: 2_000, warn: 0.8, first_month: immediate}/' "$ROOT/config/catalog.yaml" >"$DIR/book.yaml"
+expect_code 0 ctl_q rules apply
+ctl gen --events 5000 --accounts 60 --seed 2204 --from 2020-04 --to 2020-05 >/dev/null || fail gen
+wait_for 120 '[[ $(ctl_q alerts --account still --format ndjson | grep -c "\"call\":null") == 2 ]]' 'the alerts that the change made due'
 rebuild() { ctl rebuild --yes --workers 2 "$@" 2>"$DIR/words"; }
 generations() { ctl_q generations --format ndjson | jq -r '"\(.generation) \(.is)"'; }
 
@@ -31,7 +40,7 @@ wait_for 60 '[[ $(redis_do "$DIR" exists "meterd:{s00}:lease") == 0 ]]' 'the end
 # -- no difference, with calls coming in
 months() { # calls of one month after the other, until there is none left
 	local month
-	for month in 04 05 06 07 08 09; do
+	for month in 05 06 07 08 09; do
 		ctl gen --events 5000 --accounts 60 --seed "22$month" --from "2020-$month" --to "2020-$(printf %02d $((10#$month + 1)))" >/dev/null 2>&1 || return 1
 	done
 }
