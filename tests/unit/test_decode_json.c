@@ -2,11 +2,14 @@
 // tests/table/json.table: every text that is JSON is accepted as a value that nobody reads, every other one refused, wherever in the
 // event it stands and however deep. An event that is refused for its JSON must never be counted, nor an event be lost for a form that
 // JSON allows.
-#include "event_case.h"
 #include "table.h"
+#define reference_check(cond, ...) cr_expect(cond, __VA_ARGS__)
+#include "decode_reference.h"
 
 struct seen {
 	int accepted, refused;
+	struct decode_scratch *scratch;
+	struct tally by_reference;
 };
 
 static const struct {
@@ -37,6 +40,20 @@ static void check_at(const struct table_row *row, struct span text, size_t place
 	free(whole.p);
 }
 
+// The same document is valid for the other decoder too, or for neither.
+static void check_by_reference(struct seen *seen, struct span text, size_t place)
+{
+	CLEANUP(freep) struct text *t = xcalloc(1, sizeof(*t));
+	size_t before = strlen(places[place].before), behind = strlen(places[place].behind);
+	if (before + text.n + behind > TEXT_MAX)
+		return;
+	memcpy(t->p, places[place].before, before);
+	memcpy(t->p + before, text.p, text.n);
+	memcpy(t->p + before + text.n, places[place].behind, behind);
+	t->n = before + text.n + behind;
+	compare(t, FLAT, seen->scratch, &seen->by_reference);
+}
+
 static void check_row(void *ctx, const struct table_row *row)
 {
 	struct seen *seen = ctx;
@@ -47,8 +64,10 @@ static void check_row(void *ctx, const struct table_row *row)
 	case_unescape(&text, row->field[1], row->field[1] + strlen(row->field[1]));
 	bool deep = strstr(row->field[0], "64th") != NULL;
 	for (size_t i = 0; i < ARRAY_LEN(places); i++)
-		if (!deep || !places[i].deeper)
+		if (!deep || !places[i].deeper) {
 			check_at(row, (struct span){ text.p, text.n }, i, accept);
+			check_by_reference(seen, (struct span){ text.p, text.n }, i);
+		}
 	free(text.p);
 	seen->accepted += accept;
 	seen->refused += !accept;
@@ -56,10 +75,15 @@ static void check_row(void *ctx, const struct table_row *row)
 
 Test(decode_json, the_grammar_of_rfc_8259)
 {
-	struct seen seen = { 0 };
+	struct seen seen = { .scratch = xcalloc(1, sizeof(*seen.scratch)) };
 	table_each("json.table", check_row, &seen);
 	cr_expect_geq(seen.accepted, 90);
 	cr_expect_geq(seen.refused, 180);
+	cr_expect_geq(seen.by_reference.compared, 5 * 250);
+	cr_expect_geq(seen.by_reference.valid, 400);
+	cr_expect_leq(seen.by_reference.passed_over, 10, "%u", seen.by_reference.passed_over);
+	decode_scratch_free(seen.scratch);
+	free(seen.scratch);
 }
 
 // The blanks and the order of bytes around the event as a whole.
