@@ -8,7 +8,7 @@ expect_code 0 ctl init
 start m
 now=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
 event id=1 account=100001234567 service=DetectLabel time="$now" calls=3 | kcat -P -b "$(bootstrap)" -t "$INPUT" -k 100001234567
-wait_for 30 drained
+wait_for 120 drained # also under valgrind
 got=$(ctl counters --format ndjson)
 expect_equal calls "$(jq -c '[.account, .service, .calls, .late]' <<<"$got")" '["100001234567","image-tag",3,0]'
 expect_code 0 ctl audit
