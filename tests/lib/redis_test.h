@@ -26,6 +26,7 @@ static struct store *store;
 
 static inline void server_start(void)
 {
+	redis_twin_clear(); // a test may begin again
 }
 
 static inline void server_stop(void)

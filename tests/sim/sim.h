@@ -174,6 +174,8 @@ struct sim {
 	int64_t stamp_ms;                // of the newest record
 	uint32_t grows_at;               // records behind which a partition is added; 0: never
 	bool proposes, says;             // new rules; facts about accounts
+	int64_t rules_known;             // newest version that a shard was told of
+	bool known_now;                  // a moment ago: a Redis that forgets it is worth trying
 	struct sim_fact facts[SIM_FACTS_MOST];
 	uint32_t n_facts;
 };

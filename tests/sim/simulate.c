@@ -232,8 +232,9 @@ static void chance_of_the_world(void)
 		sim_snapshot();
 	if (sim_chance(0.2))
 		transaction_arrives();
-	if (event_happens(EVENT_ROLLBACK, 0.004))
+	if (event_happens(EVENT_ROLLBACK, sim->known_now ? 0.1 : 0.004))
 		sim_rollback(-1);
+	sim->known_now = false;
 	if (event_happens(EVENT_ROLLBACK_SHARD, 0.004))
 		sim_rollback((int)sim_below(SIM_SHARDS));
 	if (event_happens(EVENT_TXN_LATE, 0.01))

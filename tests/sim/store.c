@@ -70,6 +70,12 @@ static enum error_class s_register_rules(struct store *s, uint32_t shard, int64_
 {
 	struct store *r = self(s)->real;
 	sim_say("shard %u: rules %lld are known", shard, (long long)version);
+	if (version > sim->rules_known) {
+		sim->rules_known = version;
+		sim->known_now = true;
+		if (!sim->quiet && sim_chance(0.5))
+			sim_snapshot();
+	}
 	WITH_FATE(REGISTER, r->ops->register_rules(r, shard, version, e));
 }
 
