@@ -128,13 +128,13 @@ static void compare_batch(struct comparing *c)
 {
 	struct rebuild *r = c->r;
 	struct store *other = c->from_live ? r->store : r->live;
-	struct span found[BATCH];
+	struct span found[BATCH] = { 0 };
 	if (c->n > 0 && c->cls == ERROR_NONE)
 		c->cls = other->ops->get_key(other, c->shard, c->key, c->fields, c->n, &c->arena, found, c->e);
 	for (uint32_t i = 0; i < c->n && c->cls == ERROR_NONE; i++) {
 		struct span here = canonical(c, c->values[i]), there = canonical(c, found[i]);
 		c->verdict->compared += c->from_live || there.p == NULL;
-		if (there.p == NULL || (c->from_live && !span_eq(here, there)))
+		if (there.p == NULL || here.p == NULL || (c->from_live && !span_eq(here, there)))
 			report(c, kind_of(c->key->what), c->fields[i], c->from_live ? here : there, c->from_live ? there : here);
 	}
 	c->n = 0;
