@@ -33,3 +33,36 @@ void digest_sha256_base64(struct span s, char ret[DIGEST_SHA256_BASE64])
 	check(EVP_EncodeBlock(text, bytes, DIGEST_SHA256) == DIGEST_SHA256_BASE64 - 1);
 	memcpy(ret, text, DIGEST_SHA256_BASE64);
 }
+
+static EVP_MD_CTX *of(struct digest *d)
+{
+	return (EVP_MD_CTX *)d;
+}
+
+struct digest *digest_new(void)
+{
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	if (c == NULL || EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1)
+		out_of_memory(1, 1);
+	return (struct digest *)c;
+}
+
+void digest_add(struct digest *d, struct span s)
+{
+	int done = EVP_DigestUpdate(of(d), s.p, s.n);
+	check(done == 1);
+}
+
+void digest_end(struct digest **d, unsigned char ret[DIGEST_SHA256])
+{
+	unsigned n = 0;
+	int done = EVP_DigestFinal_ex(of(*d), ret, &n);
+	check(done == 1 && n == DIGEST_SHA256);
+	digest_freep(d);
+}
+
+void digest_freep(struct digest **d)
+{
+	EVP_MD_CTX_free(of(*d));
+	*d = NULL;
+}

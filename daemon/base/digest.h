@@ -11,4 +11,12 @@ void digest_sha256(struct span s, unsigned char ret[DIGEST_SHA256]);
 void digest_sha256_text(struct span s, char ret[DIGEST_SHA256_TEXT]);
 void digest_sha256_base64(struct span s, char ret[DIGEST_SHA256_BASE64]);
 
+
+// The same of bytes that come piece by piece.
+struct digest;
+struct digest *digest_new(void);
+void digest_add(struct digest *d, struct span s);
+void digest_end(struct digest **d, unsigned char ret[DIGEST_SHA256]); // frees it
+void digest_freep(struct digest **d);
+
 #endif

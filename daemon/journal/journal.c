@@ -158,7 +158,7 @@ static bool apply_init(struct journal *j, struct reading *r)
 		return false;
 	snprintf(j->init_id, sizeof(j->init_id), "%s", id);
 	j->shards = (uint32_t)shards;
-	j->generation = 1;
+	j->generation = j->generation_greatest = 1;
 	return true;
 }
 
@@ -239,6 +239,8 @@ static bool apply_generation(struct journal *j, struct reading *r, int64_t offse
 		return false;
 	j->generation_before = j->generation;
 	j->generation = generation;
+	if (generation > j->generation_greatest)
+		j->generation_greatest = generation;
 	j->generation_at = offset;
 	return true;
 }

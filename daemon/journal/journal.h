@@ -46,6 +46,7 @@ struct journal {
 	uint32_t shards;
 	int64_t generation;       // in force
 	int64_t generation_before;// the one in force before it; 0: none
+	int64_t generation_greatest; // of all that ever were in force: none of these numbers is given to another one
 	int64_t generation_at;    // offset of the record that put it in force, -1: init's. A later one wins over an earlier one
 	uint32_t n_parts, n_rules, n_manifests;
 	struct journal_part *parts;

@@ -2,9 +2,12 @@
 #include "pipeline/checks.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "checkpoint/checkpoint.h"
 #include "journal/journal.h"
 #include "sink/sink.h"
 #include "store/store.h"
@@ -109,6 +112,10 @@ enum error_class checks_shard(struct store *store, const struct journal *j, uint
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "shard %u of Redis belongs to init %s, the control topic to %s: point redis.url, redis.prefix and topics.control "
 				 "at parts of one state", shard, state.init_id, j->init_id);
+	if (state.restoring)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
+				 "shard %u of Redis holds half of a checkpoint: putting it back was interrupted, or goes on. Nothing was changed; wait for it, or run "
+				 "`meterctl restore` again", shard);
 	if (state.lacks_generation)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "shard %u of Redis is older than the control topic's decision to put generation %lld in force, and holds nothing of it. "
@@ -118,14 +125,23 @@ enum error_class checks_shard(struct store *store, const struct journal *j, uint
 
 // ---- on_state_loss: rebuild
 
-static enum error_class count_lost(struct store *store, uint32_t shards, uint32_t *ret, struct error *e)
+static bool is_lost(const struct store_state *st)
+{
+	return !st->exists || st->lacks_generation || st->restoring;
+}
+
+// *ret_lost: by shard; NULL: only how many.
+static enum error_class count_lost(struct store *store, uint32_t shards, bool *ret_lost, uint32_t *ret, struct error *e)
 {
 	enum error_class cls = ERROR_NONE;
 	*ret = 0;
 	for (uint32_t i = 0; i < shards && cls == ERROR_NONE; i++) {
 		struct store_state state;
 		cls = store->ops->state(store, i, &state, e);
-		*ret += cls == ERROR_NONE && (!state.exists || state.lacks_generation);
+		bool lost = cls == ERROR_NONE && is_lost(&state);
+		*ret += lost;
+		if (ret_lost != NULL)
+			ret_lost[i] = lost;
 	}
 	return cls;
 }
@@ -152,9 +168,27 @@ static enum error_class all_from_the_start(const struct kafka_options *k, const 
 	return cls;
 }
 
+struct healing {
+	struct store *desk;
+	char holder[64];
+	int64_t leased_us;
+};
+
+static enum error_class heal_lease(void *ctx, struct error *e)
+{
+	enum { LEASE_MS = 15000, EVERY_US = 3000000 };
+	struct healing *h = ctx;
+	CLEANUP(freep) char *other = NULL;
+	if (h->leased_us != 0 && clock_mono_us() - h->leased_us < EVERY_US)
+		return ERROR_NONE;
+	h->leased_us = clock_mono_us();
+	enum error_class cls = h->desk->ops->lease(h->desk, LEASE_GENERATIONS, h->holder, LEASE_MS, &other, e);
+	return cls == ERROR_NONE && other != NULL ? error_set(e, ERROR_RETRY, 0, "the counters are being made again by another: %s", other) : cls;
+}
+
 // Empty shards under the same init: workers count into them from the first offsets, the closer settles by the manifests that stand, and
 // the relay passes over what is out.
-static enum error_class remake(const struct kafka_options *k, struct store *store, const struct journal *j, uint32_t lost, struct error *e)
+static enum error_class remake(const struct kafka_options *k, struct healing *h, struct store *store, const struct journal *j, uint32_t lost, struct error *e)
 {
 	enum error_class cls = ERROR_NONE;
 	for (uint32_t i = 0; i < j->n_parts && cls == ERROR_NONE; i++)
@@ -163,13 +197,66 @@ static enum error_class remake(const struct kafka_options *k, struct store *stor
 		cls = all_from_the_start(k, k->alerts_topic, e);
 	if (cls == ERROR_NONE)
 		cls = all_from_the_start(k, k->settlements_topic, e);
+	if (cls == ERROR_NONE)
+		cls = heal_lease(h, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	log_line(LVL_WARN, "state_made_again", "shards=%u of=%u init=%s", lost, j->shards, j->init_id);
 	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
+		cls = checkpoint_clear(store, i, e);
+	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
 		cls = store->ops->create(store, i, j->init_id, e);
+	return cls;
+}
+
+static enum error_class put_back(struct healing *h, struct store *store, const struct journal *j, const char *path, const bool *lost, uint32_t n,
+				 struct error *e)
+{
+	char quoted[1200];
+	log_line(LVL_WARN, "state_put_back", "shards=%u of=%u file=%s", n, j->shards, log_quote(path, quoted, sizeof(quoted)));
+	struct checkpoint_restore r = { .store = store, .shards = j->shards, .wanted = lost, .in_force = true, .look = heal_lease, .ctx = h };
+	return checkpoint_restore(&r, path, e);
+}
+
+// From the newest checkpoint; where there is none to go on from, from the first offsets. Nothing is written before it is known that one of both can be.
+static enum error_class heal(const struct settings *s, const struct kafka_options *k, struct healing *h, struct store *store, const struct journal *j,
+			     struct error *e)
+{
+	CLEANUP(freep) char *path = NULL;
+	CLEANUP(freep) bool *lost = xcalloc(j->shards, sizeof(*lost));
+	struct error why = { 0 }, whole = { 0 };
+	uint32_t n = 0;
+	enum error_class cls = checkpoint_newest(settings_state_dir(s), j, k, true, &path, &why);
+	if (cls == ERROR_RETRY)
+		return error_set(e, cls, 0, "%s", why.text);
+	bool usable = cls == ERROR_NONE;
+	cls = usable ? heal_lease(h, e) : ERROR_NONE;
+	if (cls == ERROR_NONE)
+		cls = count_lost(store, j->shards, lost, &n, e); // another one may have been quicker
+	if (cls != ERROR_NONE || n == 0)
+		return cls;
+	if (usable)
+		cls = put_back(h, store, j, path, lost, n, e);
+	else if ((cls = remake(k, h, store, j, n, &whole)) != ERROR_NONE)
+		return error_set(e, cls, whole.exit_code, "%s%s%s", whole.text, cls == ERROR_ABORT ? ". " : "", cls == ERROR_ABORT ? why.text : "");
 	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
 		cls = store->ops->register_rules(store, i, j->rules[j->n_rules - 1].version, e);
+	return cls;
+}
+
+static enum error_class heal_alone(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct store *store,
+				   const struct journal *j, struct error *e)
+{
+	struct healing h = { 0 };
+	CLEANUP(freep) char *other = NULL;
+	snprintf(h.holder, sizeof(h.holder), "meterd, process %ld", (long)getpid());
+	enum error_class cls = store_redis_open(so, &h.desk, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	cls = heal(s, k, &h, store, j, e);
+	if (h.leased_us != 0)
+		h.desk->ops->lease(h.desk, LEASE_GENERATIONS, h.holder, 1, &other, NULL);
+	h.desk->ops->close(h.desk);
 	return cls;
 }
 
@@ -179,7 +266,7 @@ bool checks_lost(const struct store_options *so)
 	uint32_t lost = 0;
 	if (store_redis_open(so, &store, NULL) != ERROR_NONE)
 		return false;
-	enum error_class cls = count_lost(store, so->shards, &lost, NULL);
+	enum error_class cls = count_lost(store, so->shards, NULL, &lost, NULL);
 	store->ops->close(store);
 	return cls != ERROR_NONE || lost > 0;
 }
@@ -200,9 +287,9 @@ static enum error_class check_state(const struct settings *s, const struct kafka
 	uint32_t lost = 0;
 	store->ops->identity(store, j->init_id, j->generation);
 	if (SETTING_NOW(s, on_state_loss) == ON_STATE_LOSS_REBUILD && j->n_rules > 0)
-		cls = count_lost(store, so->shards, &lost, e);
+		cls = count_lost(store, so->shards, NULL, &lost, e);
 	if (cls == ERROR_NONE && lost > 0)
-		cls = remake(k, store, j, lost, e);
+		cls = heal_alone(s, k, so, store, j, e);
 	for (uint32_t i = 0; i < so->shards && cls == ERROR_NONE; i++)
 		cls = checks_shard(store, j, i, e);
 	return cls;

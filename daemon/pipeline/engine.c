@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "checkpoint/checkpoint.h"
 #include "pipeline/checks.h"
 #include "pipeline/facts.h"
 #include "pipeline/idle.h"
@@ -32,6 +33,7 @@ struct engine {
 	struct office *office;
 	struct facts *facts;
 	struct snapshots *snapshots; // NULL: none are kept
+	struct keeper *keeper;   // of checkpoints; NULL: none is made
 	struct idle idle;
 	int64_t idle_us;         // when to ask next; the engine's own thread
 	pthread_mutex_t proposing; // one at a time; and of what follows
@@ -199,6 +201,25 @@ static struct snapshots *start_snapshots(const struct settings *s)
 	return snapshots_new(&o);
 }
 
+static struct keeper *start_keeper(struct engine *g)
+{
+	const struct settings *s = g->settings;
+	struct checkpoint_options o = { .kafka = &g->kafka, .store = &g->store, .state_dir = settings_state_dir(s), .keep = s->checkpoint_keep,
+					.pause_ms = s->checkpoint_pause };
+	return s->checkpoint_keep > 0 ? keeper_new(&o) : NULL;
+}
+
+// Who publishes also closes, and keeps what a bill needs.
+static void see_months(struct engine *g)
+{
+	struct office_status office;
+	if (g->keeper == NULL)
+		return;
+	office_status(g->office, &office);
+	if (office.in_charge)
+		keeper_see(g->keeper, office.closer.closed_month);
+}
+
 static enum error_class engine_start(struct engine *g, struct error *e)
 {
 	struct office *office = NULL;
@@ -211,6 +232,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	g->facts = facts;
 	g->office = office;
 	g->snapshots = cls == ERROR_NONE ? start_snapshots(g->settings) : NULL;
+	g->keeper = cls == ERROR_NONE ? start_keeper(g) : NULL;
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
 		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, 0, i, g->snapshots };
@@ -236,7 +258,9 @@ static void engine_join(struct engine *g)
 	struct office *office = TAKE_PTR(g->office);
 	struct facts *facts = TAKE_PTR(g->facts);
 	struct snapshots *snapshots = TAKE_PTR(g->snapshots);
+	struct keeper *keeper = TAKE_PTR(g->keeper);
 	pthread_mutex_unlock(&g->lock);
+	keeper_freep(&keeper);
 	snapshots_freep(&snapshots);
 	office_join(&office);
 	facts_join(&facts);
@@ -290,6 +314,7 @@ enum error_class engine_run(struct engine *g, struct error *e)
 	while (cls == ERROR_NONE && !atomic_load(&g->shared.stop)) {
 		clock_sleep_ms(50);
 		ask_idle(g);
+		see_months(g);
 	}
 	atomic_store(&g->shared.stop, true);
 	engine_say(g, ENGINE_STOPPING, "");

@@ -54,6 +54,7 @@ struct rebuild {
 	struct journal *journal;
 	struct accounts_feed *feed;
 	int64_t generation;
+	char *checkpoint;           // that it begins with; NULL: none
 	char holder[128], source[256];
 	int64_t leased_us;
 	struct shared shared;       // of the workers

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "checkpoint/checkpoint.h"
 #include "rebuild/inner.h"
 
 enum { TIMEOUT_MS = 15000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000, LOOK_EVERY_MS = 20, ASK_EVERY_MS = 200, LAG_EVERY_US = 1000000 };
@@ -90,7 +91,7 @@ static enum error_class still_building(struct rebuild *r, struct error *e)
 static enum error_class take_lease(struct rebuild *r, struct error *e)
 {
 	CLEANUP(freep) char *other = NULL;
-	enum error_class c = r->desk->ops->lease(r->desk, r->holder, LEASE_MS, &other, e);
+	enum error_class c = r->desk->ops->lease(r->desk, LEASE_GENERATIONS, r->holder, LEASE_MS, &other, e);
 	if (c == ERROR_NONE && other != NULL)
 		c = error_set(e, ERROR_ABORT, EXIT_LATER, "another rebuild works on this state: %s. Wait until it has ended; if it was killed, its "
 			      "claim is over after %d s", other, LEASE_MS / 1000);
@@ -407,14 +408,12 @@ enum error_class rebuild_meet(struct rebuild *r, struct error *e)
 }
 
 // ---- opening
-static enum error_class check_log(struct rebuild *r, struct error *e)
+static enum error_class check_log(struct rebuild *r, const struct standing *made, struct error *e)
 {
 	enum error_class c = ERROR_NONE;
-	CLEANUP(standing_free) struct standing made = { 0 };
-	c = take_standing(r->store, r->journal, &made, e);
 	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
 		const struct journal_part *part = &r->journal->parts[p];
-		int64_t low = 0, high = 0, from = least(&made, p);
+		int64_t low = 0, high = 0, from = made != NULL ? least(made, p) : part->offset;
 		c = topic_offsets(r->o.kafka, part->topic, part->partition, TIMEOUT_MS, &low, &high, e);
 		if (c == ERROR_NONE && low > from)
 			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s begins at offset %lld, and counting from %lld on is needed: retention took %lld "
@@ -423,25 +422,88 @@ static enum error_class check_log(struct rebuild *r, struct error *e)
 	return c;
 }
 
-// The one that is being made in every shard, or in some of them after a crash; otherwise a new number, greater than any.
-static enum error_class find_generation(struct rebuild *r, struct error *e)
+// Half of a checkpoint that was being put back when it was interrupted.
+static enum error_class drop_halves(struct rebuild *r, struct error *e)
 {
-	int64_t building = 0, greatest = r->journal->generation;
 	enum error_class c = ERROR_NONE;
+	bool halves = false;
+	int64_t half = 0;
+	for (int round = 0; round < 2 && c == ERROR_NONE; round++)
+		for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+			struct store_generations g = { 0 };
+			c = r->store->ops->generations(r->store, shard, &g, e);
+			for (uint32_t i = 0; i < g.n && c == ERROR_NONE; i++) {
+				if (round == 0 && g.list[i].kind == GENERATION_RESTORING) {
+					halves = true;
+					half = g.list[i].number;
+				}
+				if (round == 1 && halves && g.list[i].number == half && half != r->journal->generation)
+					c = r->store->ops->drop(r->store, shard, half, e);
+			}
+			store_generations_free(&g);
+		}
+	return c;
+}
+
+// The one that is being made in every shard, or in some of them after a crash; otherwise a new number, greater than any.
+static enum error_class find_generation(struct rebuild *r, bool *ret_new, struct error *e)
+{
+	int64_t building = 0, greatest = r->journal->generation_greatest;
+	enum error_class c = drop_halves(r, e);
 	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
 		struct store_generations g = { 0 };
 		c = r->store->ops->generations(r->store, shard, &g, e);
 		for (uint32_t i = 0; i < g.n; i++) {
 			building = g.list[i].kind == GENERATION_BUILDING ? g.list[i].number : building;
-			greatest = g.list[i].number > greatest ? g.list[i].number : greatest;
+			greatest = g.list[i].number > greatest && g.list[i].kind != GENERATION_CUT ? g.list[i].number : greatest;
 		}
 		store_generations_free(&g);
 	}
+	*ret_new = building == 0;
 	r->generation = building != 0 ? building : greatest + 1;
+	return c;
+}
+
+static enum error_class look_on(void *ctx, struct error *e)
+{
+	struct rebuild *r = ctx;
+	return clock_mono_us() - r->leased_us > LEASE_EVERY_US ? take_lease(r, e) : ERROR_NONE;
+}
+
+// From where the log still goes on.
+static enum error_class begin_from_checkpoint(struct rebuild *r, struct error *e)
+{
+	struct checkpoint_restore c = { .store = r->store, .shards = r->journal->shards, .look = look_on, .ctx = r };
+	r->store->ops->identity(r->store, r->journal->init_id, r->generation);
+	enum error_class cls = checkpoint_newest(r->o.state_dir, r->journal, r->o.kafka, false, &r->checkpoint, e);
+	return cls == ERROR_NONE ? checkpoint_restore(&c, r->checkpoint, e) : cls;
+}
+
+static enum error_class begin_new(struct rebuild *r, struct error *e)
+{
+	struct error whole = { 0 }, why = { 0 };
+	enum error_class c = check_log(r, NULL, &whole);
+	if (c != ERROR_ABORT || r->o.state_dir == NULL)
+		return c == ERROR_NONE ? c : error_set(e, c, whole.exit_code, "%s", whole.text);
+	c = begin_from_checkpoint(r, &why);
+	if (c == ERROR_ABORT)
+		return error_set(e, c, why.exit_code, "%s. %s", whole.text, why.text);
+	return c == ERROR_NONE ? c : error_set(e, c, why.exit_code, "%s", why.text);
+}
+
+static enum error_class begin_or_go_on(struct rebuild *r, struct error *e)
+{
+	CLEANUP(standing_free) struct standing made = { 0 };
+	bool new = false;
+	enum error_class c = find_generation(r, &new, e);
+	if (c == ERROR_NONE && new)
+		c = begin_new(r, e);
 	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++)
 		c = r->store->ops->begin(r->store, shard, r->generation, e);
 	rebuild_identity(r->store, r->journal->init_id, r->generation);
-	return c;
+	if (c == ERROR_NONE)
+		c = take_standing(r->store, r->journal, &made, e);
+	return c == ERROR_NONE ? check_log(r, &made, e) : c;
 }
 
 static enum error_class open_all(struct rebuild *r, struct error *e)
@@ -460,9 +522,7 @@ static enum error_class open_all(struct rebuild *r, struct error *e)
 	r->store->ops->identity(r->store, r->journal->init_id, r->journal->generation);
 	r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
 	c = take_lease(r, e);
-	if (c == ERROR_NONE)
-		c = find_generation(r, e);
-	return c == ERROR_NONE ? check_log(r, e) : c;
+	return c == ERROR_NONE ? begin_or_go_on(r, e) : c;
 }
 
 enum error_class rebuild_open(const struct rebuild_options *o, struct rebuild **ret, struct error *e)
@@ -494,13 +554,14 @@ void rebuild_freep(struct rebuild **at)
 		return;
 	stop_workers(r);
 	if (r->leased_us != 0)
-		r->desk->ops->lease(r->desk, r->holder, 1, &other, NULL);
+		r->desk->ops->lease(r->desk, LEASE_GENERATIONS, r->holder, 1, &other, NULL);
 	if (r->store != NULL)
 		r->store->ops->close(r->store);
 	if (r->live != NULL)
 		r->live->ops->close(r->live);
 	if (r->desk != NULL)
 		r->desk->ops->close(r->desk);
+	free(r->checkpoint);
 	accounts_feed_freep(&r->feed);
 	journal_freep(&r->journal);
 	close(r->shared.office_wake);
@@ -516,6 +577,11 @@ int64_t rebuild_generation(const struct rebuild *r)
 int64_t rebuild_live(const struct rebuild *r)
 {
 	return r->journal->generation;
+}
+
+const char *rebuild_checkpoint(const struct rebuild *r)
+{
+	return r->checkpoint;
 }
 
 // ---- putting it in force

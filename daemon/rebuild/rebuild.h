@@ -19,6 +19,7 @@ struct rebuild_options {
 	struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
+	const char *state_dir;    // whose checkpoints are used where the log does not reach back to the first offsets
 	uint32_t workers;
 	int64_t rate;             // records a second of all workers; 0: as fast as it goes
 	int64_t lag_growth;       // slow down while the live generation falls behind by more than this a second; 0: do not look
@@ -28,13 +29,14 @@ struct rebuild_options {
 };
 
 struct rebuild;
-// Takes the lease, finds the generation that is being made, or begins the next. ERROR_ABORT 75: somebody else is at it; 78: the log does not
-// reach back to the first offsets, the counters are lost.
+// Takes the lease, finds the generation that is being made, or begins the next: from the first offsets, or where the log does not reach back to
+// them from the newest checkpoint. ERROR_ABORT 75: somebody else is at it; 78: there is neither, the counters are lost.
 enum error_class rebuild_open(const struct rebuild_options *o, struct rebuild **ret, struct error *e);
 void rebuild_freep(struct rebuild **r);
 
 int64_t rebuild_generation(const struct rebuild *r);
 int64_t rebuild_live(const struct rebuild *r);  // the one in force
+const char *rebuild_checkpoint(const struct rebuild *r); // that it was begun from just now; NULL: from none
 // Records between where it stands and where the live generation stands.
 enum error_class rebuild_behind(struct rebuild *r, uint64_t *ret, struct error *e);
 // Counts up to where the live generation stands now, settles what it has finished, takes out alerts that it raised too.

@@ -139,6 +139,7 @@ static enum error_class redis_state(struct store *port, uint32_t shard, struct s
 			return redis_other_schema(reply_span(r->element[4]), e);
 		state.exists = true;
 		state.lacks_generation = reply_span(r->element[ARRAY_LEN(fields)]).p == NULL;
+		state.restoring = span_is(reply_span(r->element[ARRAY_LEN(fields)]), "restoring");
 		snprintf(state.init_id, sizeof(state.init_id), "%s", id.p);
 		if (id.n == 0 || strlen(state.init_id) != id.n || !span_int64(reply_span(r->element[1]), &shards) || shards < 1 ||
 		    shards > SHARDS_MOST || !span_int64(reply_span(r->element[2]), &state.generation) || state.generation < 1 ||
@@ -962,6 +963,14 @@ const struct store_ops store_redis_ops = {
 	.keys = redis_keys,
 	.scan_key = redis_scan_key,
 	.get_key = redis_get_key,
+	.marks = redis_marks,
+	.entries = redis_entries,
+	.restore = redis_restore,
+	.put = redis_put,
+	.put_marks = redis_put_marks,
+	.put_entry = redis_put_entry,
+	.restored = redis_restored,
+	.left_over = redis_left_over,
 	.request_put = redis_request_put,
 	.request_peek = redis_request_peek,
 	.request_drop = redis_request_drop,

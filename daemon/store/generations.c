@@ -9,7 +9,8 @@
 static const struct {
 	const char *text;
 	enum store_generation_kind kind;
-} kinds[] = { { "live", GENERATION_LIVE }, { "building", GENERATION_BUILDING }, { "cut", GENERATION_CUT }, { "old", GENERATION_OLD } };
+} kinds[] = { { "live", GENERATION_LIVE }, { "building", GENERATION_BUILDING }, { "cut", GENERATION_CUT }, { "old", GENERATION_OLD },
+	    { "restoring", GENERATION_RESTORING } };
 
 void store_generations_free(struct store_generations *g)
 {
@@ -261,12 +262,12 @@ enum error_class redis_drop(struct store *port, uint32_t shard, int64_t generati
 	return redis_call_function(s, NULL, e);
 }
 
-enum error_class redis_lease(struct store *port, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e)
+enum error_class redis_lease(struct store *port, enum store_lease of, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e)
 {
 	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	redis_fcall(s, "lease", 1);
-	redis_words_key(s, 0, "lease", MONTH_NONE, MONTH_NONE);
+	redis_words_key(s, 0, of == LEASE_GENERATIONS ? "lease" : "lease:checkpoint", MONTH_NONE, MONTH_NONE);
 	command_text(&s->command, holder);
 	command_int(&s->command, ttl_ms);
 	enum error_class c = redis_call(s, &r, e);

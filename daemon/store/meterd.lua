@@ -29,6 +29,7 @@
 --   building  made again from the log; written by whoever makes it, and by the workers once the control topic says so
 --   cut       a copy of another one, taken at one moment; never written
 --   old       was in force; kept until it is dropped; never written
+--   restoring being put back from a checkpoint; written by that alone, and of no use to anybody until it is whole
 --
 -- Numbers are doubles here: exact below 2^53, which is checked; they are written with %d, never by tostring.
 
@@ -69,6 +70,8 @@ local function foreign(meta, init, gen)
 		return refused
 	elseif not have[2] and have[3] == gen then
 		return { 'LOST', 'the shard holds no generation ' .. gen }
+	elseif have[2] == 'restoring' then
+		return { 'LOST', 'generation ' .. gen .. ' is being put back from a checkpoint, or was and is not whole' }
 	elseif have[2] ~= 'building' and (have[2] ~= 'live' or own_id(init) ~= init) then
 		return { 'RETIRED', 'generation ' .. gen .. ' is not in force any more' }
 	end
@@ -1233,7 +1236,8 @@ end
 
 -- ---- generations
 
--- KEYS lease; ARGV holder, how long in ms. One at a time makes or compares generations; who holds it comes again in time.
+-- KEYS lease; ARGV holder, how long in ms. One at a time makes or compares generations (another one: checkpoints); who holds it comes again in
+-- time.
 local function lease(keys, args)
 	local have = redis.call('GET', keys[1])
 	if have and have ~= args[1] then
@@ -1295,7 +1299,7 @@ local function adopt(keys, args)
 	local epoch = tonumber(have[3] or '-1')
 	if tonumber(args[4]) < epoch then
 		return { 'RETRY', 'the control topic has put another generation in force since it was read' }
-	elseif not have[2] or have[2] == 'cut' then
+	elseif not have[2] or have[2] == 'cut' or have[2] == 'restoring' then
 		return { 'LOST', 'the shard holds no generation ' .. args[3] .. ', which the control topic says is in force' }
 	elseif tonumber(args[4]) == epoch and have[4] == args[3] then
 		return { 'OK' }
@@ -1339,6 +1343,86 @@ local function drop(keys, args)
 	return { 'OK' }
 end
 
+-- ---- checkpoints: a generation comes back as it was copied
+
+-- KEYS meta; ARGV init, generation, shards. A shard that holds nothing comes to be.
+local function restore(keys, args)
+	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'schema')
+	local refused = have[1] and foreign_shard(have[1], args[1], have[3])
+	if refused then
+		return refused
+	elseif have[2] then
+		return { 'HALT', 'generation ' .. args[2] .. ' is ' .. have[2] .. ' already' }
+	end
+	if not have[1] then
+		redis.call('HSET', keys[1], 'init', args[1], 'schema', SCHEMA, 'shards', args[3], 'gen', args[2], 'rules', '0')
+	end
+	redis.call('HSET', keys[1], 'g:' .. args[2], 'restoring')
+	return { 'OK' }
+end
+
+-- nil while the generation is being put back.
+local function not_restoring(meta, args)
+	local have = redis.call('HMGET', meta, 'init', 'g:' .. args[2], 'schema')
+	local refused = foreign_shard(have[1], args[1], have[3])
+	if not refused and have[2] ~= 'restoring' then
+		refused = { 'LOST', 'generation ' .. args[2] .. ' is not being put back any more' }
+	end
+	return refused
+end
+
+-- KEYS meta, a key of the generation (meta itself: what is said there of it); ARGV init, generation, fields and values in turn.
+local function put(keys, args)
+	local refused = not_restoring(keys[1], args)
+	if refused then
+		return refused
+	end
+	local pairs_of = {}
+	for i = 3, #args, 2 do
+		local field = args[i]
+		if keys[2] == keys[1] then
+			local kind, rest = string.match(field, '^(%a+)(.*)$')
+			field = kind .. ':' .. args[2] .. rest
+		end
+		pairs_of[#pairs_of + 1] = field
+		pairs_of[#pairs_of + 1] = args[i + 1]
+	end
+	redis.call('HSET', keys[2], unpack(pairs_of))
+	return { 'OK' }
+end
+
+-- KEYS meta, out; ARGV init, generation, one entry.
+local function put_entry(keys, args)
+	local refused = not_restoring(keys[1], args)
+	if refused then
+		return refused
+	end
+	redis.call('XADD', keys[2], '*', unpack(args, 3))
+	return { 'OK' }
+end
+
+-- KEYS meta; ARGV init, generation, what it is from here on. In force only where no other is, and where the shard says so.
+local function restored(keys, args)
+	local refused = not_restoring(keys[1], args)
+	if refused then
+		return refused
+	end
+	for _, field in ipairs(args[3] == 'live' and redis.call('HKEYS', keys[1]) or {}) do
+		if string.match(field, '^g:%d+$') and redis.call('HGET', keys[1], field) == 'live' then
+			return { 'HALT', 'generation ' .. string.sub(field, 3) .. ' is in force in the shard' }
+		end
+	end
+	if args[3] == 'live' then
+		redis.call('HSET', keys[1], 'gen', args[2])
+	end
+	redis.call('HSET', keys[1], 'g:' .. args[2], args[3])
+	return { 'OK' }
+end
+
+redis.register_function('meterd_1_restore', restore)
+redis.register_function('meterd_1_put', put)
+redis.register_function('meterd_1_put_entry', put_entry)
+redis.register_function('meterd_1_restored', restored)
 redis.register_function('meterd_1_commit', commit)
 redis.register_function('meterd_1_create', create)
 redis.register_function('meterd_1_migrate', migrate)

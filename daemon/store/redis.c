@@ -14,7 +14,7 @@
 const char *redis_key(const struct store_redis *s, char key[KEY_LENGTH], uint32_t shard, const char *what, int month, int adjust)
 {
 	char m[MONTH_TEXT], a[MONTH_TEXT];
-	bool whole = strcmp(what, "meta") == 0 || strcmp(what, "req") == 0 || strcmp(what, "lease") == 0;
+	bool whole = strcmp(what, "meta") == 0 || strcmp(what, "req") == 0 || strncmp(what, "lease", 5) == 0;
 	int n = snprintf(key, KEY_LENGTH, "%s{s%02u}:%s%s%s%s%s%s%s%s", s->prefix, shard, whole ? "" : "g",
 			 whole ? "" : s->generation, whole ? "" : ":", what, month != MONTH_NONE ? ":" : "",
 			 month != MONTH_NONE ? month_text(month, m) : "", adjust != MONTH_NONE ? ":" : "",

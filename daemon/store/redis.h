@@ -116,12 +116,21 @@ enum error_class redis_begin(struct store *port, uint32_t shard, int64_t generat
 enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, int64_t copy, struct error *e);
 enum error_class redis_adopt(struct store *port, uint32_t shard, int64_t epoch, struct error *e);
 enum error_class redis_drop(struct store *port, uint32_t shard, int64_t generation, struct error *e);
-enum error_class redis_lease(struct store *port, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
+enum error_class redis_lease(struct store *port, enum store_lease of, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
 enum error_class redis_size(struct store *port, uint32_t shard, const struct store_key *k, int64_t *ret_bytes, struct error *e);
 enum error_class redis_keys(struct store *port, uint32_t shard, struct store_keys *ret, struct error *e);
 enum error_class redis_scan_key(struct store *port, uint32_t shard, const struct store_key *k, store_scan_fn *fn, void *ctx, struct error *e);
 enum error_class redis_get_key(struct store *port, uint32_t shard, const struct store_key *k, const struct span *fields, uint32_t n,
 			       struct arena *arena, struct span *ret, struct error *e);
+// whole.c
+enum error_class redis_marks(struct store *port, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e);
+enum error_class redis_entries(struct store *port, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e);
+enum error_class redis_restore(struct store *port, uint32_t shard, struct error *e);
+enum error_class redis_put(struct store *port, uint32_t shard, const struct store_key *k, const struct span *words, uint32_t n, struct error *e);
+enum error_class redis_put_marks(struct store *port, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
+enum error_class redis_put_entry(struct store *port, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
+enum error_class redis_restored(struct store *port, uint32_t shard, bool in_force, struct error *e);
+enum error_class redis_left_over(struct store *port, uint32_t shard, bool remove, int64_t *ret_n, struct error *e);
 bool position_parse(struct span text, struct position *ret);
 void position_format(const struct position *p, char buf[128]);
 

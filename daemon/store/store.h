@@ -15,8 +15,8 @@
 
 // What to do about counters that are lost or not ours.
 #define STORE_LOST_ADVICE                                                                                                              \
-	"Nothing was changed. Restore Redis from its backup (what came since is counted again from Kafka), or set "  \
-	"on_state_loss: rebuild, by which the next start has everything counted again from the first offsets"
+	"Nothing was changed. Restore Redis from its backup, or put a checkpoint back with `meterctl restore` (what came since is counted again " \
+	"from Kafka), or set on_state_loss: rebuild, by which the next start does so itself, or counts everything again from the first offsets"
 
 struct store_options {
 	const char *url;         // redis://127.0.0.1:6379/0 or unix:///path?db=0
@@ -29,6 +29,7 @@ struct store_options {
 struct store_state {             // what a shard's meta says
 	bool exists;
 	bool lacks_generation;   // nothing of the generation of `identity`, or of the first one
+	bool restoring;          // that generation is being put back from a checkpoint, or that was interrupted
 	char init_id[40];
 	uint32_t shards;
 	int64_t generation;      // in force, as far as the shard was told
@@ -36,7 +37,7 @@ struct store_state {             // what a shard's meta says
 };
 
 // A generation is a whole ledger of its own beside others: counters, offsets, outbox and all (meterd.lua says what each kind may).
-enum store_generation_kind { GENERATION_LIVE, GENERATION_BUILDING, GENERATION_CUT, GENERATION_OLD };
+enum store_generation_kind { GENERATION_LIVE, GENERATION_BUILDING, GENERATION_CUT, GENERATION_OLD, GENERATION_RESTORING };
 struct store_generations {       // of one shard, by number
 	uint32_t n;
 	struct store_generation {
@@ -145,6 +146,10 @@ struct store_positions {
 };
 // Field "account/service" or "account", value. Return false to stop. A field may come more than once (HSCAN).
 typedef bool store_scan_fn(void *ctx, struct span field, struct span value);
+// An outbox entry as it is: n names and values in turn. Return false to stop.
+typedef bool store_entry_fn(void *ctx, const struct span *words, uint32_t n);
+// What one at a time may do: work on generations, write a checkpoint.
+enum store_lease { LEASE_GENERATIONS, LEASE_CHECKPOINT };
 
 struct store;
 struct store_ops {
@@ -238,13 +243,25 @@ struct store_ops {
 	// epoch: the offset of that decision in the control topic (-1: init's); ERROR_RETRY where a later one was carried out already.
 	enum error_class (*adopt)(struct store *s, uint32_t shard, int64_t epoch, struct error *e);
 	enum error_class (*drop)(struct store *s, uint32_t shard, int64_t generation, struct error *e); // ERROR_HALT for one in force
-	// One at a time works on generations. *ret_other: who does, NULL: the caller, for ttl_ms; free it.
-	enum error_class (*lease)(struct store *s, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
+	// *ret_other: who has it, NULL: the caller, for ttl_ms; free it.
+	enum error_class (*lease)(struct store *s, enum store_lease of, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e);
 	enum error_class (*size)(struct store *s, uint32_t shard, const struct store_key *k, int64_t *ret_bytes, struct error *e); // of memory, about
 	enum error_class (*keys)(struct store *s, uint32_t shard, struct store_keys *ret, struct error *e);
 	enum error_class (*scan_key)(struct store *s, uint32_t shard, const struct store_key *k, store_scan_fn *fn, void *ctx, struct error *e);
 	enum error_class (*get_key)(struct store *s, uint32_t shard, const struct store_key *k, const struct span *fields, uint32_t n,
 				    struct arena *arena, struct span *ret, struct error *e); // p NULL where there is none
+
+	// -- checkpoints: the generation of `identity` as a whole, out and in again
+	enum error_class (*marks)(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e); // what meta says of it: "closed:2020-01", …
+	enum error_class (*entries)(struct store *s, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e); // its outbox
+	// RESTORING from here on; a shard that holds nothing comes to be. Its marks go first: drop finds its keys by them.
+	enum error_class (*restore)(struct store *s, uint32_t shard, struct error *e);
+	enum error_class (*put)(struct store *s, uint32_t shard, const struct store_key *k, const struct span *words, uint32_t n, struct error *e);
+	enum error_class (*put_marks)(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
+	enum error_class (*put_entry)(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
+	enum error_class (*restored)(struct store *s, uint32_t shard, bool in_force, struct error *e); // in force, or BUILDING
+	// Keys that bear the shard's name, all but its meta, requests and leases: of a shard without meta they are nobody's. `remove`: they go.
+	enum error_class (*left_over)(struct store *s, uint32_t shard, bool remove, int64_t *ret_n, struct error *e);
 
 	// -- requests to the closer: one-line JSON documents, in order
 	enum error_class (*request_put)(struct store *s, struct span request, struct error *e);

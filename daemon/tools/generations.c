@@ -11,7 +11,7 @@
 enum { LEASE_MS = 3000 };
 
 static const char *const kinds[] = { [GENERATION_LIVE] = "in force", [GENERATION_BUILDING] = "being made", [GENERATION_CUT] = "a copy",
-				     [GENERATION_OLD] = "was in force" };
+				     [GENERATION_OLD] = "was in force", [GENERATION_RESTORING] = "half of a checkpoint" };
 
 struct row {
 	struct store_generation g;
@@ -69,21 +69,10 @@ static int list_all(struct options *o, struct state *s)
 	return output_end(&out) ? EXIT_DONE : EXIT_LATER;
 }
 
-static int drop(struct options *o, struct state *s, int64_t number)
+static int drop_everywhere(struct options *o, struct state *s, int64_t number)
 {
 	struct error e = { 0 };
 	bool found = false;
-	CLEANUP(freep) char *other = NULL;
-	if (s->store->ops->lease(s->store, "meterctl generations", LEASE_MS, &other, &e) != ERROR_NONE)
-		return options_fail(o, &e);
-	if (other != NULL) {
-		fprintf(stderr, "meterctl generations: a rebuild works on them (%s); nothing was dropped\n", other);
-		return EXIT_LATER;
-	}
-	if (number == s->journal->generation) {
-		fprintf(stderr, "meterctl generations: %" PRId64 " is in force; nothing was dropped\n", number);
-		return EXIT_CONFIG_ERR;
-	}
 	for (uint32_t shard = 0; shard < s->shards; shard++) {
 		struct store_generations g = { 0 };
 		if (s->store->ops->generations(s->store, shard, &g, &e) != ERROR_NONE)
@@ -100,6 +89,26 @@ static int drop(struct options *o, struct state *s, int64_t number)
 	}
 	fprintf(stderr, "meterctl generations: %" PRId64 " is dropped\n", number);
 	return EXIT_DONE;
+}
+
+static int drop(struct options *o, struct state *s, int64_t number)
+{
+	struct error e = { 0 };
+	static const char me[] = "meterctl generations";
+	CLEANUP(freep) char *other = NULL;
+	if (number == s->journal->generation) {
+		fprintf(stderr, "meterctl generations: %" PRId64 " is in force; nothing was dropped\n", number);
+		return EXIT_CONFIG_ERR;
+	}
+	if (s->store->ops->lease(s->store, LEASE_GENERATIONS, me, LEASE_MS, &other, &e) != ERROR_NONE)
+		return options_fail(o, &e);
+	if (other != NULL) {
+		fprintf(stderr, "meterctl generations: a rebuild works on them (%s); nothing was dropped\n", other);
+		return EXIT_LATER;
+	}
+	int code = drop_everywhere(o, s, number);
+	s->store->ops->lease(s->store, LEASE_GENERATIONS, me, 1, &other, NULL); // over at once
+	return code;
 }
 
 int tool_generations(int argc, char **argv)

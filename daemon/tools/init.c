@@ -79,6 +79,19 @@ static int load_rules(struct init *t)
 	return t->rules != NULL ? EXIT_DONE : EXIT_CONFIG_ERR;
 }
 
+// Counters of a shard without a meta are nobody's: a new ledger must not begin on top of them.
+static int nothing_left(struct init *t, uint32_t shard, struct error *e)
+{
+	int64_t n = 0;
+	if (t->store->ops->left_over(t->store, shard, false, &n, e) != ERROR_NONE)
+		return options_fail(&t->options, e);
+	if (n == 0)
+		return EXIT_DONE;
+	fprintf(stderr, "meterctl init: Redis holds %" PRId64 " keys that bear the name of shard %" PRIu32 ", and no meta of it: they are of a state that was lost in "
+		"part. Choose another redis.prefix, or delete them\n", n, shard);
+	return EXIT_CONFIG_ERR;
+}
+
 static int open_store(struct init *t, struct error *e)
 {
 	int code = options_store(&t->options, &t->store);
@@ -89,8 +102,12 @@ static int open_store(struct init *t, struct error *e)
 		struct store_state state = { 0 };
 		if (t->store->ops->state(t->store, shard, &state, e) != ERROR_NONE)
 			return options_fail(&t->options, e);
-		if (!state.exists)
+		if (!state.exists) {
+			code = nothing_left(t, shard, e);
+			if (code != EXIT_DONE)
+				return code;
 			continue;
+		}
 		if (t->with_state++ > 0 && strcmp(state.init_id, t->found_id) != 0)
 			return refuse("the shards in Redis belong to different init ids; choose another redis.prefix");
 		snprintf(t->found_id, sizeof(t->found_id), "%s", state.init_id);

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "sink/sink.h"
+#include "tools/consent.h"
 #include "tools/progress.h"
 #include "tools/state.h"
 #include "tools/stop.h"
@@ -101,22 +102,6 @@ static int plan(struct tool *t)
 		j->generation, records, j->n_parts, t->workers, t->workers == 1 ? "" : "s", (double)bytes / 1048576.0,
 		t->verify ? ", and as much again while both are compared" : "");
 	return OPTIONS_GO_ON;
-}
-
-static int consent(struct tool *t)
-{
-	char answer[16] = "";
-	if (t->yes)
-		return OPTIONS_GO_ON;
-	if (!isatty(STDIN_FILENO)) {
-		fprintf(stderr, "Nothing was done; add --yes\n");
-		return EXIT_DONE;
-	}
-	fprintf(stderr, "Go on? [y/N] ");
-	if (fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
-		return OPTIONS_GO_ON;
-	fprintf(stderr, "Nothing was done\n");
-	return EXIT_DONE;
 }
 
 // ---- doing it
@@ -239,9 +224,13 @@ static int run(struct tool *t)
 {
 	struct error e = { 0 };
 	CLEANUP(rebuild_freep) struct rebuild *r = NULL;
-	struct rebuild_options ro = { .settings = t->options.settings, .kafka = &t->state.kafka, .store = &t->store, .workers = (uint32_t)t->workers,
+	struct rebuild_options ro = { .settings = t->options.settings, .kafka = &t->state.kafka, .store = &t->store, .state_dir = settings_state_dir(t->options.settings),
+				      .workers = (uint32_t)t->workers,
 				      .rate = t->rate, .lag_growth = t->lag_growth, .stop = &t->stop, .progress = show_progress, .ctx = t };
 	enum error_class c = rebuild_open(&ro, &r, &e);
+	if (c == ERROR_NONE && rebuild_checkpoint(r) != NULL)
+		fprintf(stderr, "meterctl rebuild: the log does not reach back to the first offsets; generation %" PRId64 " begins with %s\n", rebuild_generation(r),
+			rebuild_checkpoint(r));
 	if (c == ERROR_NONE)
 		c = catch_up(r, &e);
 	end_progress(t);
@@ -275,7 +264,7 @@ static int roll_back(struct tool *t)
 	}
 	fprintf(stderr, "Generation %" PRId64 " would be in force again. It stands where it stood, and reads from there what has come since; alerts and "
 		"settlements that are out stay out.\n", old);
-	int code = consent(t);
+	int code = consent_ask(t->yes);
 	return code == OPTIONS_GO_ON ? put_in_force(t, old) : code;
 }
 
@@ -307,6 +296,6 @@ int tool_rebuild(int argc, char **argv)
 		t.workers = t.options.settings->workers;
 	code = plan(&t);
 	if (code == OPTIONS_GO_ON)
-		code = consent(&t);
+		code = consent_ask(t.yes);
 	return code == OPTIONS_GO_ON ? with_signals(&t, run) : code;
 }

@@ -19,7 +19,7 @@ static int open_journal(struct state *s)
 	return OPTIONS_GO_ON;
 }
 
-int state_open(struct state *s, struct options *o)
+int state_open_lost(struct state *s, struct options *o)
 {
 	*s = (struct state){ .options = o };
 	int code = options_settings(o);
@@ -29,9 +29,15 @@ int state_open(struct state *s, struct options *o)
 	}
 	if (code == OPTIONS_GO_ON)
 		code = open_journal(s);
-	struct error e = { 0 };
 	if (code == OPTIONS_GO_ON)
 		s->store->ops->identity(s->store, s->journal->init_id, s->journal->generation);
+	return code;
+}
+
+int state_open(struct state *s, struct options *o)
+{
+	struct error e = { 0 };
+	int code = state_open_lost(s, o);
 	for (uint32_t shard = 0; code == OPTIONS_GO_ON && shard < s->shards; shard++)
 		if (checks_shard(s->store, s->journal, shard, &e) != ERROR_NONE)
 			code = options_fail(o, &e); // an empty ledger is balanced: it must not look like one

@@ -4,7 +4,7 @@
 deciding settings alone, what every counter, ledger line, alert, settlement, statement and end of run must be; then compares
 with what meterd shows. Shares no code with meterd. Prints every difference; exit 1 when there is any.
 
-    auditor.py --config meterd.yaml --meterctl PROGRAM [--only counters,ledger,alerts,settlements,dlq]
+    auditor.py --config meterd.yaml --meterctl PROGRAM [--only counters,ledger,alerts,settlements,dlq] [--kept FOLDER]
 
 What a record is, is decided here; what it costs and which alerts it raises, in calculator.py. The price book is the file that the
 configuration names; where the control topic has several versions, theirs, and the file must be the newest.
@@ -14,6 +14,8 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
+import pickle
 import re
 import subprocess
 import sys
@@ -506,37 +508,50 @@ def read_topic(bootstrap, topic, handle, starts=None, share=(0, 1), optional=Fal
     c.close()
 
 
-def read_input(log, topic, starts, share):
-    parts = {}
+def read_input(log, topic, starts, share, kept=None):
+    parts, records = {}, {}
 
     def handle(p, offset, stamp, value, headers):
         log.record(parts[p], offset, stamp, value, headers)
+        if kept:
+            records[p].append((offset, stamp, value, headers))
 
     def start(_, lows):
         for p, low in lows.items():
-            parts[p] = log.parts[f"{topic}/{p}"] = Partition(topic, p, low)
+            before = []
+            if kept and os.path.exists(f"{kept}/{topic}-{p}"):
+                with open(f"{kept}/{topic}-{p}", "rb") as f:
+                    before = [r for r in pickle.load(f) if r[0] < low]
+            records[p] = []
+            parts[p] = log.parts[f"{topic}/{p}"] = Partition(topic, p, min([low] + [starts.get((topic, p), low)] if before else [low]))
+            for r in before:
+                handle(p, *r)
 
     handle.start = start
     read_topic(log.s.bootstrap, topic, handle, starts, share)
+    for p, list_of in records.items() if kept else ():
+        os.makedirs(kept, exist_ok=True)
+        with open(f"{kept}/{topic}-{p}", "wb") as f:
+            pickle.dump(list_of, f)
 
 
 def read_share(args):
     """A share of the partitions, in a process of its own: they meet in no counter where an account keeps to its partition."""
-    config, share = args
+    config, share, *kept = args
     settings = Settings(config)
     topics = Topics(settings)
     log = Log(settings, topics)
     for topic in settings.inputs:
-        read_input(log, topic, topics.starts, share)
+        read_input(log, topic, topics.starts, share, *kept)
     for part in log.parts.values():
         part.seen = {}
     log.calc.simple = {}
     return log
 
 
-def read_log(config, jobs):
+def read_log(config, jobs, kept):
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        first, *rest = pool.map(read_share, [(config, (j, jobs)) for j in range(jobs)], chunksize=1)
+        first, *rest = pool.map(read_share, [(config, (j, jobs), kept) for j in range(jobs)], chunksize=1)
     for log in rest:
         first.merge(log)
     first.end()
@@ -728,11 +743,12 @@ def main():
     p.add_argument("--meterctl", default="meterctl")
     p.add_argument("--only", default="counters,ledger,alerts,settlements,dlq")
     p.add_argument("--jobs", type=int, default=2, help="processes that read partitions")
+    p.add_argument("--kept", help="folder in which input records are kept, and from which those come that retention took meanwhile")
     args = p.parse_args()
     only = set(args.only.split(","))
     began = time.monotonic()
     settings = Settings(args.config)
-    log = read_log(args.config, args.jobs)
+    log = read_log(args.config, args.jobs, args.kept)
     calc = log.calc
     report = Report(log.spread)
     counters = compare_counters(report, log, args) if "counters" in only else 0

@@ -11,5 +11,5 @@ expect_code 78 ctl init
 
 redis_do "$DIR" flushall >/dev/null
 ends_with m 78
-expect_match "words without the state" "$(last_words m)" '^the counters are lost: the control topic knows init [0-9a-f]{32}, but shard 0 of Redis holds no state\. Nothing was changed\. Restore Redis from its backup \(what came since is counted again from Kafka\), or set on_state_loss: rebuild, by which the next start has everything counted again from the first offsets$'
+expect_match "words without the state" "$(last_words m)" '^the counters are lost: the control topic knows init [0-9a-f]{32}, but shard 0 of Redis holds no state\. Nothing was changed\. Restore Redis from its backup, or put a checkpoint back with `meterctl restore` \(what came since is counted again from Kafka\), or set on_state_loss: rebuild, by which the next start does so itself, or counts everything again from the first offsets$'
 expect_equal "keys in Redis" "$(redis_do "$DIR" dbsize)" 0

@@ -21,7 +21,7 @@ for ((i = 1; i <= ${FLUSHES:-2}; i++)); do
 	wait_for 60 'not_running m' 'meterd to end'
 	reaped m
 	expect_equal "exit code" "$CODE" 78
-	expect_match "its words" "$(last_words m)" 'holds no state\)?\. Nothing was changed\. Restore Redis from its backup .*, or set on_state_loss: rebuild, by which the next start has everything counted again from the first offsets$'
+	expect_match "its words" "$(last_words m)" 'holds no state\)?\. Nothing was changed\. Restore Redis from its backup, .*, or set on_state_loss: rebuild, by which the next start does so itself, or counts everything again from the first offsets$'
 	expect_equal "keys in Redis" "$(redis_do "$DIR" dbsize)" 0
 done
 kill9_redis

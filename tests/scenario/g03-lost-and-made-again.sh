@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 start_redis
 topics --stamps any --partitions 4
-config m redis.timeout=1s flush.max_interval=20ms flush.max_events=600 on_state_loss=rebuild
+config m redis.timeout=1s flush.max_interval=20ms flush.max_events=600 on_state_loss=rebuild checkpoint.keep=0 # which g05 is about
 expect_code 0 ctl init
 ctl gen --events 100000 --accounts 60 --seed 33 --from 2020-01 --to 2020-03 >/dev/null || fail gen
 lose() {

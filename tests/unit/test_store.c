@@ -801,11 +801,11 @@ Test(store, one_at_a_time_works_on_generations)
 {
 	struct error e = { 0 };
 	char *other = NULL;
-	cr_assert_eq(store->ops->lease(store, "me", 60000, &other, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "me", 60000, &other, &e), ERROR_NONE);
 	cr_assert_null(other);
-	cr_assert_eq(store->ops->lease(store, "me", 60000, &other, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "me", 60000, &other, &e), ERROR_NONE);
 	cr_assert_null(other);
-	cr_assert_eq(store->ops->lease(store, "you", 60000, &other, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "you", 60000, &other, &e), ERROR_NONE);
 	cr_assert_str_eq(other, "me");
 	free(other);
 }

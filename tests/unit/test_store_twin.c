@@ -72,9 +72,9 @@ Test(store, a_lease_ends)
 {
 	struct error e = { 0 };
 	char *other = NULL;
-	cr_assert_eq(store->ops->lease(store, "me", 5000, &other, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "me", 5000, &other, &e), ERROR_NONE);
 	still_ms += 5000;
-	cr_assert_eq(store->ops->lease(store, "you", 5000, &other, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "you", 5000, &other, &e), ERROR_NONE);
 	cr_assert_null(other);
 }
 

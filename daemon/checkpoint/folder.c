@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which checkpoints there are, and which of them a state can go on from.
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+#include "checkpoint/inner.h"
+
+static const char ending[] = ".checkpoint";
+
+static bool is_name(const char *name)
+{
+	size_t n = strlen(name), m = sizeof(ending) - 1;
+	return n > m && strcmp(name + n - m, ending) == 0;
+}
+
+// The newest first; those that cannot be read last, by name.
+static int newest_first(const void *a, const void *b)
+{
+	const struct checkpoint_file *x = a, *y = b;
+	bool bad_x = x->wrong.cls != ERROR_NONE, bad_y = y->wrong.cls != ERROR_NONE;
+	if (bad_x != bad_y)
+		return bad_x - bad_y;
+	int c = bad_x ? 0 : (x->head.made_ms < y->head.made_ms) - (x->head.made_ms > y->head.made_ms);
+	return c != 0 ? c : strcmp(y->path, x->path);
+}
+
+static void look_at(struct checkpoint_list *l, const char *folder, const char *name)
+{
+	struct stat st = { 0 };
+	l->files = xrealloc(l->files, l->n + 1, sizeof(*l->files));
+	struct checkpoint_file *f = &l->files[l->n++];
+	*f = (struct checkpoint_file){ .path = xasprintf("%s/%s", folder, name), .head.settled = MONTH_NONE };
+	if (stat(f->path, &st) == 0)
+		f->bytes = (uint64_t)st.st_size;
+	checkpoint_head_read(f->path, &f->head, &f->wrong);
+}
+
+enum error_class checkpoint_list(const char *state_dir, struct checkpoint_list *ret, struct error *e)
+{
+	struct checkpoint_list l = { 0 };
+	CLEANUP(freep) char *folder = xasprintf("%s/checkpoints", state_dir);
+	DIR *d = opendir(folder);
+	if (d == NULL && errno != ENOENT)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s cannot be read (%s): give the user that meterd runs as the right to read it", folder,
+				 strerror(errno));
+	for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;)
+		if (is_name(entry->d_name))
+			look_at(&l, folder, entry->d_name);
+	if (d != NULL)
+		closedir(d);
+	if (l.n > 0)
+		qsort(l.files, l.n, sizeof(*l.files), newest_first);
+	*ret = l;
+	return ERROR_NONE;
+}
+
+void checkpoint_list_free(struct checkpoint_list *l)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		free(l->files[i].path);
+		checkpoint_head_free(&l->files[i].head);
+	}
+	free(l->files);
+	*l = (struct checkpoint_list){ 0 };
+}
+
+// Counters of a generation that was given up for another one may be what it was given up for.
+static enum error_class is_in_force(const struct checkpoint_file *f, const struct journal *j, struct error *e)
+{
+	if (f->head.generation == j->generation)
+		return ERROR_NONE;
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s is of generation %lld, which is not in force any more; `meterctl restore` takes it all the same",
+			 f->path, (long long)f->head.generation);
+}
+
+static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct kafka_options *k, bool published, struct error *e)
+{
+	if (f->wrong.cls != ERROR_NONE)
+		return error_set(e, f->wrong.cls, f->wrong.exit_code, "%s", f->wrong.text);
+	enum error_class c = checkpoint_fits(&f->head, j, e);
+	if (c == ERROR_NONE)
+		c = is_in_force(f, j, e);
+	if (c == ERROR_NONE)
+		c = checkpoint_reached(&f->head, k, published, e);
+	return c == ERROR_NONE ? checkpoint_verify(f->path, NULL, NULL, e) : c;
+}
+
+enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, bool published, char **ret_path,
+				   struct error *e)
+{
+	struct checkpoint_list l = { 0 };
+	struct error first = { 0 };
+	enum error_class c = checkpoint_list(state_dir, &l, e);
+	if (c != ERROR_NONE)
+		return c;
+	c = ERROR_ABORT;
+	for (uint32_t i = 0; i < l.n && c == ERROR_ABORT; i++) {
+		c = is_usable(&l.files[i], j, k, published, &first); // the first one's reason stays
+		if (c == ERROR_NONE)
+			*ret_path = xstrdup(l.files[i].path);
+	}
+	checkpoint_list_free(&l);
+	if (c == ERROR_NONE)
+		return c;
+	if (c == ERROR_RETRY)
+		return error_set(e, c, 0, "%s", first.text);
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s/checkpoints holds no checkpoint to go on from%s%s", state_dir, first.text[0] != '\0' ? ": " : "",
+			 first.text);
+}

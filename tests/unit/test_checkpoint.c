@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints over a real Redis and a broker in this process: what goes out comes back, byte for byte; what is wrong with a file is said, and
+// nothing is taken from it.
+#include "redis_test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "checkpoint/inner.h"
+#include "kafka_test.h"
+#include "some_rules.h"
+
+static const char id[] = "init1";
+static struct test_broker broker;
+static struct journal *journal;
+static struct store_options store_o;
+
+static void control(char *record)
+{
+	cr_assert(rd_kafka_producev(broker.rk, RD_KAFKA_V_TOPIC("control"), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(record, strlen(record)),
+				    RD_KAFKA_V_TIMESTAMP(1577800000000LL), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) == 0);
+	cr_assert(rd_kafka_flush(broker.rk, 20000) == 0);
+	free(record);
+}
+
+static void open_all(void)
+{
+	setup();
+	test_broker_open(&broker, false, "checkpoint");
+	broker.o.control_topic = "control";
+	broker.o.alerts_topic = "alerts";
+	broker.o.settlements_topic = "settlements";
+	test_topic(&broker, "control", 1, NULL);
+	test_topic(&broker, "alerts", 2, NULL);
+	test_topic(&broker, "settlements", 1, NULL);
+	test_topic(&broker, "calls", 2, NULL);
+	test_fill(&broker, "alerts", 1, 0, 3);
+	test_fill(&broker, "calls", 0, 0, 900);
+	test_fill(&broker, "calls", 1, 0, 900);
+	struct journal_part parts[] = { { .topic = (char *)"calls", .partition = 0, .clock_ms = TIME_NONE },
+					{ .topic = (char *)"calls", .partition = 1, .clock_ms = TIME_NONE } };
+	struct rules *rules = some_rules(CLOCK_RECORDS, NULL, NULL);
+	control(journal_init_record(id, 4, parts, 2));
+	control(journal_rules_record(1, TIME_NONE, rules));
+	rules_freep(&rules);
+	struct error e = { 0 };
+	cr_assert_eq(journal_load(&broker.o, 10000, &journal, &e), ERROR_NONE, "%s", e.text);
+	store_o = (struct store_options){ .url = url, .prefix = "t:", .shards = 4, .timeout_ms = 2000 };
+}
+
+static void close_all(void)
+{
+	journal_freep(&journal);
+	teardown();
+	test_broker_close(&broker);
+}
+
+TestSuite(checkpoint, .init = open_all, .fini = close_all, .timeout = 120);
+
+// ---- helpers
+static redisContext *redis(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/s", dir);
+	redisContext *c = redisConnectUnix(path);
+	cr_assert(c != NULL && c->err == 0);
+	return c;
+}
+
+static void run_all(redisContext *c, int n)
+{
+	for (int i = 0; i < n; i++) {
+		redisReply *r = NULL;
+		cr_assert(redisGetReply(c, (void **)&r) == REDIS_OK && r->type != REDIS_REPLY_ERROR, "%s", r != NULL ? r->str : "");
+		freeReplyObject(r);
+	}
+}
+
+// Everything that a shard can hold, with bytes that need care, and more fields than one command takes.
+static void fill(uint32_t shard, int fields)
+{
+	redisContext *c = redis();
+	int n = 0;
+	char g[40];
+	static const char alert[] = "alert\na\nimage-tag\n2020-01\nquota.exhausted\n10\n", taken[] = "2019-12 pack=5", nul[] = "{\"x\":\"\0\xff\n\"}";
+	static const char first[] = "500 1000 499 0000000000000007 tok", second[] = "600 - - 0000000000000000 tok";
+	snprintf(g, sizeof(g), "t:{s%02u}:g1", shard);
+	for (int i = 0; i < fields; i++, n += 2) {
+		redisAppendCommand(c, "HSET %s:use:2020-01 account-%d/image-tag %d", g, i, i * 7 + 1);
+		redisAppendCommand(c, "HSET %s:act account-%d %b", g, i, " 24240:24240", (size_t)12);
+	}
+	redisAppendCommand(c, "HSET %s:late:2019-12:2020-01 a/image-tag 3", g);
+	redisAppendCommand(c, "HSET %s:set:2019-12 a %b", g, nul, sizeof(nul) - 1);
+	redisAppendCommand(c, "HSET %s:frz:2019-12 a/image-tag 12", g);
+	redisAppendCommand(c, "HSET %s:fired:2020-01 %b 1", g, alert, strlen(alert));
+	redisAppendCommand(c, "HSET %s:led calls/0/counted 500 calls/0/consumed 500", g);
+	redisAppendCommand(c, "HSET %s:cut 2019-12/calls/0 17", g);
+	redisAppendCommand(c, "HSET %s:clk calls/0/256 -", g);
+	redisAppendCommand(c, "HSET %s:pk a %b", g, taken, strlen(taken));
+	redisAppendCommand(c, "HSET %s:off calls/0 %b calls/1 %b", g, first, strlen(first), second, strlen(second));
+	redisAppendCommand(c, "HSET t:{s%02u}:meta closed:1:2019-12 abc done:1:2019-12 1 m:1:2020-01 1 m:1:2019-12:2020-01 1 looked:1 77 closed:10:2019-12 other", shard);
+	redisAppendCommand(c, "XADD %s:out * t d k %b n - c a d %b", g, "line\nid", (size_t)7, "{}", (size_t)2);
+	redisAppendCommand(c, "XADD %s:out * t a k second", g);
+	run_all(c, n + 12);
+	redisFree(c);
+}
+
+// All of a generation in a shard, as text: keys sorted, fields sorted, the outbox without its ids.
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *dump(int64_t generation, uint32_t shard)
+{
+	redisContext *c = redis();
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	redisReply *keys = redisCommand(c, "KEYS t:{s%02u}:g%lld:*", shard, (long long)generation);
+	char **names = xcalloc(keys->elements + 1, sizeof(*names));
+	char prefix[40];
+	size_t skip = (size_t)snprintf(prefix, sizeof(prefix), "t:{s%02u}:g%lld:", shard, (long long)generation);
+	for (size_t i = 0; i < keys->elements; i++)
+		names[i] = keys->element[i]->str;
+	qsort(names, keys->elements, sizeof(*names), by_text);
+	for (size_t i = 0; i < keys->elements; i++) {
+		bool stream = strcmp(names[i] + skip, "out") == 0;
+		redisReply *r = redisCommand(c, stream ? "XRANGE %s - +" : "HGETALL %s", names[i]);
+		char **lines = xcalloc(r->elements + 1, sizeof(*lines));
+		size_t m = 0;
+		for (size_t k = 0; k < r->elements; k += stream ? 1 : 2) {
+			size_t size = 0;
+			FILE *line = open_memstream(&lines[m], &size);
+			for (size_t w = 0; stream && w < r->element[k]->element[1]->elements; w++)
+				fprintf(line, "%s|", r->element[k]->element[1]->element[w]->str);
+			for (size_t w = 0; !stream && w < 2; w++)
+				for (size_t b = 0; b < r->element[k + w]->len; b++)
+					fprintf(line, "%02x", (unsigned char)r->element[k + w]->str[b]);
+			fclose(line);
+			m++;
+		}
+		if (!stream)
+			qsort(lines, m, sizeof(*lines), by_text);
+		fprintf(f, "%s\n", names[i] + skip);
+		for (size_t k = 0; k < m; k++) {
+			fprintf(f, "  %s\n", lines[k]);
+			free(lines[k]);
+		}
+		free(lines);
+		freeReplyObject(r);
+	}
+	fclose(f);
+	free(names);
+	freeReplyObject(keys);
+	redisFree(c);
+	return text;
+}
+
+static bool put_text(void *ctx, struct span field, struct span value)
+{
+	FILE *f = ctx;
+	fprintf(f, "%.*s=%.*s ", (int)field.n, field.p, (int)value.n, value.p);
+	return true;
+}
+
+static char *marks(int64_t generation, uint32_t shard)
+{
+	struct error e = { 0 };
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	store->ops->identity(store, id, generation);
+	cr_assert_eq(store->ops->marks(store, shard, put_text, f, &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, id, 1);
+	fclose(f);
+	return text;
+}
+
+static enum store_generation_kind kind(uint32_t shard, int64_t generation)
+{
+	struct store_generations g = { 0 };
+	int found = -1;
+	struct error e = { 0 };
+	cr_assert_eq(store->ops->generations(store, shard, &g, &e), ERROR_NONE, "%s", e.text);
+	for (uint32_t i = 0; i < g.n; i++)
+		found = g.list[i].number == generation ? (int)g.list[i].kind : found;
+	store_generations_free(&g);
+	return (enum store_generation_kind)found;
+}
+
+static struct checkpoint_options options(void)
+{
+	return (struct checkpoint_options){ .kafka = &broker.o, .store = &store_o, .state_dir = dir, .keep = 3 };
+}
+
+static char *make(void)
+{
+	char *path = NULL;
+	struct error e = { 0 };
+	struct checkpoint_options o = options();
+	cr_assert_eq(checkpoint_make(&o, &path, &e), ERROR_NONE, "%s", e.text);
+	return path;
+}
+
+static enum error_class restore_to(int64_t generation, const char *path, const bool *wanted, bool in_force, struct error *e)
+{
+	struct checkpoint_restore r = { .store = store, .shards = 4, .wanted = wanted, .in_force = in_force };
+	store->ops->identity(store, id, generation);
+	enum error_class c = checkpoint_restore(&r, path, e);
+	store->ops->identity(store, id, 1);
+	return c;
+}
+
+static void same(int64_t a, int64_t b, uint32_t shard)
+{
+	CLEANUP(freep) char *x = dump(a, shard);
+	CLEANUP(freep) char *y = dump(b, shard);
+	CLEANUP(freep) char *m = marks(a, shard);
+	CLEANUP(freep) char *n = marks(b, shard);
+	cr_expect_str_eq(x, y, "shard %u", shard);
+	cr_expect_str_eq(m, n, "shard %u", shard);
+}
+
+static uint32_t files(void)
+{
+	char path[160];
+	uint32_t n = 0;
+	snprintf(path, sizeof(path), "%s/checkpoints", dir);
+	DIR *d = opendir(path);
+	for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+static char *whole(const char *path, size_t *n)
+{
+	char *text = NULL;
+	struct error e = { 0 };
+	cr_assert_eq(file_read(path, SIZE_MAX / 2, &text, n, &e), ERROR_NONE, "%s", e.text);
+	return text;
+}
+
+static const char *write_file(const char *bytes, size_t n)
+{
+	static char path[160];
+	snprintf(path, sizeof(path), "%s/other", dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	cr_assert(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+	close(fd);
+	return path;
+}
+
+// The same with another beginning, and a checksum that is right.
+static const char *with(const char *path, const char *what, const char *instead)
+{
+	size_t n = 0, size = 0;
+	CLEANUP(freep) char *text = whole(path, &n);
+	char *out = NULL;
+	unsigned char sum[DIGEST_SHA256];
+	const char *at = memmem(text, n, what, strlen(what));
+	cr_assert_not_null(at, "%s", what);
+	FILE *f = open_memstream(&out, &size);
+	fwrite(text, 1, (size_t)(at - text), f);
+	fputs(instead, f);
+	fwrite(at + strlen(what), 1, n - DIGEST_SHA256 - (size_t)(at - text) - strlen(what), f);
+	fflush(f);
+	digest_sha256((struct span){ out, size }, sum);
+	fwrite(sum, 1, sizeof(sum), f);
+	fclose(f);
+	const char *other = write_file(out, size);
+	free(out);
+	return other;
+}
+
+static void fill_all(void)
+{
+	fill(0, 1203);
+	fill(2, 1);
+	fill(3, 40); // shard 1 holds nothing
+}
+
+// ---- out and in again
+
+Test(checkpoint, what_goes_out_comes_back)
+{
+	struct error e = { 0 };
+	struct checkpoint_head h = { 0 };
+	struct checkpoint_totals t = { 0 };
+	fill_all();
+	CLEANUP(freep) char *before = dump(1, 0);
+	CLEANUP(freep) char *path = make();
+	CLEANUP(freep) char *after = dump(1, 0);
+	cr_expect_str_eq(before, after);
+	cr_expect_eq(kind(0, CHECKPOINT_CUT), (enum store_generation_kind)-1, "the copy is gone");
+	CLEANUP(freep) char *copy = dump(CHECKPOINT_CUT, 0);
+	cr_expect_str_eq(copy, "");
+	cr_assert_eq(checkpoint_verify(path, &h, &t, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(t.entries, 6);
+	cr_expect_eq(t.fields, 2 * (1203 + 1 + 40) + 3 * (11 + 5)); // hashes and marks of three shards
+	cr_expect_eq(h.n_parts, 2);
+	cr_expect_eq(h.parts[0].from, 0, "shard 1 has not counted yet");
+	cr_expect_eq(h.n_outs, 3);
+	cr_expect_eq(h.outs[1].offset, 3);
+	cr_expect_eq(checkpoint_fits(&h, journal, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(checkpoint_reached(&h, &broker.o, true, &e), ERROR_NONE, "%s", e.text);
+	checkpoint_head_free(&h);
+	cr_assert_eq(restore_to(2, path, NULL, false, &e), ERROR_NONE, "%s", e.text);
+	for (uint32_t shard = 0; shard < 4; shard++) {
+		same(1, 2, shard);
+		cr_expect_eq(kind(shard, 2), GENERATION_BUILDING);
+		cr_expect_eq(kind(shard, 1), GENERATION_LIVE);
+	}
+	cr_expect_eq(restore_to(1, path, NULL, false, &e), ERROR_HALT, "never over one that is in force");
+	e = (struct error){ 0 };
+	cr_expect_eq(restore_to(2, path, NULL, false, &e), ERROR_HALT, "nor over one that is being made");
+}
+
+Test(checkpoint, lost_shards_come_back_in_force_and_others_stay)
+{
+	struct error e = { 0 };
+	bool wanted[4] = { true, false, false, true };
+	fill_all();
+	CLEANUP(freep) char *path = make();
+	CLEANUP(freep) char *zero = dump(1, 0);
+	CLEANUP(freep) char *three = dump(1, 3);
+	CLEANUP(freep) char *two = dump(1, 2);
+	redisContext *c = redis();
+	redisAppendCommand(c, "DEL t:{s00}:meta");            // its counters are left over
+	redisAppendCommand(c, "HSET t:{s00}:g1:use:2020-02 nobody/image-tag 5");
+	redisAppendCommand(c, "HSET t:{s00}x:g1:use:2020-02 foreign 5");
+	redisAppendCommand(c, "DEL t:{s03}:meta");
+	run_all(c, 4);
+	int64_t n = 0;
+	cr_assert_eq(store->ops->left_over(store, 0, false, &n, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(n, 13);
+	cr_assert_eq(restore_to(1, path, wanted, true, &e), ERROR_NONE, "%s", e.text);
+	CLEANUP(freep) char *zero_now = dump(1, 0);
+	CLEANUP(freep) char *three_now = dump(1, 3);
+	CLEANUP(freep) char *two_now = dump(1, 2);
+	cr_expect_str_eq(zero, zero_now);
+	cr_expect_str_eq(three, three_now);
+	cr_expect_str_eq(two, two_now);
+	cr_expect_eq(kind(0, 1), GENERATION_LIVE);
+	redisReply *r = redisCommand(c, "EXISTS t:{s00}x:g1:use:2020-02");
+	cr_expect_eq(r->integer, 1, "another's key");
+	freeReplyObject(r);
+	redisFree(c);
+}
+
+Test(checkpoint, a_half_is_of_no_use_and_the_next_attempt_begins_anew)
+{
+	struct error e = { 0 };
+	struct store_state st = { 0 };
+	struct store_claim claim = { .name = SPAN_LIT("calls/0"), .start = { 0, TIME_NONE, -1, 0 } };
+	fill_all();
+	CLEANUP(freep) char *path = make();
+	store->ops->identity(store, id, 2);
+	cr_assert_eq(store->ops->restore(store, 0, &e), ERROR_NONE, "%s", e.text);
+	struct span words[] = { SPAN_LIT("m:2020-07"), SPAN_LIT("1") }, field[] = { SPAN_LIT("x/y"), SPAN_LIT("1") };
+	struct store_key july = { "use", 2020 * 12 + 6, MONTH_NONE };
+	cr_assert_eq(store->ops->put_marks(store, 0, words, 2, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->put(store, 0, &july, field, 2, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->state(store, 0, &st, &e), ERROR_NONE, "%s", e.text);
+	cr_expect(st.restoring);
+	cr_expect_eq(store->ops->claim(store, 0, SPAN_LIT("tok"), &claim, 1, &e), ERROR_ABORT);
+	cr_expect(strstr(e.text, "put back from a checkpoint") != NULL, "%s", e.text);
+	e = (struct error){ 0 };
+	cr_expect_eq(store->ops->begin(store, 0, 2, &e), ERROR_HALT);
+	e = (struct error){ 0 };
+	cr_expect_eq(store->ops->adopt(store, 0, 40, &e), ERROR_ABORT);
+	e = (struct error){ 0 };
+	cr_assert_eq(restore_to(2, path, NULL, false, &e), ERROR_NONE, "%s", e.text);
+	for (uint32_t shard = 0; shard < 4; shard++)
+		same(1, 2, shard);
+	cr_expect_eq(store->ops->put(store, 0, &july, field, 2, &e), ERROR_ABORT, "nothing is put into what is whole");
+}
+
+// ---- files that are wrong
+
+Test(checkpoint, any_damage_is_found)
+{
+	size_t n = 0;
+	struct error e = { 0 };
+	fill(2, 3);
+	CLEANUP(freep) char *path = make();
+	CLEANUP(freep) char *text = whole(path, &n);
+	for (size_t at = 0; at < n; at++) { // each byte
+		text[at] ^= 4;
+		e = (struct error){ 0 };
+		cr_expect_eq(checkpoint_verify(write_file(text, n), NULL, NULL, &e), ERROR_ABORT, "byte %zu", at);
+		cr_expect_eq(e.exit_code, EXIT_CONFIG_ERR);
+		text[at] ^= 4;
+	}
+	for (size_t cut = 0; cut < n; cut++) {
+		e = (struct error){ 0 };
+		cr_expect_eq(checkpoint_verify(write_file(text, cut), NULL, NULL, &e), ERROR_ABORT, "%zu bytes", cut);
+	}
+	e = (struct error){ 0 };
+	text[n - 1] ^= 1;
+	cr_expect_eq(restore_to(2, write_file(text, n), NULL, false, &e), ERROR_ABORT);
+	cr_expect(strstr(e.text, "is damaged (its checksum is wrong): nothing was taken from it") != NULL, "%s", e.text);
+	cr_expect_eq(kind(2, 2), (enum store_generation_kind)-1);
+}
+
+static void refused(const char *path, const char *why)
+{
+	struct error e = { 0 };
+	cr_expect_eq(checkpoint_verify(path, NULL, NULL, &e), ERROR_ABORT, "%s", why);
+	cr_expect(e.exit_code == EXIT_CONFIG_ERR && strstr(e.text, why) != NULL, "%s", e.text);
+}
+
+Test(checkpoint, other_forms_say_which_version_reads_them)
+{
+	fill(2, 3);
+	CLEANUP(freep) char *path = make();
+	refused(with(path, "checkpoint 1\n", "checkpoint 2\n"), "has form 2, this program reads form 1: it was written by a newer version");
+	refused(with(path, "checkpoint 1\n", "checkpoint 0\n"), "written by an older version");
+	refused(with(path, "\"schema\":3", "\"schema\":4"), "schema 4, this program has schema 3: it was written by a newer version");
+	refused(with(path, "\"schema\":3", "\"schema\":2"), "written by an older version");
+	refused(with(path, "\"shards\":4", "\"shards\":5"), "shards of it are missing");
+	refused(with(path, "\"shards\":4", "\"shards\":3"), "its shards are out of order");
+	refused(with(path, "\"made\":", "\"mode\":"), "its head cannot be read");
+	refused(write_file("instance: m\n", 12), "is no checkpoint of meterd");
+	refused("/nowhere/at/all", "cannot be opened (No such file or directory)");
+	refused(dir, "is no file");
+}
+
+static void unfit(const char *path, const char *why)
+{
+	struct error e = { 0 };
+	struct checkpoint_head h = { 0 };
+	cr_assert_eq(checkpoint_verify(path, &h, NULL, &e), ERROR_NONE, "%s", e.text);
+	enum error_class c = checkpoint_fits(&h, journal, &e);
+	if (c == ERROR_NONE)
+		c = checkpoint_reached(&h, &broker.o, true, &e);
+	cr_expect_eq(c, ERROR_ABORT, "%s", why);
+	cr_expect(e.exit_code == EXIT_CONFIG_ERR && strstr(e.text, why) != NULL, "%s", e.text);
+	checkpoint_head_free(&h);
+}
+
+Test(checkpoint, another_states_is_refused)
+{
+	for (uint32_t shard = 0; shard < 4; shard++)
+		fill(shard, 3);
+	CLEANUP(freep) char *path = make();
+	unfit(with(path, "init1", "init2"), "the checkpoint is of init id init2, the control topic of init1: it is another state's");
+	unfit(with(path, "calls/1", "other/1"), "counts other/1, which the control topic does not know");
+	unfit(with(path, "\"control_next\":2", "\"control_next\":3"), "decisions are missing");
+	unfit(with(path, "\"rules\":1", "\"rules\":2"), "decisions are missing");
+	unfit(with(path, "\"from\":500", "\"from\":901"), "ends at offset 900, and the checkpoint stands at 901: the topic was made again");
+	unfit(with(path, "\"offset\":3", "\"offset\":4"), "alerts/1 ends at offset 3");
+	struct error e = { 0 };
+	char *found = NULL;
+	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, true, &found, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_str_eq(found, path);
+	free(found);
+	journal->generation = 7; // another one came into force since
+	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, true, &found, &e), ERROR_ABORT);
+	cr_expect(strstr(e.text, "which is not in force any more") != NULL, "%s", e.text);
+}
+
+// ---- the folder
+
+Test(checkpoint, a_full_disk_leaves_nothing)
+{
+	struct rlimit before, none;
+	struct error e = { 0 };
+	char *path = NULL;
+	struct checkpoint_options o = options();
+	fill_all();
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert(getrlimit(RLIMIT_FSIZE, &before) == 0);
+	for (rlim_t size = 0; size < 4000; size += 999) {
+		none = (struct rlimit){ size, before.rlim_max };
+		cr_assert(setrlimit(RLIMIT_FSIZE, &none) == 0);
+		e = (struct error){ 0 };
+		cr_expect_eq(checkpoint_make(&o, &path, &e), ERROR_ABORT);
+		setrlimit(RLIMIT_FSIZE, &before);
+		cr_expect_eq(e.exit_code, EXIT_LATER);
+		cr_expect(strstr(e.text, "cannot be written (File too large); nothing was left of it. Make room in state_dir") != NULL, "%s", e.text);
+		cr_expect_eq(files(), 0);
+		CLEANUP(freep) char *copy = dump(CHECKPOINT_CUT, 0);
+		cr_expect_str_eq(copy, "", "no copy stays in Redis");
+	}
+	CLEANUP(freep) char *good = make();
+	cr_expect_eq(files(), 1);
+}
+
+Test(checkpoint, the_newest_stay)
+{
+	char *paths[4];
+	struct checkpoint_list list = { 0 };
+	fill(2, 3);
+	for (int i = 0; i < 4; i++) {
+		paths[i] = make();
+		struct stat st; // a second's worth apart: names have no more
+		int64_t second = clock_wall_ms() / 1000;
+		while (clock_wall_ms() / 1000 == second)
+			clock_sleep_ms(5);
+		cr_assert(stat(paths[i], &st) == 0);
+	}
+	cr_assert_eq(checkpoint_list(dir, &list, NULL), ERROR_NONE);
+	cr_assert_eq(list.n, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		cr_expect_str_eq(list.files[i].path, paths[3 - i]);
+	checkpoint_list_free(&list);
+	for (int i = 0; i < 4; i++)
+		free(paths[i]);
+}
+
+Test(checkpoint, one_at_a_time)
+{
+	struct error e = { 0 };
+	char *other = NULL, *path = NULL;
+	struct checkpoint_options o = options();
+	cr_assert_eq(store->ops->lease(store, LEASE_CHECKPOINT, "somebody", 60000, &other, &e), ERROR_NONE);
+	cr_expect_eq(checkpoint_make(&o, &path, &e), ERROR_ABORT);
+	cr_expect(e.exit_code == EXIT_LATER && strstr(e.text, "another checkpoint is being written: somebody") != NULL, "%s", e.text);
+	cr_expect_eq(files(), 0);
+	cr_assert_eq(store->ops->lease(store, LEASE_GENERATIONS, "me", 60000, &other, &e), ERROR_NONE);
+	cr_expect_null(other, "a rebuild is another matter");
+}
+
+Test(checkpoint, the_keeper_makes_one_of_each_month_and_none_twice)
+{
+	struct checkpoint_options o = options();
+	struct keeper_numbers n = { 0 };
+	fill(2, 3);
+	redisContext *c = redis();
+	struct keeper *k = keeper_new(&o);
+	keeper_see(k, MONTH_NONE);
+	keeper_see(k, 2019 * 12 + 11);
+	while (n.written == 0)
+		keeper_numbers(k, &n);
+	keeper_see(k, 2019 * 12 + 11);
+	keeper_freep(&k);
+	redisFree(c);
+	cr_expect_eq(n.failed, 0);
+	cr_expect_eq(n.written, 1);
+	cr_expect_eq(files(), 1);
+	cr_expect_gt(n.bytes, 300);
+}
