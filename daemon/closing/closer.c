@@ -683,10 +683,27 @@ static enum relay_status run(struct step *s)
 	return look_and_act(s);
 }
 
+// A person may have another generation put in force, whose bills are those that are out.
+static enum relay_status hear_while_halted(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms)
+{
+	struct error passing = { 0 };
+	bool more = false, decided = false;
+	struct step s = { .c = c, .j = *journal, .book = book, .now_ms = now_ms, .more = &more, .e = &passing, .month = MONTH_NONE, .wait_month = MONTH_NONE };
+	enum relay_status r = c->stale ? reload(c, journal, &passing) : RELAY_DONE;
+	s.j = *journal;
+	if (r == RELAY_DONE)
+		r = requests(&s, &decided);
+	if (r == RELAY_DONE && c->stale)
+		r = reload(c, journal, &passing);
+	return r == RELAY_TAKE_OVER || r == RELAY_FENCED || r == RELAY_ABORT ? r : RELAY_HALT;
+}
+
 enum relay_status closer_step(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms, bool *ret_more, struct error *e)
 {
 	*ret_more = false;
 	enum relay_status r = check_relay(c, e);
+	if (r == RELAY_HALT)
+		return hear_while_halted(c, journal, book, now_ms);
 	if (r == RELAY_DONE && c->stale)
 		r = reload(c, journal, e);
 	if (r != RELAY_DONE)

@@ -65,6 +65,7 @@ struct closing_books {
 	// For shards that are kept: the month is finished in each, one after the other; what was finished before is passed over. NULL: the
 	// store keeps nothing of a month's end. Called whenever an outbox may hold much: it takes the documents out.
 	enum error_class (*drain)(void *ctx, struct error *e);
+	enum error_class (*look)(void *ctx, struct error *e); // after each of many small steps: a month may take long. NULL: never
 	void *ctx;
 };
 // Settles the manifest's month; the months before it must have been, in order. ERROR_RETRY: a shard has not reached its close. ERROR_HALT:

@@ -40,6 +40,8 @@ static enum error_class derive_shard(const struct closing_books *b, const struct
 		check(!full || b->drain != NULL);
 		if (c == ERROR_NONE && full)
 			c = b->drain(b->ctx, e);
+		if (c == ERROR_NONE && b->look != NULL)
+			c = b->look(b->ctx, e);
 	}
 	if (c == ERROR_NONE && shard == 0)
 		c = derive_end(s, e);

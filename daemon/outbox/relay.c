@@ -28,6 +28,7 @@ struct pending { // one entry of an outbox, copied
 	struct idset_id id;
 	uint64_t content;
 	enum outbox_type type;
+	bool given_up;         // by the generation that made it
 	int64_t read_ms;       // of an alert
 	struct span key, value;
 };
@@ -314,11 +315,12 @@ static bool render(struct pass *p, const struct outbox_entry *entry, struct pend
 	return true;
 }
 
-// The entry's twin is out: acknowledge, unless a settlement says something else than what was published.
+// The entry's twin is out: acknowledge, unless a settlement says something else than what was published. What a generation that was given
+// up says is nobody's word any more.
 static void take_published(struct pass *p, const struct pending *x, uint64_t content)
 {
 	struct relay *r = p->r;
-	if (x->content != content && x->type == OUTBOX_DOCUMENT) {
+	if (x->content != content && x->type == OUTBOX_DOCUMENT && !x->given_up) {
 		p->stuck++;
 		p->twin = r->numbers.settlement_twin = true;
 		identity_id(x->identity, r->numbers.settlement_twin_id);
@@ -335,7 +337,7 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 {
 	struct pass *p = ctx;
 	struct relay *r = p->r;
-	struct pending x = { .shard = shard, .type = entry->type, .read_ms = entry->read_ms };
+	struct pending x = { .shard = shard, .type = entry->type, .given_up = entry->given_up, .read_ms = entry->read_ms };
 	uint64_t content;
 	p->seen++;
 	p->total++;

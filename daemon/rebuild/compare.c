@@ -20,7 +20,8 @@ static const struct {
 	{ "use", "counter", REBUILD_COUNTER },   { "late", "late calls", REBUILD_LATE },     { "led", "ledger", REBUILD_LEDGER },
 	{ "off", "position", REBUILD_POSITION }, { "cut", "cut", REBUILD_CUT },              { "clk", "record clock", REBUILD_CLOCK },
 	{ "act", "activation", REBUILD_ACTIVATION }, { "fired", "alert", REBUILD_ALERT },    { "set", "settlement", REBUILD_SETTLED },
-	{ "frz", "freeze", REBUILD_FREEZE },     { "pk", "pack", REBUILD_PACK },             { "", "alert not published", REBUILD_UNPUBLISHED },
+	{ "frz", "freeze", REBUILD_FREEZE },     { "pk", "pack", REBUILD_PACK },             { "meta", "month", REBUILD_MARK },
+	{ "", "alert not published", REBUILD_UNPUBLISHED },
 };
 
 const char *rebuild_kind_text(enum rebuild_kind k)
@@ -247,6 +248,59 @@ static enum error_class read_published(struct comparing *c)
 	return cls == ERROR_NONE ? sink_port_kafka.read_back(r->o.kafka, r->o.kafka->alerts_topic, TIME_NONE, TIMEOUT_MS, note_published, c, c->e) : cls;
 }
 
+// ---- what the shard says of months
+struct marks {
+	uint32_t n;
+	struct span *fields, *values;
+	struct arena arena;
+};
+
+static void marks_free(struct marks *m)
+{
+	free(m->fields);
+	free(m->values);
+	arena_free(&m->arena);
+}
+
+static bool take_mark(void *ctx, struct span field, struct span value)
+{
+	struct marks *m = ctx;
+	if (span_is(field, "looked") || span_is(field, "looking")) // as with lk
+		return true;
+	m->fields = xrealloc(m->fields, m->n + 1, sizeof(*m->fields));
+	m->values = xrealloc(m->values, m->n + 1, sizeof(*m->values));
+	m->fields[m->n] = arena_copy(&m->arena, field);
+	m->values[m->n++] = arena_copy(&m->arena, value);
+	return true;
+}
+
+static struct span mark_in(const struct marks *m, struct span field)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (span_eq(m->fields[i], field))
+			return m->values[i];
+	return (struct span){ 0 };
+}
+
+static void compare_marks(struct comparing *c)
+{
+	CLEANUP(marks_free) struct marks live = { 0 }, made = { 0 };
+	static const struct store_key meta = { "meta", MONTH_NONE, MONTH_NONE };
+	c->cls = c->r->live->ops->marks(c->r->live, c->shard, take_mark, &live, c->e);
+	if (c->cls == ERROR_NONE)
+		c->cls = c->r->store->ops->marks(c->r->store, c->shard, take_mark, &made, c->e);
+	c->key = &meta;
+	for (uint32_t i = 0; i < live.n && c->cls == ERROR_NONE; i++) {
+		struct span there = mark_in(&made, live.fields[i]);
+		c->verdict->compared++;
+		if (there.p == NULL || !span_eq(there, live.values[i]))
+			report(c, REBUILD_MARK, live.fields[i], live.values[i], there);
+	}
+	for (uint32_t i = 0; i < made.n && c->cls == ERROR_NONE; i++)
+		if (mark_in(&live, made.fields[i]).p == NULL)
+			report(c, REBUILD_MARK, made.fields[i], (struct span){ 0 }, made.values[i]);
+}
+
 static enum error_class compare_shard(struct comparing *c)
 {
 	struct rebuild *r = c->r;
@@ -261,6 +315,8 @@ static enum error_class compare_shard(struct comparing *c)
 			compare_key(c, &made.list[i]);
 	if (c->cls == ERROR_NONE)
 		compare_alerts(c, &live);
+	if (c->cls == ERROR_NONE)
+		compare_marks(c);
 	store_keys_free(&live);
 	store_keys_free(&made);
 	return c->cls;

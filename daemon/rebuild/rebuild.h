@@ -46,6 +46,7 @@ enum error_class rebuild_catch_up(struct rebuild *r, struct error *e);
 enum rebuild_kind {
 	REBUILD_COUNTER, REBUILD_LATE, REBUILD_LEDGER, REBUILD_POSITION, REBUILD_CUT, REBUILD_CLOCK, REBUILD_ACTIVATION, REBUILD_ALERT,
 	REBUILD_SETTLED, REBUILD_FREEZE, REBUILD_PACK,
+	REBUILD_MARK,        // which months there are, are closed, are finished
 	REBUILD_UNPUBLISHED, // an alert that was raised, and lies neither in the topic nor in the outbox
 };
 struct rebuild_difference {

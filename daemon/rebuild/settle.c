@@ -147,6 +147,11 @@ enum error_class rebuild_changes(struct rebuild *r, struct error *e)
 	return c;
 }
 
+static enum error_class look_on(void *ctx, struct error *e)
+{
+	return rebuild_look(ctx, e);
+}
+
 enum error_class rebuild_settle(struct rebuild *r, struct error *e)
 {
 	const struct journal *j = r->journal;
@@ -154,7 +159,7 @@ enum error_class rebuild_settle(struct rebuild *r, struct error *e)
 	if (c == ERROR_NONE && j->n_manifests > 0)
 		c = accounts_feed_refresh(r->feed, &sink_port_kafka, r->o.kafka, TIMEOUT_MS, e);
 	struct closing_books b = { .store = r->store, .shards = j->shards, .source = r->source, .journal = j, .feed = r->feed,
-				   .accounts_topic = r->o.kafka->accounts_topic, .drain = rebuild_drain, .ctx = r };
+				   .accounts_topic = r->o.kafka->accounts_topic, .drain = rebuild_drain, .look = look_on, .ctx = r };
 	for (uint32_t i = 0; i < j->n_manifests && c == ERROR_NONE; i++) {
 		if (!is_finished(r, j->manifests[i].month))
 			break;

@@ -339,6 +339,7 @@ static enum error_class redis_outbox_read(struct store *port, uint32_t shard, ui
 		const redisReply *fields = r->element[i]->element[1];
 		struct outbox_entry entry = { .stream_id = reply_span(r->element[i]->element[0]), .identity = entry_field(fields, "k") };
 		bool good = span_is(entry_field(fields, "t"), "a") ? entry_alert(fields, &entry) : entry_document(fields, &entry);
+		entry.given_up = entry_field(fields, "g").p != NULL;
 		if (!good || entry.identity.p == NULL)
 			return error_set(e, ERROR_HALT, 0, "redis: outbox entry %.*s of shard %u cannot be read", (int)entry.stream_id.n,
 					 entry.stream_id.p, shard);

@@ -1312,7 +1312,10 @@ local function adopt(keys, args)
 	end
 	if args[2] ~= args[3] then
 		for _, entry in ipairs(redis.call('XRANGE', keys[2], '-', '+')) do
-			redis.call('XADD', keys[3], '*', unpack(entry[2]))
+			local words = entry[2]
+			words[#words + 1] = 'g' -- made by a generation that is given up
+			words[#words + 1] = args[2]
+			redis.call('XADD', keys[3], '*', unpack(words))
 		end
 		redis.call('DEL', keys[2])
 		if redis.call('HEXISTS', keys[1], 'g:' .. args[2]) == 1 then

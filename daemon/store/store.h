@@ -65,6 +65,7 @@ struct outbox_entry {
 	struct span stream_id;   // of this shard's stream
 	struct span identity;    // what the published id is the SHA-256 of (interfaces.md, section 1): lines joined by LF
 	enum outbox_type type;
+	bool given_up;           // made by a generation that is not in force any more: its twin stands, whatever it says
 	int64_t not_before_ms;   // wall time before which no twin of this entry can have been published; TIME_NONE: any time
 	// OUTBOX_ALERT
 	int64_t rules_version, before, after; // before, after: of the counter, or of the sum that the bound is about

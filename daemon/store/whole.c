@@ -24,6 +24,8 @@ enum error_class redis_marks(struct store *port, uint32_t shard, store_scan_fn *
 	for (size_t i = 0; c == ERROR_NONE && i < r->elements; i += 2) {
 		char name[100];
 		struct span field = reply_span(r->element[i]);
+		if (field.p == NULL)
+			continue;
 		const char *colon = memchr(field.p, ':', field.n);
 		size_t kind = colon != NULL ? (size_t)(colon - field.p) : field.n, rest = kind + n;
 		if (field.n < rest || memcmp(field.p + kind, of, n) != 0 || (field.n > rest && field.p[rest] != ':') || (kind == 1 && field.p[0] == 'g'))

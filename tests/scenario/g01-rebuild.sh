@@ -88,6 +88,7 @@ redis_do "$DIR" hincrby "$key:led" "${PREFIX}usage.calls/0/counted" -1 >/dev/nul
 redis_do "$DIR" hset "${october/use/fired}" $'alert\nnobody\nimage-tag\n2020-10\ntier.crossed\n5\n' 1 >/dev/null
 settled=$(redis_do "$DIR" hkeys "$key:set:2020-02" | grep -v '#' | sort | head -n 1)
 redis_do "$DIR" hset "$key:set:2020-02" "$settled" '{}' >/dev/null
+redis_do "$DIR" hset "meterd:{s$shard}:meta" done:1:2020-02 2 >/dev/null
 expect_code 1 ctl_q rebuild --yes --verify --format ndjson >"$DIR/differences"
 expect_equal "found" "$(jq -r '"\(.what) \(.period) \(.field)"' "$DIR/differences" | sort)" "$(sort <<-W
 	counter 2020-09 $field
@@ -95,6 +96,7 @@ expect_equal "found" "$(jq -r '"\(.what) \(.period) \(.field)"' "$DIR/difference
 	alert 2020-10 alert/nobody/image-tag/2020-10/tier.crossed/5/
 	alert not published 2020-10 alert/nobody/image-tag/2020-10/tier.crossed/5/
 	settlement 2020-02 $settled
+	month null done:2020-02
 	W
 )"
 # -- what was made is right: it mends them
@@ -103,5 +105,21 @@ expect_equal "not by itself" "$(generations | grep -c 'in force$')" 1
 expect_equal "not yet" "$(generations | grep '^1 ')" '1 in force'
 start m
 expect_code 1 ctl_q rebuild --yes --verify --promote --accept-differences
+wait_for 60 drained
+auditor_agrees
+
+# -- bills of a generation that was wrong differ from those that are out: closing halts, and the way back is open all the same
+redis_do "$DIR" hset "$october" open/image-tag 20000 >/dev/null
+ctl gen --events 3000 --accounts 60 --seed 31 --from 2020-10 --to 2020-11 >/dev/null || fail gen
+wait_for 120 'settled 2020-10' 'the end of October'
+wait_for 60 outbox_empty
+expect_code 0 ctl_q rebuild --rollback --yes
+expect_match "the wrong one" "$(generations)" '1 in force'
+wait_for 120 'grep -q "closing stops until a person" "$DIR/m.log"' 'closing to halt'
+expect_code 0 ctl_q rebuild --rollback --yes
+expect_equal "the right one" "$(generations | grep 'in force$' | grep -v was)" '3 in force'
+ctl gen --events 3000 --accounts 60 --seed 32 --from 2020-11 --to 2020-12 >/dev/null || fail gen
+wait_for 120 'settled 2020-11' 'the end of November'
+wait_for 60 outbox_empty
 wait_for 60 drained
 auditor_agrees

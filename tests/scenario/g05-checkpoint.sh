@@ -20,7 +20,7 @@ expect_equal "copies left in Redis" "$(redis_do "$DIR" --scan --pattern '*:g1000
 old=$(newest)
 ctl gen --events 40000 --accounts 60 --seed 52 --from 2020-04 --to 2020-05 >/dev/null 2>&1 &
 traffic=$!
-wait_for 60 '(($(progress) > 62000))' 'calls of April'
+wait_for 60 '(($(progress) > 80000))' 'calls of April'
 file=$(ctl_q checkpoint) || fail "checkpoint"
 wait "$traffic" || fail gen
 wait_for 60 'of_month 2020-04' 'the checkpoint of April'

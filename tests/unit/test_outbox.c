@@ -496,6 +496,26 @@ Test(relay, settlement_with_other_content_stays)
 	bench_close(&b);
 }
 
+// Its generation is not in force any more (adopt): what was published stands, and nothing halts.
+Test(relay, settlement_of_a_generation_that_was_given_up_goes)
+{
+	struct bench b;
+	struct relay_numbers n;
+	bench_open(&b, CLOCK_WALL);
+	take(&b, TIME_NONE);
+	put_document(&b, 0, "a", "x", TIME_NONE);
+	drain_all(&b);
+	put_document(&b, 0, "a", "other", TIME_NONE);
+	put_document(&b, 0, "b", "new", TIME_NONE);
+	for (size_t i = 0; i < b.s.shard[0].n_out; i++)
+		b.s.shard[0].out[i].e.given_up = true;
+	drain_all(&b);
+	relay_numbers(b.relay, &n);
+	cr_expect(!n.settlement_twin && n.twins_dropped == 1 && fake_pending(&b.s) == 0);
+	cr_expect(fake_count(&b.k, "meterd.settlements", "other") == 0 && fake_count(&b.k, "meterd.settlements", "new") == 1, "what nobody published comes");
+	bench_close(&b);
+}
+
 Test(relay, entry_that_cannot_be_rendered_does_not_stop_the_others)
 {
 	struct bench b;
