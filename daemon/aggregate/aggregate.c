@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An open-addressing table of pointers to counters (load at most one half), counters and accounts in an arena of their own.
+// An open-addressing table of hashes and pointers to counters (load at most one half), counters and accounts in an arena of their own.
 #include "aggregate/aggregate.h"
 
 #include <stdlib.h>
@@ -7,11 +7,16 @@
 
 #include "base/check.h"
 
+struct slot {
+	uint64_t hash;
+	struct counter *counter; // NULL: empty
+};
+
 struct aggregate {
 	uint32_t shards, most;
 	uint64_t serial;
 	struct arena arena;
-	struct counter **slots;
+	struct slot *slots;
 	uint64_t n, mask;
 	struct holder **holder_slots;
 	uint64_t n_holders, holder_mask;
@@ -92,15 +97,15 @@ static uint64_t counter_hash(struct span account, uint32_t service, int month, i
 static void aggregate_grow(struct aggregate *a)
 {
 	uint64_t slots = (a->mask + 1) * 2;
-	struct counter **old = a->slots;
+	struct slot *old = a->slots;
 	uint64_t old_slots = a->mask + 1;
 	a->slots = xcalloc(slots, sizeof(*a->slots));
 	a->mask = slots - 1;
 	for (uint64_t i = 0; i < old_slots; i++) {
-		if (old[i] == NULL)
+		if (old[i].counter == NULL)
 			continue;
-		uint64_t at = old[i]->hash & a->mask;
-		while (a->slots[at] != NULL)
+		uint64_t at = old[i].hash & a->mask;
+		while (a->slots[at].counter != NULL)
 			at = (at + 1) & a->mask;
 		a->slots[at] = old[i];
 	}
@@ -112,13 +117,12 @@ struct counter *aggregate_counter(struct aggregate *a, struct span account, uint
 	check(shard < a->shards);
 	uint64_t hash = counter_hash(account, service, month, adjust_month);
 	uint64_t at = hash & a->mask;
-	for (struct counter *c; (c = a->slots[at]) != NULL; at = (at + 1) & a->mask)
-		if (c->hash == hash && c->service == service && c->month == month && c->adjust_month == adjust_month &&
+	for (struct counter *c; (c = a->slots[at].counter) != NULL; at = (at + 1) & a->mask)
+		if (a->slots[at].hash == hash && c->service == service && c->month == month && c->adjust_month == adjust_month &&
 		    span_eq(c->account, account))
 			return c;
 	struct counter *c = arena_alloc(&a->arena, sizeof(*c));
-	*c = (struct counter){ .hash = hash,
-			       .account = arena_copy(&a->arena, account),
+	*c = (struct counter){ .account = arena_copy(&a->arena, account),
 			       .service = service,
 			       .month = month,
 			       .adjust_month = adjust_month,
@@ -127,10 +131,22 @@ struct counter *aggregate_counter(struct aggregate *a, struct span account, uint
 			       .looked_ms = INT64_MIN,
 			       .known = -1,
 			       .next_at = INT64_MAX };
-	a->slots[at] = c;
+	a->slots[at] = (struct slot){ hash, c };
 	if (++a->n * 2 > a->mask)
 		aggregate_grow(a);
 	return c;
+}
+
+void aggregate_prefetch_slot(const struct aggregate *a, struct span account, uint32_t service, int month)
+{
+	__builtin_prefetch(&a->slots[counter_hash(account, service, month, MONTH_NONE) & a->mask]);
+}
+
+void aggregate_prefetch_counter(const struct aggregate *a, struct span account, uint32_t service, int month)
+{
+	const char *c = (const char *)a->slots[counter_hash(account, service, month, MONTH_NONE) & a->mask].counter;
+	for (size_t line = 0; c != NULL && line < sizeof(struct counter) + account.n; line += 64)
+		__builtin_prefetch(c + line, 1); // the account stands behind its counter
 }
 
 static void shard_batch_grow(struct shard_batch *s)

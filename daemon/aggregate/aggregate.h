@@ -10,7 +10,6 @@
 #include "model/commit.h"
 
 struct counter {
-	uint64_t hash;
 	struct span account;
 	uint32_t service;
 	int month, adjust_month;
@@ -84,6 +83,9 @@ void aggregate_begin(struct aggregate *a, struct batch *b); // empties b
 
 // Finds or makes the counter; account is copied.
 struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard);
+// Fetches what a counter that is not late will touch: the first well before the second, the second well before aggregate_counter.
+void aggregate_prefetch_slot(const struct aggregate *a, struct span account, uint32_t service, int month);
+void aggregate_prefetch_counter(const struct aggregate *a, struct span account, uint32_t service, int month);
 struct holder *aggregate_holder(struct aggregate *a, struct span account, int scope, uint32_t shard);
 bool aggregate_touched(const struct aggregate *a, const struct batch *b, struct span account); // a watched account with calls in b
 // What the holder's calls of this batch are weighed by: that of its first call in it. NULL: none yet.

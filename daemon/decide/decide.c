@@ -28,7 +28,7 @@ enum reject decide_service(const struct catalog *c, struct span name, int64_t ti
 	return REJECT_NONE;
 }
 
-static void add_item(struct decision *to, uint32_t service, int64_t calls)
+static void add_item(struct understood *to, uint32_t service, int64_t calls)
 {
 	for (uint32_t i = 0; i < to->n; i++) {
 		if (to->items[i].service == service) {
@@ -39,11 +39,12 @@ static void add_item(struct decision *to, uint32_t service, int64_t calls)
 	to->items[to->n++] = (struct decision_item){ service, calls };
 }
 
-static enum reject resolve(struct decider *d, const struct course *at, const struct record *r, struct decision *to, char detail[160])
+static enum reject resolve(const struct decider *d, int64_t stamp_ms, struct understood *to, char detail[160])
 {
-	const struct rules *rules = at->rules->rules;
+	const struct rules *rules = to->rules->rules;
 	const struct catalog *c = rules->catalog;
-	const struct event *ev = &d->event;
+	const struct event *ev = &to->event;
+	to->n = 0;
 	to->month = period_month(catalog_zone(c), ev->time_ms);
 	if (to->month == MONTH_NONE) // the first hours of 2000 in a zone west of Greenwich
 		return REJECT_TIME_RANGE;
@@ -57,40 +58,82 @@ static enum reject resolve(struct decider *d, const struct course *at, const str
 			check(catalog_find_id(d->newest, span_of(catalog_service_id(c, service)), &service));
 		add_item(to, service, ev->items[i].calls);
 	}
-	int64_t stamp = r->timestamp_ms >= 0 ? r->timestamp_ms : at->clock_ms;
-	if (ev->time_ms > stamp + rules->settings.max_future_ms) {
+	if (ev->time_ms > stamp_ms + rules->settings.max_future_ms) {
 		char a[TIME_TEXT], b[TIME_TEXT];
-		snprintf(detail, 160, "event %s, record %s", time_text(ev->time_ms, a), time_text(stamp, b));
+		snprintf(detail, 160, "event %s, record %s", time_text(ev->time_ms, a), time_text(stamp_ms, b));
 		return REJECT_TIME_FUTURE;
 	}
 	return REJECT_NONE;
 }
 
+static void read_record(const struct decider *d, const struct record *r, const struct journal_rules *rules, int64_t stamp_ms, struct understood *ret)
+{
+	ret->rules = rules;
+	decode_record(&rules->rules->settings.fields, r, &ret->scratch, &ret->event, &ret->why);
+	if (ret->why.reject == REJECT_NONE)
+		ret->why.reject = resolve(d, stamp_ms, ret, ret->why.detail);
+	if (ret->why.reject == REJECT_NONE)
+		ret->key = dedupe_key(ret->event.source, ret->event.id);
+}
+
+void decide_begin(struct decider *d, const struct record *first, uint32_t n)
+{
+	check(n <= DECIDE_AHEAD);
+	d->first = first;
+	d->n = n;
+	for (uint32_t i = 0; i < n; i++)
+		d->readings[i].rules = NULL;
+}
+
+const struct understood *decide_ahead(struct decider *d, const struct record *r, const struct journal_rules *rules)
+{
+	struct understood *ahead = &d->readings[r - d->first];
+	if (r->timestamp_ms < 0 || (r->n_headers > 0 && record_is_tick(r))) // without a stamp of its own the record clock counts
+		return NULL;
+	read_record(d, r, rules, r->timestamp_ms, ahead);
+	return ahead->why.reject == REJECT_NONE ? ahead : NULL;
+}
+
+static const struct understood *understand(struct decider *d, const struct course *c, const struct record *r)
+{
+	bool ahead = d->n > 0 && r >= d->first && r < d->first + d->n;
+	struct understood *of = &d->readings[ahead ? r - d->first : DECIDE_AHEAD];
+	if (!ahead || of->rules != c->rules)
+		read_record(d, r, c->rules, r->timestamp_ms >= 0 ? r->timestamp_ms : c->clock_ms, of);
+	return of;
+}
+
 void decide_record(struct decider *d, const struct course *c, struct dedupe *set, const struct record *r, struct decision *ret)
 {
-	const struct rules *rules = c->rules->rules;
 	ret->course = *c;
 	ret->n = 0;
 	if (r->n_headers > 0 && record_is_tick(r)) {
 		ret->outcome = OUTCOME_CONTROL;
 		return;
 	}
-	decode_record(&rules->settings.fields, r, &d->scratch, &d->event, &ret->why);
-	if (ret->why.reject == REJECT_NONE)
-		ret->why.reject = resolve(d, c, r, ret, ret->why.detail);
-	if (ret->why.reject != REJECT_NONE)
+	const struct understood *read = understand(d, c, r);
+	if (read->why.reject != REJECT_NONE) {
 		ret->outcome = OUTCOME_REJECTED;
-	else if (set != NULL && dedupe_seen(set, r->offset, dedupe_key(d->event.source, d->event.id)))
+		ret->why = read->why;
+		return;
+	}
+	ret->event = &read->event;
+	ret->account = read->account;
+	ret->month = read->month;
+	ret->n = read->n;
+	memcpy(ret->items, read->items, read->n * sizeof(read->items[0]));
+	if (set != NULL && dedupe_seen(set, r->offset, read->key))
 		ret->outcome = OUTCOME_DUPLICATE;
-	else if (!catalog_billable(rules->catalog, d->event.status, d->event.time_ms))
+	else if (!catalog_billable(c->rules->rules->catalog, read->event.status, read->event.time_ms))
 		ret->outcome = OUTCOME_NOT_BILLABLE;
 	else
-		ret->outcome = ret->month < c->open_month ? OUTCOME_LATE : OUTCOME_COUNTED;
+		ret->outcome = read->month < c->open_month ? OUTCOME_LATE : OUTCOME_COUNTED;
 }
 
 void decider_free(struct decider *d)
 {
-	decode_scratch_free(&d->scratch);
+	for (size_t i = 0; i < ARRAY_LEN(d->readings); i++)
+		decode_scratch_free(&d->readings[i].scratch);
 }
 
 struct dedupe_options decide_dedupe_options(const struct journal *j, const struct rules_settings *s, int64_t first_offset)

@@ -7,25 +7,49 @@
 #include "decide/course.h"
 #include "dedupe/dedupe.h"
 
+enum { DECIDE_AHEAD = 16 };
+
+struct decision_item {
+	uint32_t service;             // in the newest price book
+	int64_t calls;
+};
+
+// What a record says under a version of the rules, before its place in the log has a say.
+struct understood {
+	const struct journal_rules *rules; // NULL: not read
+	struct decode_result why;     // rejected: code and detail
+	struct span account;          // that pays
+	int month;                    // counted in, by the event's own time
+	uint32_t n;                   // services, each once, in order of first mention
+	struct decision_item items[EVENT_MAX_ITEMS];
+	struct dedupe_key key;
+	struct event event;
+	struct decode_scratch scratch;
+};
+
 struct decider {
 	const struct catalog *newest; // its numbers are what services are called by: a later price book has those of earlier ones
-	struct decode_scratch scratch;
-	struct event event;           // of the last record that was an event
+	const struct record *first;   // of those read ahead
+	uint32_t n;
+	struct understood readings[DECIDE_AHEAD + 1]; // the last: of a record that was not read ahead
 };
 
 struct decision {
 	struct course course;         // with the record: by which it was decided
 	enum outcome outcome;
 	struct decode_result why;     // rejected: code and detail
-	// Where it is not rejected and no tick. The span lives as long as the record and the decider's next decision.
+	// Where it is not rejected and no tick. Spans live as long as the record and the decider's next decision or decide_begin.
+	const struct event *event;
 	struct span account;          // that pays
 	int month;                    // counted in, by the event's own time
 	uint32_t n;                   // services, each once, in order of first mention
-	struct decision_item {
-		uint32_t service;     // in the newest price book
-		int64_t calls;
-	} items[EVENT_MAX_ITEMS];
+	struct decision_item items[EVENT_MAX_ITEMS];
 };
+
+// Reading ahead, so that the caller can fetch what a group of records will touch while others are decided: of the n <= DECIDE_AHEAD
+// records at `first`, in any order. Changes no decision: what was read under other rules is read again. NULL: there is nothing to fetch.
+void decide_begin(struct decider *d, const struct record *first, uint32_t n);
+const struct understood *decide_ahead(struct decider *d, const struct record *r, const struct journal_rules *rules);
 
 // The course has been moved to this record, and `set` advanced to it. set NULL: duplicates are not looked for (they are disabled, or
 // the set does not know about this offset).

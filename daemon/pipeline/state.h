@@ -99,7 +99,8 @@ static inline struct flight *worker_open(const struct worker *w)
 	return (struct flight *)&w->flights[(w->first_flight + w->n_flights) % FLIGHTS];
 }
 
-// step.c: a record is decided, then taken; in between a batch may end (d must be the last decision)
+// step.c: what n <= DECIDE_AHEAD records will touch is fetched; a record is decided, then taken; in between a batch may end (d must be the last decision)
+void worker_look_ahead(struct worker *w, const struct record *records, uint32_t n);
 bool worker_decide(struct worker *w, const struct record *r, struct decision *d); // false: it is passed over
 void worker_take(struct worker *w, const struct record *r, const struct decision *d);
 // Must the batch end before it? An account becomes active in a month before those that the batch holds calls of: those calls are weighed

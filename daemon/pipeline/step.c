@@ -37,9 +37,8 @@ static void worker_reject(struct worker *w, struct part *p, const struct record 
 	part_outcome(p, 0, OUTCOME_REJECTED);
 }
 
-static struct call_ref *worker_call(struct worker *w, struct batch *b, const struct record *r, int64_t calls)
+static struct call_ref *worker_call(struct batch *b, const struct record *r, const struct event *ev, int64_t calls)
 {
-	const struct event *ev = &w->decider.event;
 	struct call_ref *ref = arena_alloc(&b->arena, sizeof(*ref));
 	*ref = (struct call_ref){ .offset = r->offset,
 				  .time_ms = ev->time_ms,
@@ -118,7 +117,7 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 			counter_plan(w, b, p, c);
 		else if (c->batch != b->serial) // it may make the account active in an earlier month
 			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, p->course.clock_ms, c->account));
-		struct call_ref *ref = worker_call(w, b, r, d->items[i].calls);
+		struct call_ref *ref = worker_call(b, r, d->event, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
 		if (c->allowance != NULL)
 			counter_take(w, b, c, ref);
@@ -237,6 +236,25 @@ bool worker_decide(struct worker *w, const struct record *r, struct decision *d)
 		dedupe_advance(p->dedupe, r->offset, ahead.clock_ms);
 	decide_record(&w->decider, &ahead, part_dedupe(p, r), r, d);
 	return true;
+}
+
+void worker_look_ahead(struct worker *w, const struct record *records, uint32_t n)
+{
+	const struct understood *read[DECIDE_AHEAD];
+	decide_begin(&w->decider, records, n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct part *p = &w->parts[records[i].part];
+		bool wanted = p->state == PART_RUNNING && records[i].offset >= p->next && p->course.rules != NULL;
+		read[i] = wanted ? decide_ahead(&w->decider, &records[i], p->course.rules) : NULL;
+		if (read[i] == NULL)
+			continue;
+		if (p->dedupe != NULL)
+			dedupe_prefetch(p->dedupe, read[i]->key);
+		aggregate_prefetch_slot(w->aggregate, read[i]->account, read[i]->items[0].service, read[i]->month);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (read[i] != NULL)
+			aggregate_prefetch_counter(w->aggregate, read[i]->account, read[i]->items[0].service, read[i]->month);
 }
 
 bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d)

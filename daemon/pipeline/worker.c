@@ -234,6 +234,8 @@ static void take_records(struct worker *w, const struct record *records, uint32_
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct decision d;
+		if (i % DECIDE_AHEAD == 0)
+			worker_look_ahead(w, records + i, n - i < DECIDE_AHEAD ? n - i : DECIDE_AHEAD);
 		bool split = worker_split_due(w, &records[i]);
 		if (!split && !worker_decide(w, &records[i], &d))
 			continue;

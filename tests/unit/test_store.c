@@ -116,6 +116,42 @@ Test(store, moves_counts_and_offsets_together)
 	free(s);
 }
 
+// More counters and accounts than one command of a function takes, twice: all totals come back, and each account is active from January.
+Test(store, commits_more_counters_than_one_command_takes)
+{
+	enum { MANY = 9001 };
+	static const int64_t calls = 3;
+	char (*names)[8] = xcalloc(MANY, sizeof(*names));
+	struct span *accounts = xcalloc(MANY, sizeof(*accounts));
+	struct commit_delta *deltas = xcalloc(MANY, sizeof(*deltas));
+	int *since = xcalloc(MANY, sizeof(*since));
+	claim_as("tok1");
+	for (int round = 0; round < 2; round++) {
+		struct step *s = step_make("tok1", round * MANY, (round + 1) * MANY);
+		for (int i = 0; i < MANY; i++) {
+			snprintf(names[i], sizeof(names[i]), "m%d", i);
+			accounts[i] = span_of(names[i]);
+			deltas[i] = (struct commit_delta){ .account = accounts[i], .service = tag_service, .month = JAN, .activates = true,
+							   .adjust_month = MONTH_NONE, .calls = calls + i };
+		}
+		s->c.deltas = deltas;
+		s->c.n_deltas = MANY;
+		struct commit_result r = step_send(s);
+		cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+		for (int i = 0; i < MANY; i++)
+			cr_assert_eq(deltas[i].total, (round + 1) * (calls + i));
+		free(s);
+	}
+	struct error e = { 0 };
+	cr_assert_eq(store->ops->active_since(store, 1, accounts, MANY, JAN + 1, since, &e), ERROR_NONE, "%s", e.text);
+	for (int i = 0; i < MANY; i++)
+		cr_assert_eq(since[i], JAN);
+	free(names);
+	free(accounts);
+	free(deltas);
+	free(since);
+}
+
 Test(store, refuses_a_foreign_token_and_any_other_offset)
 {
 	static const struct {
