@@ -159,15 +159,14 @@ static void command_part(struct command *c, const struct commit_part *p)
 	command_pack(c);
 }
 
-static void command_field(struct command *c, const struct commit *commit, const struct commit_delta *d)
+static void pack_field(struct pack *p, const struct commit *commit, const struct commit_delta *d)
 {
-	const char *id = catalog_service_id(commit->catalog, d->service);
-	size_t n = strlen(id);
-	char *field = arena_alloc(&c->arena, d->account.n + 1 + n);
-	memcpy(field, d->account.p, d->account.n);
-	field[d->account.n] = '/';
-	memcpy(field + d->account.n + 1, id, n);
-	command_span(c, (struct span){ field, d->account.n + 1 + n });
+	struct span id = span_of(catalog_service_id(commit->catalog, d->service));
+	size_t at = pack_text_begin(p);
+	pack_bytes(p, d->account);
+	pack_bytes(p, SPAN_LIT("/"));
+	pack_bytes(p, id);
+	pack_text_end(p, at);
 }
 
 // A call, flat: part, offset, time, calls, record stamp, id, source.
@@ -188,14 +187,13 @@ static void pack_call(struct pack *b, const struct commit *commit, const struct 
 // The list of a delta's calls.
 static void pack_calls(struct pack *out, const struct commit *commit, const struct commit_delta *d)
 {
-	struct pack b = { 0 };
-	pack_array(&b, 7 * d->n_calls);
+	size_t at = pack_text_begin(out);
+	pack_array(out, 7 * d->n_calls);
 	uint32_t n = 0;
 	for (const struct call_ref *r = d->first_call; r != NULL; r = r->next, n++)
-		pack_call(&b, commit, r);
+		pack_call(out, commit, r);
 	check(n == d->n_calls);
-	pack_text(out, (struct span){ b.p, b.n });
-	pack_free(&b);
+	pack_text_end(out, at);
 }
 
 static void command_group(struct command *c, const struct commit *commit, const struct grouping *g, uint32_t index, uint32_t key,
@@ -209,13 +207,15 @@ static void command_group(struct command *c, const struct commit *commit, const 
 	command_format(c, "%s", month_text(group->month, month));
 	command_int(c, bucket);
 	command_int(c, fired_key);
-	command_int(c, group->n);
 	uint32_t with_calls = 0;
+	pack_array(&c->scratch, group->n);
+	for (uint32_t i = 0; i < group->n; i++)
+		pack_field(&c->scratch, commit, &commit->deltas[order[i]]);
+	command_pack(c);
 	pack_array(&c->scratch, 4 * group->n);
 	for (uint32_t i = 0; i < group->n; i++) {
 		const struct commit_delta *d = &commit->deltas[order[i]];
 		check(d->calls > 0);
-		command_field(c, commit, d);
 		uint32_t plain = ladders_index(ladders, d->ladder);
 		pack_int(&c->scratch, d->calls);
 		pack_int(&c->scratch, plain);
@@ -376,17 +376,16 @@ static void pack_allowance(struct pack *p, const struct allowance *a)
 // The calls of an entry, flat: month, service, then as in a delta.
 static void pack_entry_calls(struct pack *out, const struct commit *commit, const struct commit_entry *e)
 {
-	struct pack b = { 0 };
+	size_t at = pack_text_begin(out);
 	uint32_t n = 0;
-	pack_array(&b, 9 * e->n_calls);
+	pack_array(out, 9 * e->n_calls);
 	for (const struct entry_call *k = e->first_call; k != NULL; k = k->next, n++) {
-		pack_int(&b, k->month + 1);
-		pack_int(&b, k->service + 1);
-		pack_call(&b, commit, k->ref);
+		pack_int(out, k->month + 1);
+		pack_int(out, k->service + 1);
+		pack_call(out, commit, k->ref);
 	}
 	check(n == e->n_calls);
-	pack_text(out, (struct span){ b.p, b.n });
-	pack_free(&b);
+	pack_text_end(out, at);
 }
 
 static void pack_entry(struct pack *p, const struct commit *commit, const struct commit_entry *e, uint32_t allowance)

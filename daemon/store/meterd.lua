@@ -144,8 +144,8 @@ end
 --   a part:  name, token, from, position "next clock last print", msgpack {consumed, outcomes...}, msgpack cuts {field, offset, ...},
 --            msgpack marks {field, clock, field to drop, ...}
 --   a group: index of its key in KEYS, month text, bucket number (month that closes it, year*12+month-1), index of the fired key (0: late),
---            n, n fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...}, msgpack lists {delta index,
---            packed calls, ...}
+--            msgpack fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...}, msgpack lists {delta index,
+--            packed calls, ...}, month text of the bucket
 --   an allowance: {rules version, cause, cause in ms, months, packs, rungs}
 --            a month: {number, services {id, quota, quota in the month of activation, shared or 0, {pack, its calls as known in the month, ...}},
 --                     shared {calls, first}}
@@ -206,7 +206,7 @@ end
 local function commit_read_group(group)
 	local numbers, fields, olds, news, find, tonumber = group.numbers, group.fields, {}, {}, string.find, tonumber
 	for first = 1, group.n, PIECE do
-		local have = redis.call('HMGET', group.key, unpack(ARGV, fields + first - 1, fields + math.min(first + PIECE - 1, group.n) - 1))
+		local have = redis.call('HMGET', group.key, unpack(fields, first, math.min(first + PIECE - 1, group.n)))
 		for k = 1, #have do
 			local i, old = first + k - 1, 0
 			local stored, more = have[k], numbers[(i - 1) * 4 + 1]
@@ -214,7 +214,7 @@ local function commit_read_group(group)
 				old = not find(stored, '%D') and tonumber(stored)
 			end
 			if not old or more < 0 or old >= LIMIT or more >= LIMIT or old + more >= LIMIT then
-				return { 'HALT', refused_total(ARGV[fields + i - 1] .. ', ' .. group.month, stored or '0', old, more) }
+				return { 'HALT', refused_total(fields[i] .. ', ' .. group.month, stored or '0', old, more) }
 			end
 			olds[i], news[i] = old, old + more
 		end
@@ -226,11 +226,11 @@ end
 local function commit_groups(count, at, meta)
 	local groups = {}
 	for g = 1, count do
-		local n = tonumber(ARGV[at + 4])
+		local fields = cmsgpack.unpack(ARGV[at + 4])
 		local group = { key = KEYS[tonumber(ARGV[at])], month = ARGV[at + 1], bucket = tonumber(ARGV[at + 2]),
-			fired = KEYS[tonumber(ARGV[at + 3])], n = n, fields = at + 5,
-			numbers = cmsgpack.unpack(ARGV[at + 5 + n]), late = ARGV[at + 3] == '0', close = ARGV[at + 7 + n] }
-		local lists = cmsgpack.unpack(ARGV[at + 6 + n])
+			fired = KEYS[tonumber(ARGV[at + 3])], n = #fields, fields = fields,
+			numbers = cmsgpack.unpack(ARGV[at + 5]), late = ARGV[at + 3] == '0', close = ARGV[at + 7] }
+		local lists = cmsgpack.unpack(ARGV[at + 6])
 		group.calls = {}
 		for i = 1, #lists, 2 do
 			group.calls[lists[i]] = lists[i + 1]
@@ -243,7 +243,7 @@ local function commit_groups(count, at, meta)
 			return nil, refused
 		end
 		groups[g] = group
-		at = at + 8 + n
+		at = at + 8
 	end
 	return groups, nil
 end
@@ -263,10 +263,10 @@ end
 local function commit_activations(groups)
 	local act, changed, names = {}, {}, {}
 	for _, group in ipairs(groups) do
-		local numbers, fields, active = group.numbers, group.fields - 1, {}
+		local numbers, fields, active = group.numbers, group.fields, {}
 		for i = 1, group.n do
 			if numbers[i * 4] == 1 then
-				local account = string.match(ARGV[fields + i], '^[^/]*')
+				local account = string.match(fields[i], '^[^/]*')
 				active[#active + 1] = account
 				if not act[account] then
 					act[account], names[#names + 1] = '', account
@@ -303,7 +303,7 @@ local function ladder_of(group, i, ladders, act)
 	if not (crossed_any(ladders[plain] or {}, old, new) or crossed_any(ladders[first] or {}, old, new)) then
 		return nil, false
 	end
-	local account = string.match(ARGV[group.fields + i - 1], '^[^/]*')
+	local account = string.match(group.fields[i], '^[^/]*')
 	local value = act[account] or redis.call('HGET', KEYS[5], account)
 	if active_since(value, group.bucket) == group.number then
 		return ladders[first], true
@@ -414,7 +414,7 @@ end
 local function commit_crossings(group, i, ladders, act, parts, found)
 	local rungs, first = ladder_of(group, i, ladders, act)
 	local old, new, whole = group.old[i], group.new[i], true
-	local account, service = string.match(ARGV[group.fields + i - 1], '^([^/]*)/(.*)$')
+	local account, service = string.match(group.fields[i], '^([^/]*)/(.*)$')
 	if rungs and crossed_any(rungs, old, new) then
 		whole = ladder_crossings(group, i, rungs, first, account, service, parts, found)
 	end
@@ -795,11 +795,11 @@ local function look_write(accounts, pass)
 end
 
 local function commit_write_group(group, meta, totals)
-	local fields, news, flat, n, format = group.fields - 1, group.new, {}, #totals, string.format
+	local fields, news, flat, n, format = group.fields, group.new, {}, #totals, string.format
 	for i = 1, group.n do
 		local total = format('%d', news[i])
 		totals[n + i] = total
-		flat[i * 2 - 1], flat[i * 2] = ARGV[fields + i], total
+		flat[i * 2 - 1], flat[i * 2] = fields[i], total
 	end
 	write_fields(group.key, flat)
 	redis.call('HSET', meta, 'm:' .. ARGV[2] .. ':' .. group.month .. (group.late and ':' .. group.close or ''), '1')
@@ -872,7 +872,7 @@ local function commit(keys, args)
 		for _, i in ipairs(group.late and {} or commit_reaching(group, ladders)) do
 			local whole = commit_crossings(group, i, ladders, act, parts, found)
 			if whole == nil then
-				return { 'HALT', ARGV[group.fields + i - 1] .. ': the list of calls does not add up to its delta' }
+				return { 'HALT', group.fields[i] .. ': the list of calls does not add up to its delta' }
 			elseif not whole then
 				missing[#missing + 1] = text(base + i - 1)
 			end

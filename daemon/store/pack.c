@@ -57,6 +57,23 @@ void pack_text(struct pack *b, struct span s)
 	memcpy(pack_room(b, s.n), s.p, s.n);
 }
 
+size_t pack_text_begin(struct pack *b)
+{
+	pack_head(b, 0xdb, 0, 4);
+	return b->n;
+}
+
+void pack_bytes(struct pack *b, struct span s)
+{
+	memcpy(pack_room(b, s.n), s.p, s.n);
+}
+
+void pack_text_end(struct pack *b, size_t begin)
+{
+	check(b->n - begin <= UINT32_MAX);
+	pack_big_endian(b->p + begin - 4, b->n - begin, 4);
+}
+
 void pack_free(struct pack *b)
 {
 	free(b->p);

@@ -16,6 +16,10 @@ struct pack {
 void pack_array(struct pack *b, uint32_t n);
 void pack_int(struct pack *b, int64_t v);
 void pack_text(struct pack *b, struct span s); // p NULL: false
+// A text that is made in place: all that is packed between begin (whose answer end wants) and end.
+size_t pack_text_begin(struct pack *b);
+void pack_bytes(struct pack *b, struct span s);
+void pack_text_end(struct pack *b, size_t begin);
 void pack_free(struct pack *b);
 
 // One command: its words live in an arena until it is sent.
