@@ -51,7 +51,7 @@ def read_ms(text):
 
 class Months:
     def __init__(self, zone, grace_ms):
-        z = ZoneInfo(zone)
+        self.zone = z = ZoneInfo(zone)
         n = (LAST_YEAR - FIRST_YEAR) * 12
         self.start = [to_ms(datetime(FIRST_YEAR + i // 12, i % 12 + 1, 1, tzinfo=z)) for i in range(n + 1)]
         self.close = [s + grace_ms for s in self.start[1:]]

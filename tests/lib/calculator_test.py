@@ -5,11 +5,14 @@ N passed, N failed."""
 import json
 import re
 import sys
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-from calculator import Book, Calculator, Months, Pack, Taken, Tariff, Term, cents, deduct, deduct_late, money, round_cents
+import yaml
+
+from calculator import Book, Calculator, Months, Pack, Taken, Tariff, Term, cents, deduct, deduct_late, money, read_ms, round_cents
 
 TESTS = Path(__file__).parent.parent
 TABLES = TESTS / "table"
@@ -155,6 +158,7 @@ class Scene:
             for old, new in self.edits:
                 text = text.replace(old, new)
             self.book = Book(text, 24 * HOUR)
+            self.status = yaml.load(text, Loader=yaml.BaseLoader)["billable_status"]
             self.calc = Calculator("g", 24 * HOUR)
             self.calc.rules(1, None, self.book, 600000)
             self.clock = self.book.months.start[Months.parse("2020-01")]
@@ -173,6 +177,29 @@ class Scene:
         if self.next is None:
             self.next = m
         calc.call(account, [(service, n)], when, self.clock, {"id": str(self.n)})
+
+    def event(self, e):
+        """A whole event, decided here by the event's own time; returns its outcome."""
+        calc, when = self.begin(), read_ms(e["time"])
+        steps = {}
+        for item in e.get("items") or [e]:
+            n, s = item.get("calls", 1), item["service"]
+            if n < 1 or not self.book.begin[s] <= when < self.book.end[s]:
+                return "rejected"
+            steps[s] = steps.get(s, 0) + n
+        codes = [row["codes"] for row in self.status if self.book.instant(row.get("from"), 0) <= when][-1]
+        if e.get("status", "ok") not in codes:
+            return "not_billable"
+        if self.next is None:
+            self.next = calc.months.of(when)
+        return "late" if calc.call(e["account"], list(steps.items()), when, self.clock, {"id": e["id"]}) else "counted"
+
+    def open(self):
+        """The oldest open month in which something may be, when it closes, and until when its bills must be out: before the 4th of the next one, by the zone's own clocks."""
+        months = self.begin().months
+        m = max(months.first_open(self.clock), self.next)
+        next_month = datetime.fromtimestamp(months.start[m + 1] // 1000, months.zone)
+        return Months.name(m), months.close[m], int(next_month.replace(day=4).timestamp() * 1000)
 
     def passes(self, month):
         """The accounts topic as it ends now is what the manifest names."""
@@ -217,6 +244,10 @@ def settlements():
             scene.said(json.loads(r[1]))
         elif r[0] == "calls":
             scene.calls(*r[1:4], int(r[4]))
+        elif r[0] == "event":
+            expect(f"{case}: {r[2]}", scene.event(json.loads(r[2])), r[1])
+        elif r[0] == "open":
+            expect(f"{case}: {r}", scene.open(), (r[1], read_ms(r[2]), read_ms(r[3])))
         elif r[0] == "pass":
             scene.passes(r[1])
         elif r[0] == "close":
