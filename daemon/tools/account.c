@@ -140,7 +140,10 @@ static int run_part(struct account_tool *t, const char *name)
 			return account_write(t, name);
 		return strcmp(name, "check") == 0 ? account_check(t) : account_list(t);
 	}
-	return options_usage(&t->options, "there is no part \"%s\": use activate, contract, pack, cancel, check or list", name);
+	const char *names[ARRAY_LEN(PARTS) + 1] = { NULL };
+	for (size_t i = 0; i < ARRAY_LEN(PARTS); i++)
+		names[i] = PARTS[i].name;
+	return options_word(&t->options, "part", name, names);
 }
 
 int tool_account(int argc, char **argv)

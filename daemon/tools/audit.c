@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "pipeline/ledger.h"
+#include "tools/progress.h"
 #include "tools/state.h"
 #include "tools/tools.h"
 
@@ -53,10 +54,14 @@ int tool_audit(int argc, char **argv)
 	struct error e = { 0 };
 	CLEANUP(ledger_free) struct ledger l = { 0 };
 	enum error_class cls = ledger_look(s.store, s.shards, s.journal, &l, &e);
+	CLEANUP(progress_end) struct progress p;
+	progress_begin(&p, o.verb, "looks until all shards stand at one offset");
 	for (int i = 0; i < TRIES && cls == ERROR_NONE && !ledger_equal(&l); i++) {
+		progress_show(&p, (uint64_t)i + 1, TRIES);
 		clock_sleep_ms(PAUSE_MS);
 		cls = ledger_look(s.store, s.shards, s.journal, &l, &e);
 	}
+	progress_end(&p);
 	code = cls != ERROR_NONE ? options_fail(&o, &e) : audit_print(&l, o.format);
 	if (code == EXIT_LATER)
 		fprintf(stderr, "meterctl audit: the shards did not stand at one offset while we looked; ask again when traffic is lower\n");

@@ -314,9 +314,19 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		return code;
 	t->what = words[0];
 	t->position = words[1];
-	bool is_show = strcmp(t->what, "show") == 0, is_list = strcmp(t->what, "list") == 0, is_requeue = strcmp(t->what, "requeue") == 0;
-	if (!is_show && !is_list && !is_requeue)
-		return options_usage(&t->options, "%.40s is none of list, show, requeue", t->what);
+	bool is_show = strcmp(t->what, "show") == 0, is_requeue = strcmp(t->what, "requeue") == 0;
+	static const char *const parts[] = { "list", "show", "requeue", NULL };
+	static const char *const codes[] = {
+#define REJECT(id, stage, code, message, advice) code,
+#include "tbl/reject.def"
+#undef REJECT
+		NULL
+	};
+	code = options_word(&t->options, "part", t->what, parts);
+	if (code == OPTIONS_GO_ON && t->code != NULL)
+		code = options_word(&t->options, "--code", t->code, codes);
+	if (code != OPTIONS_GO_ON)
+		return code;
 	if (is_show != (t->position != NULL) && !is_requeue)
 		return options_usage(&t->options, is_show ? "show which? TOPIC/PARTITION/OFFSET, as `dlq list` has it" : "list takes no position");
 	if (is_requeue && t->all)

@@ -120,6 +120,10 @@ int tool_generations(int argc, char **argv)
 	int code = options_parse(&o, argc, argv, NULL, 0, words, 0, 2);
 	if (code != OPTIONS_GO_ON)
 		return code;
+	static const char *const parts[] = { "list", "drop", NULL };
+	code = options_word(&o, "part", words[0], parts);
+	if (code != OPTIONS_GO_ON)
+		return code;
 	bool list = strcmp(words[0], "list") == 0 && words[1] == NULL;
 	if (!list && (strcmp(words[0], "drop") != 0 || words[1] == NULL || !span_int64(span_of(words[1]), &number) || number < 1))
 		return options_usage(&o, "write `list`, or `drop` and the number of a generation");

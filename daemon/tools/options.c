@@ -104,6 +104,21 @@ static int unknown_option(const struct options *o, const char *arg, const struct
 	return options_usage(o, "unknown option \"%s\"", name);
 }
 
+int options_word(const struct options *o, const char *what, const char *word, const char *const *known)
+{
+	char all[600] = "";
+	for (size_t i = 0, n = 0; known[i] != NULL; i++) {
+		if (strcmp(word, known[i]) == 0)
+			return OPTIONS_GO_ON;
+		if (n < sizeof(all))
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : ", ", known[i]);
+	}
+	const char *near = nearest_word(word, known);
+	if (near != NULL)
+		return options_usage(o, "%s `%.64s` is unknown: did you mean `%s`? It is one of %s", what, word, near, all);
+	return options_usage(o, "%s `%.64s` is unknown: it is one of %s", what, word, all);
+}
+
 static int set_option(struct options *o, const struct option_row *row, const char *value)
 {
 	int64_t v = 0;

@@ -59,6 +59,9 @@ int options_fail(const struct options *o, const struct error *e);
 // Same form, for a mistake in the command line; returns 64.
 int options_usage(const struct options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+// OPTIONS_GO_ON where `word` is one of the known ones; otherwise 64 with "WHAT `word` is unknown: did you mean …? It is one of …".
+int options_word(const struct options *o, const char *what, const char *word, const char *const *known);
+
 // ---- the verbs, as text (the functions are known to meterctl only)
 struct command {
 	const char *verb, *synopsis, *help;

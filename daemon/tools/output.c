@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "base/yaml.h"
 #include "tools/terminal.h"
 
 struct output {
@@ -23,17 +24,19 @@ struct output {
 
 bool output_format_of(const char *word, FILE *to, enum output_format *ret)
 {
-	static const char *const words[] = { "table", "json", "ndjson", "csv" };
+	static const char *const words[] = { "table", "json", "ndjson", "csv", NULL };
 	if (word == NULL) {
 		*ret = isatty(fileno(to)) ? OUTPUT_TABLE : OUTPUT_NDJSON;
 		return true;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+	for (size_t i = 0; words[i] != NULL; i++)
 		if (strcmp(word, words[i]) == 0) {
 			*ret = (enum output_format)i;
 			return true;
 		}
-	fprintf(stderr, "--format `%.40s` is unknown: use table, json, ndjson or csv\n", word);
+	const char *near = nearest_word(word, words);
+	fprintf(stderr, "--format `%.40s` is unknown: %s%s%suse table, json, ndjson or csv\n", word, near != NULL ? "did you mean `" : "",
+		near != NULL ? near : "", near != NULL ? "`? " : "");
 	return false;
 }
 

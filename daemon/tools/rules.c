@@ -201,14 +201,16 @@ static const char manual[] =
 
 static int run_part(struct rules_tool *t, const char *part, const char *word)
 {
+	static const char *const parts[] = { "apply", "diff", "list", "show", NULL };
 	bool files = strcmp(part, "apply") == 0 || strcmp(part, "diff") == 0;
-	if (!files && strcmp(part, "list") != 0 && strcmp(part, "show") != 0)
-		return options_usage(&t->options, "there is no part \"%.20s\": apply, diff, list and show are", part);
+	int code = options_word(&t->options, "part", part, parts);
+	if (code != OPTIONS_GO_ON)
+		return code;
 	if (strcmp(part, "show") == 0 && word == NULL)
 		return options_usage(&t->options, "show: which version? `meterctl rules list` shows them");
 	if (strcmp(part, "list") == 0 && word != NULL)
 		return options_usage(&t->options, "list: \"%.64s\" is one argument too many", word);
-	int code = state_open(&t->state, &t->options);
+	code = state_open(&t->state, &t->options);
 	if (code == OPTIONS_GO_ON && files)
 		code = read_files(t, word);
 	if (code != OPTIONS_GO_ON)

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "pipeline/checks.h"
+#include "tools/progress.h"
 
 enum { TIMEOUT_MS = 10000 };
 
@@ -126,9 +127,13 @@ int state_counters(struct state *s, int month, const char *account, struct usage
 	struct gather g = { .to = ret, .account = account };
 	uint32_t only = account != NULL ? store_shard(span_of(account), s->shards) : 0;
 	enum error_class cls = ERROR_NONE;
-	for (uint32_t shard = 0; cls == ERROR_NONE && shard < s->shards; shard++)
+	CLEANUP(progress_end) struct progress p;
+	progress_begin(&p, s->options->verb, "shards read");
+	for (uint32_t shard = 0; cls == ERROR_NONE && shard < s->shards; shard++) {
 		if (account == NULL || shard == only)
 			cls = gather_shard(s, shard, month, &g, &e);
+		progress_show(&p, shard + 1, s->shards);
+	}
 	usage_counters_add_up(ret);
 	return cls == ERROR_NONE ? OPTIONS_GO_ON : options_fail(s->options, &e);
 }

@@ -62,3 +62,18 @@ int terminal_width(const char *text)
 	}
 	return width;
 }
+
+void terminal_cut(char *text, size_t size, int columns)
+{
+	static const char dots[] = "…";
+	size_t n = strlen(text);
+	if (terminal_width(text) <= columns)
+		return;
+	while (n > 0 && (terminal_width(text) >= columns || n + sizeof(dots) > size)) {
+		do
+			n--;
+		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80); // not in the middle of a character
+		text[n] = '\0';
+	}
+	snprintf(text + n, size - n, "%s", dots);
+}

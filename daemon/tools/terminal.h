@@ -13,5 +13,7 @@ bool terminal_colours(FILE *f); // likewise, and $NO_COLOR is not set (empty cou
 int terminal_columns(FILE *f);  // of the window as it is now
 // Columns that text takes on it: wide characters two, combining ones none. Stops at what is no UTF-8.
 int terminal_width(const char *text);
+// Shortens what takes more than `columns` (at least 1), a "…" in place of what is gone. `text` is as large as `size`.
+void terminal_cut(char *text, size_t size, int columns);
 
 #endif

@@ -21,7 +21,7 @@
 #include "tools/tools.h"
 
 // Long enough for Kafka to abort what a relay left open when it died (15 s, looked at every 10 s).
-enum { READ_TIMEOUT_MS = 30000, COLUMNS = 8 };
+enum { READ_TIMEOUT_MS = 30000, COLUMNS = 8, CELL_TEXT = 200 };
 
 struct column {
 	const char *field; // of data; "^type", "^time": of the envelope
@@ -92,16 +92,25 @@ static const char *colour_of(const struct column *c, const char *text)
 	       strstr(text, "crossed") != NULL ? "\033[36m" : NULL;
 }
 
-static void print_cell(const struct printer *p, const struct column *c, char *text, bool head, bool first)
+static int cell_width(const struct printer *p, const struct column *c)
 {
-	int width = c->width < 0 ? -c->width : c->width;
-	if (strcmp(c->field, "^time") == 0 && p->columns_there != INT_MAX) {
-		width = 19; // a person reads seconds
+	if (strcmp(c->field, "^time") == 0 && p->columns_there != INT_MAX)
+		return 19; // a person reads seconds
+	return c->width < 0 ? -c->width : c->width;
+}
+
+// *spare: columns of the window that no cell of the line needs; one that is longer than its width takes of them, and is cut where they end.
+static void print_cell(const struct printer *p, const struct column *c, char text[CELL_TEXT], int *spare, bool head, bool first)
+{
+	int width = cell_width(p, c);
+	if (strcmp(c->field, "^time") == 0 && p->columns_there != INT_MAX)
 		text[strnlen(text, (size_t)width)] = '\0';
-	}
 	for (char *at = text; *at != '\0'; at++)
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = '?'; // no escape sequences of others on a terminal
+	if (p->columns_there != INT_MAX)
+		terminal_cut(text, CELL_TEXT, width + *spare);
+	*spare -= terminal_width(text) > width ? terminal_width(text) - width : 0;
 	const char *colour = !p->colours ? NULL : head ? "\033[1m" : colour_of(c, text);
 	int blanks = width - terminal_width(text);
 	printf("%s%*s%s%s%s%*s", first ? "" : "  ", c->width > 0 && blanks > 0 ? blanks : 0, "", colour != NULL ? colour : "", text,
@@ -111,15 +120,20 @@ static void print_cell(const struct printer *p, const struct column *c, char *te
 // A line of the table that grows: fixed widths, since what comes is not known.
 static void print_line(const struct printer *p, const json_t *envelope)
 {
+	int spare = p->columns_there;
+	for (int i = 0; i < COLUMNS; i++)
+		if (p->columns[i].from <= p->columns_there)
+			spare -= cell_width(p, &p->columns[i]) + (i > 0 ? 2 : 0);
+	spare = spare > 0 ? spare : 0;
 	for (int i = 0; i < COLUMNS; i++) {
-		char text[200];
+		char text[CELL_TEXT];
 		if (p->columns[i].from > p->columns_there)
 			continue;
 		if (envelope == NULL)
 			snprintf(text, sizeof(text), "%s", p->titles[i].name);
 		else
 			cell_text(envelope, p->columns[i].field, text, sizeof(text));
-		print_cell(p, &p->columns[i], text, envelope == NULL, i == 0);
+		print_cell(p, &p->columns[i], text, &spare, envelope == NULL, i == 0);
 	}
 	putchar('\n');
 }
@@ -271,25 +285,10 @@ static const char *const alert_kinds[] = {
 };
 static const char *const settlement_kinds[] = { "settlement", "statement", "period.closed", NULL };
 
-// A kind that does not exist would match nothing, for ever, in silence.
-static int check_kind(const struct options *o, const char *kind, const char *const *known)
-{
-	char all[300] = "";
-	for (size_t i = 0; known[i] != NULL; i++) {
-		if (kind == NULL || strcmp(kind, known[i]) == 0)
-			return OPTIONS_GO_ON;
-		size_t n = strlen(all);
-		snprintf(all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : ", ", known[i]);
-	}
-	const char *near = nearest_word(kind, known);
-	if (near != NULL)
-		return options_usage(o, "--kind %s is unknown: did you mean %s? The kinds are %s", kind, near, all);
-	return options_usage(o, "--kind %s is unknown; the kinds are %s", kind, all);
-}
-
 static int check_filters(const struct options *o, struct printer *p, const char *from, bool alerts)
 {
-	int month, code = check_kind(o, p->kind, alerts ? alert_kinds : settlement_kinds);
+	// A kind that does not exist would match nothing, for ever, in silence.
+	int month, code = p->kind == NULL ? OPTIONS_GO_ON : options_word(o, "--kind", p->kind, alerts ? alert_kinds : settlement_kinds);
 	if (code != OPTIONS_GO_ON)
 		return code;
 	if (!parse_from(from, &p->from_ms))

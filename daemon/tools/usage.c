@@ -7,7 +7,9 @@
 
 #include "base/check.h"
 #include "base/figure.h"
+#include "tools/progress.h"
 #include "tools/state.h"
+#include "tools/terminal.h"
 #include "tools/tools.h"
 #include "usage/row.h"
 
@@ -121,10 +123,14 @@ static enum error_class print_account(struct usage *u, const struct usage_counte
 static enum error_class print_all(struct usage *u, const struct usage_counters *c, const char *service, struct error *e)
 {
 	enum error_class cls = ERROR_NONE;
+	CLEANUP(progress_end) struct progress p;
+	progress_begin(&p, "usage", "counters worked out");
 	for (uint32_t i = 0, n; i < c->n && cls == ERROR_NONE; i += n) {
 		for (n = 1; i + n < c->n && strcmp(c->list[i].account, c->list[i + n].account) == 0; n++)
 			;
 		cls = print_account(u, &c->list[i], n, service, e);
+		if (u->words || !terminal_is(stdout)) // rows that come meanwhile are progress enough
+			progress_show(&p, i + n, c->n);
 	}
 	return cls;
 }
@@ -154,6 +160,26 @@ static int show(struct usage *u, const struct usage_counters *c, const char *ser
 	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_DEFECT;
 }
 
+// A service that no version of the rules knows would show nothing, as one without calls does.
+static int check_service(const struct options *o, const struct journal *j, const char *service)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < j->n_rules; i++)
+		n += catalog_services(j->rules[i].rules->catalog);
+	CLEANUP(freep) const char **known = xcalloc(n + 1, sizeof(*known));
+	n = 0;
+	for (uint32_t i = j->n_rules; i-- > 0;) // the newest first
+		for (uint32_t s = 0; s < catalog_services(j->rules[i].rules->catalog); s++) {
+			const char *id = catalog_service_id(j->rules[i].rules->catalog, s);
+			size_t at = 0;
+			while (at < n && strcmp(known[at], id) != 0)
+				at++;
+			known[at] = id;
+			n += at == n;
+		}
+	return options_word(o, "service", service, known);
+}
+
 int tool_usage(int argc, char **argv)
 {
 	const char *period = NULL, *words[2] = { NULL, NULL };
@@ -170,6 +196,8 @@ int tool_usage(int argc, char **argv)
 	if (period != NULL && !month_parse(span_of(period), &month))
 		return options_usage(&o, "--period %s is no month; write it as 2020-01", period);
 	code = state_open(&s, &o);
+	if (code == OPTIONS_GO_ON && words[1] != NULL)
+		code = check_service(&o, s.journal, words[1]);
 	if (code == OPTIONS_GO_ON && accounts_feed_refresh(feed, &sink_port_kafka, &s.kafka, TIMEOUT_MS, &e) != ERROR_NONE)
 		code = options_fail(&o, &e);
 	if (code == OPTIONS_GO_ON)

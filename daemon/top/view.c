@@ -221,6 +221,16 @@ static const struct column part_columns[] = {
 	{ "END", 14, true, WIDER },
 };
 
+// Partitions of one topic differ in their ends: where the name has no room its beginning goes.
+static const char *name_end(const char *name, int columns, char *text, size_t size)
+{
+	size_t n = strlen(name), most = columns > 1 ? (size_t)columns : 1;
+	if (n <= most)
+		return name;
+	snprintf(text, size, "~%s", name + (n - most + 1));
+	return text;
+}
+
 static const char *part_state(const struct top_part *p)
 {
 	return p->halted[0] != '\0' ? "halted" : p->reading_back ? "reading" : "running";
@@ -228,13 +238,13 @@ static const char *part_state(const struct top_part *p)
 
 static void part_line(const struct table *t, const struct top_part *p, struct top_line *l)
 {
-	char text[NUMBER], clock[32];
+	char text[NUMBER], clock[32], end[280];
 	int64_t left = p->lag == 0 ? 0 : p->lag > 0 && p->rate > 0 ? p->lag / p->rate : -1;
 	static const enum outcome shown[] = { OUTCOME_COUNTED, OUTCOME_DUPLICATE, OUTCOME_LATE, OUTCOME_REJECTED, OUTCOME_NOT_BILLABLE };
 	l->text[0] = '\0';
 	l->style = p->halted[0] != '\0' ? TOP_BAD : p->reading_back ? TOP_WARN : TOP_PLAIN;
 	short_time(p->clock, 19, clock, sizeof(clock));
-	table_cell(t, 0, p->name, l);
+	table_cell(t, 0, name_end(p->name, t->widths[0], end, sizeof(end)), l);
 	table_cell(t, 1, count_text(p->rate, text), l);
 	table_cell(t, 2, count_text(p->lag, text), l);
 	table_cell(t, 3, span_words(left, text), l);
@@ -412,9 +422,9 @@ static void foot(const struct top_view *v, const struct top_ui *ui, struct top_l
 		return;
 	}
 	if (ui->filter[0] != '\0')
-		snprintf(filter, sizeof(filter), "  filter \"%s\"", ui->filter);
-	line_set(v, l, TOP_DIM, "q quit  ? help  s sort: %s%s  / filter  Tab list  p %s%s", top_sort_text(ui->sort), ui->reverse ? " (reversed)" : "",
-		 ui->paused ? "PAUSED" : "pause", filter);
+		snprintf(filter, sizeof(filter), " \"%s\"", ui->filter);
+	line_set(v, l, TOP_DIM, "q quit  ? help  s sort: %s%s  / filter%s  Tab list  p %s", top_sort_text(ui->sort), ui->reverse ? " (reversed)" : "",
+		 filter, ui->paused ? "PAUSED" : "pause");
 }
 
 static void help(const struct top_view *v, struct top_line *lines)

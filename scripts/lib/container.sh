@@ -6,14 +6,15 @@
 # What the package depends on is there already, so that dpkg alone installs it, without a mirror.
 CONTAINER_PACKAGES=systemd,systemd-sysv,dbus,init-system-helpers,tzdata,curl,man-db,librdkafka1,libhiredis0.14,libjansson4,libmicrohttpd12,libncursesw6,libssl3,libxxhash0,libyaml-0-2
 
-container_suite() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
+container_suite() { if [[ -n ${CONTAINER_SUITE:-} ]]; then echo "$CONTAINER_SUITE"; else (. /etc/os-release && echo "$VERSION_CODENAME"); fi; }
 container_tree() { # prints the path of the tree, made where it is missing; another list of packages makes another tree
 	local suite tree mirror
 	suite=$(container_suite)
 	tree=$CACHE/tree-$suite-$(cksum <<<"$CONTAINER_PACKAGES" | cut -d ' ' -f 1)
 	if [[ ! -d $tree ]]; then
-		mirror=$(apt-get indextargets --format '$(CREATED_BY) $(RELEASE) $(REPO_URI)' | awk -v s="$suite" '$1 == "Packages" && $2 == s { print $3; exit }')
-		[[ -n $mirror ]] || die "this machine's apt sources name no mirror of $suite"
+		# The mirror of this machine's own release has the others too.
+		mirror=$(apt-get indextargets --format '$(CREATED_BY) $(RELEASE) $(REPO_URI)' | awk -v s="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$1 == "Packages" && $2 == s { print $3; exit }')
+		[[ -n $mirror ]] || die "this machine's apt sources name no mirror of its own release"
 		say "making a small $suite in $tree (half a minute, once)"
 		rm -rf "$tree.new"
 		mkdir -p "$CACHE"

@@ -29,9 +29,11 @@ MAIN=
 declare -A PIDS=()
 printf 0 >"$DIR/seconds"
 
+also_at_exit() { :; } # a scenario's own, beside what follows; the exit code stays what it was
 at_exit() {
 	local rc=$? n
 	trap - EXIT
+	also_at_exit
 	for n in "${!PIDS[@]}"; do kill -CONT "${PIDS[$n]}" 2>/dev/null; kill -KILL "${PIDS[$n]}" 2>/dev/null; wait "${PIDS[$n]}" 2>/dev/null; done
 	redis_down "$DIR"
 	kafka_down "$DIR"

@@ -44,6 +44,22 @@ is meterd_period_closed_timestamp_seconds == "$(date -d 2020-03-01T00:00:00+08:0
 is meterd_settlement_due_timestamp_seconds == "$(date -d 2020-04-04T00:00:00+08:00 +%s)" || fail "due: $(value meterd_settlement_due_timestamp_seconds)"
 is meterd_ledger_checked_timestamp_seconds '>' "$before" || fail "checked: $(value meterd_ledger_checked_timestamp_seconds)"
 
+# What others see: Kafka's own tool shows the group's offsets, and the lag of what comes while nobody reads.
+group() { # partition, current offset, end, lag: a line each
+	kafka_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$(bootstrap)" --describe --group "$SCENARIO" 2>>"$DIR/group.log" |
+		awk -v t="$INPUT" '$2 == t { print $3, $4, $5, $6 }' | sort
+}
+group >"$DIR/group" || fail "ConsumerGroupCommand"
+expect_equal "the group's committed offsets" "$(awk '{ print $1, $2 }' "$DIR/group")" "$(ctl_q audit --format ndjson | jq -r '"\(.partition) \(.offset)"' | sort)"
+expect_equal "the group's lag" "$(awk '{ n += $4 } END { print NR, n }' "$DIR/group")" "2 0"
+stop m
+ctl gen --events 1000 --accounts 20 --seed 6 --from 2020-03 --to 2020-04 >/dev/null || fail gen
+group >"$DIR/group" || fail "ConsumerGroupCommand"
+expect_equal "the group's lag while nobody reads" "$(awk '{ n += $4 } END { print NR, n }' "$DIR/group")" "2 1002"
+start m
+wait_for 60 drained
+wait_for 40 'is meterd_ledger_imbalance_events == 0' 'the ledger to be looked at again'
+
 # Somebody changes the ledger behind meterd's back: three calls too many, then one too few elsewhere. Both show, added up.
 redis_do "$DIR" hincrby 'meterd:{s05}:g1:led' "$INPUT/0/counted" 3 >/dev/null
 redis_do "$DIR" hincrby 'meterd:{s02}:g1:led' "$INPUT/1/late" -1 >/dev/null

@@ -48,7 +48,7 @@ begin() { # NAME COMMAND…: in a session of its own, so that all of it ends
 	PIDS[$1]=$!
 }
 end() { kill -"$2" -- -"${PIDS[$1]}" 2>/dev/null; wait "${PIDS[$1]}" 2>/dev/null; unset "PIDS[$1]"; }
-trap 'for r in python shell; do [[ -z ${PIDS[$r]:-} ]] || end $r KILL; done; at_exit' EXIT
+also_at_exit() { local r; for r in python shell; do [[ -z ${PIDS[$r]:-} ]] || end $r KILL; done; }
 begin python "$PYTHON" "$DIR/reader.py"
 begin shell bash "$DIR/reader.sh"
 start m

@@ -11,11 +11,15 @@ expect_code 0 ctl init
 export METERD_CONFIG=$DIR/m.yaml
 TMUX_AT=$DIR/tmux
 tm() { tmux -S "$TMUX_AT" "$@"; }
-trap 'tmux -S "$TMUX_AT" kill-server 2>/dev/null; at_exit' EXIT
-screen() { tm capture-pane -p -t "$1"; }
+also_at_exit() {
+	local w
+	((rc == 0)) || for w in $(tm list-sessions -F '#S'); do echo "--- $w"; screen "$w" | grep . | tail -n 8; done
+	tm kill-server 2>/dev/null
+}
+screen() { tm capture-pane -p -J -t "$1"; } # -J: a line that is broken at the edge is one line
 shows() { screen "$1" | grep -qE -e "$2"; }
 colours() { tm capture-pane -p -e -t "$1" | grep -cE $'\x1b\\[[0-9;]*(3[0-7]|9[0-7])m'; }
-wide() { screen "$1" | awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }'; }
+wide() { screen "$1" | LC_ALL=C.UTF-8 wc -L; }
 window() { # NAME COLUMNS ROWS COMMAND: it stays when the command ends, and shows its exit code
 	tm -f /dev/null new-session -d -s "$1" -x "$2" -y "$3" "$4; echo exit=\$?; cat" || fail "tmux $1"
 	tm set-option -t "$1" status off >/dev/null
@@ -36,7 +40,7 @@ ctl gen --events 20000 --accounts 20 --seed 5 --from 2020-01 --to 2020-03 >/dev/
 for w in narrow wide plain; do
 	wait_for 60 "shows $w '^2020-0[12]-[0-9][0-9] [0-9:]{5} (tier.crossed|free_quota.(warning|exhausted))'" "alerts in $w"
 	wait_for 60 "shows $w 'lag 0  '" "the lag of $w to be 0"
-	shows $w "^$INPUT/0 " || fail "no partition in $w: $(screen $w)"
+	shows $w "usage.calls/0 .*running" || fail "no partition in $w: $(screen $w)"
 	shows $w '^(image|face|product)[a-z-]+ ' || fail "no service in $w: $(screen $w)"
 done
 (($(wide narrow) <= 80)) || fail "top writes $(wide narrow) columns of 80"
@@ -51,18 +55,18 @@ wait_for 10 'shows narrow "s sort: lag"' 'another order'
 tm send-keys -t narrow r
 wait_for 10 'shows narrow "s sort: lag .reversed"' 'the other way round'
 tm send-keys -t narrow / image-tag Enter
-wait_for 10 'shows narrow "filter .image-tag." && ! shows narrow "^$INPUT/"' 'the filter'
+wait_for 10 'shows narrow "filter .image-tag." && ! shows narrow "usage.calls/"' 'the filter'
 tm send-keys -t narrow Escape '?'
 wait_for 10 'shows narrow "records that wait to be read"' 'the help'
 tm send-keys -t narrow '?' Tab Tab
-wait_for 10 'shows narrow "^ALERT AT .UTC. ?\*? " && shows narrow "^$INPUT/0"' 'the way back'
+wait_for 10 'shows narrow "^ALERT AT .UTC. ?\*? " && shows narrow "usage.calls/0 "' 'the way back'
 tm resize-window -t narrow -x 200 -y 40
 wait_for 10 'shows narrow "COUNTED/S"' 'a larger window'
 tm resize-window -t narrow -x 80 -y 12
 wait_for 10 '! shows narrow COUNTED/S && shows narrow "^READY" && shows narrow "^q quit"' 'a smaller window'
 
 # The daemon goes, and comes back.
-stop m
+kill9 m
 wait_for 20 'shows wide "^AWAY  for [0-9]+s: http://127.0.0.1:$port: Connection refused"' 'top to say that it is away'
 shows wide "^$INPUT/0 " || fail "what it said last is gone"
 start m
@@ -94,6 +98,50 @@ wait_for 30 'shows late "Kafka is away"' 'the notice at the start'
 restart_kafka
 wait_for 60 'shows late "^2020-0[1-4][0-9T:-]+  tier.crossed"' 'its alerts'
 shows late 'free_quota' && fail "--kind lets others through"
+
+# What takes longer than two seconds shows how far it is, in one line that goes when it ends: Redis answers late here.
+slow=$(free_ports 1)
+"$PYTHON" "$ROOT/tests/lib/slow_proxy.py" "$slow" "$(cat "$DIR/redis.port")" 200 2>"$DIR/proxy.log" &
+PIDS[proxy]=$!
+wait_for 20 '(exec 3<>"/dev/tcp/127.0.0.1/$slow") 2>/dev/null' 'the slow way to Redis'
+config slow redis.url="redis://127.0.0.1:$slow/0" redis.timeout=20s
+for w in 80 200; do
+	for verb in counters usage; do
+		window $verb$w $w 20 "$METERCTL $verb --config $DIR/slow.yaml --format table"
+		wait_for 60 "shows $verb$w '^shards read  \[#+-*\] +[0-9]+ %  [0-9]+ of 16  [0-9]+/s'" "the progress of $verb at $w columns"
+		(($(wide $verb$w) <= w)) || fail "$verb writes $(wide $verb$w) columns of $w"
+	done
+	window rebuild$w $w 20 "$METERCTL rebuild --yes --rate 4000 --config $DIR/m.yaml"
+	wait_for 60 "shows rebuild$w '^records counted again +\[#+-*\] +[0-9]+ %  [0-9,]+ of [0-9,]+  [0-9,]+/s  .* left'" "the progress of rebuild at $w columns"
+	(($(screen rebuild$w | grep 'counted again' | LC_ALL=C.UTF-8 wc -L) <= w)) || fail "rebuild's progress is wider than $w columns" # sentences may wrap
+	wait_for 120 "shows rebuild$w exit=0" "the end of rebuild at $w columns"
+	shows rebuild$w '%' && fail "a line of progress stays: $(screen rebuild$w)"
+	ctl generations drop 2 >/dev/null 2>&1 || fail "drop"
+done
+for w in 80 200; do wait_for 60 "shows counters$w exit=0 && ! shows counters$w '%'" "the end of counters at $w"; done
+"$METERCTL" counters --config "$DIR/slow.yaml" >"$DIR/counters" 2>"$DIR/words" || fail counters
+expect_match "without a terminal, whole lines" "$(head -n 1 "$DIR/words")" '^meterctl counters: shards read after [0-9]+ s: [0-9]+ %'
+cmp -s "$DIR/counters" <(ctl_q counters) || fail "progress is among the data"
+kill "${PIDS[proxy]}"; wait "${PIDS[proxy]}" 2>/dev/null; unset 'PIDS[proxy]'
+
+# A word that is nearly one.
+nearly() { # words that are meant; what is typed
+	expect_code 64 ctl "${@:2}" >/dev/null 2>"$DIR/words"
+	expect_match "$*" "$(cat "$DIR/words")" "did you mean \`?\"?(--)?$1"
+}
+nearly alerts alrts
+nearly follow alerts --folow
+nearly tier.crossed alerts --kind tier.crosed
+nearly image-tag usage "$(jq -r .account "$DIR/counters" | head -n 1)" image-tga
+nearly ndjson counters --format ndjosn
+nearly requeue dlq requeu
+nearly service_unknown dlq list --code service_unkown
+nearly drop generations dorp 1
+nearly apply rules aply
+nearly pack account pak
+sed 's/^clock:/clok:/' "$DIR/m.yaml" >"$DIR/nearly.yaml"
+expect_code 78 "$METERD" --config "$DIR/nearly.yaml" --check-config >"$DIR/words" 2>&1
+expect_match "a setting" "$(cat "$DIR/words")" 'did you mean "clock"'
 
 tm send-keys -t wide q
 wait_for 10 'shows wide exit=0' 'the end of top'

@@ -76,7 +76,8 @@ Test(account_tool, mistakes_of_the_command_line)
 		const char *words;
 	} cases[] = {
 		{ "account", 64, "1 argument is missing" },
-		{ "account renew 100", 64, "there is no part \"renew\"" },
+		{ "account renew 100", 64, "part `renew` is unknown: it is one of activate, contract, pack, cancel, check, list" },
+		{ "account pak 100", 64, "part `pak` is unknown: did you mean `pack`?" },
 		{ "account activate --time 2020-01-01T00:00:00Z " DRY, 64, "activate: 1 argument is missing" },
 		{ "account activate 100 200 " DRY, 64, "\"200\" is one argument too many" },
 		{ "account pack 100 " DRY, 64, "pack: 1 argument is missing" },

@@ -108,6 +108,13 @@ Test(terminal, widths)
 	cr_expect_eq(terminal_width("abc"), 3);
 	cr_expect_eq(terminal_width("图像标签"), 8);
 	cr_expect_eq(terminal_width("é"), 1);
+	char name[32] = "product-recognition-wechat", wide[32] = "图像标签", short_one[32] = "abc";
+	terminal_cut(name, sizeof(name), 20);
+	terminal_cut(wide, sizeof(wide), 6);
+	terminal_cut(short_one, sizeof(short_one), 3);
+	cr_expect_str_eq(name, "product-recognition…");
+	cr_expect_str_eq(wide, "图像…", "a wide character that half fits does not");
+	cr_expect_str_eq(short_one, "abc");
 	cr_expect_eq(terminal_width("e\xcc\x81x"), 2, "a combining accent takes no column");
 }
 

@@ -353,7 +353,7 @@ Test(rules_tool, which_version_is_in_force)
 Test(rules_tool, mistakes_say_what_to_write)
 {
 	expect_run(tool_rules, "rules", 64, "", "1 argument is missing");
-	expect_run(tool_rules, "rules aply", 64, "", "there is no part \"aply\": apply, diff, list and show are");
+	expect_run(tool_rules, "rules aply", 64, "", "part `aply` is unknown: did you mean `apply`? It is one of apply, diff, list, show");
 	expect_run(tool_rules, "rules show", 64, "", "show: which version? `meterctl rules list` shows them");
 	expect_run(tool_rules, "rules list 3", 64, "", "list: \"3\" is one argument too many");
 	expect_run(tool_rules, "rules apply a.yaml b.yaml", 64, "", "\"b.yaml\" is one argument too many");

@@ -121,7 +121,7 @@ Test(store, commits_more_counters_than_one_command_takes)
 {
 	enum { MANY = 9001 };
 	static const int64_t calls = 3;
-	char (*names)[8] = xcalloc(MANY, sizeof(*names));
+	char (*names)[16] = xcalloc(MANY, sizeof(*names));
 	struct span *accounts = xcalloc(MANY, sizeof(*accounts));
 	struct commit_delta *deltas = xcalloc(MANY, sizeof(*deltas));
 	int *since = xcalloc(MANY, sizeof(*since));

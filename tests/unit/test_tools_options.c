@@ -214,14 +214,14 @@ Test(filters, an_unknown_kind, .init = words_redirect)
 	cr_expect_eq(filter(tool_settlements, "--kind", "tier.crossed"), EXIT_USAGE_ERR);
 	cr_expect_eq(filter(tool_settlements, "--kind", "statment"), EXIT_USAGE_ERR);
 	fflush(stderr);
-	cr_assert_stderr_eq_str("meterctl verb: --kind nope is unknown; the kinds are free_quota.warning, free_quota.exhausted, tier.crossed, pack.warning, pack.exhausted\n"
+	cr_assert_stderr_eq_str("meterctl verb: --kind `nope` is unknown: it is one of free_quota.warning, free_quota.exhausted, tier.crossed, pack.warning, pack.exhausted\n"
 				"`meterctl verb --help` says more.\n"
-				"meterctl verb: --kind tier.crosed is unknown: did you mean tier.crossed? The kinds are free_quota.warning, "
+				"meterctl verb: --kind `tier.crosed` is unknown: did you mean `tier.crossed`? It is one of free_quota.warning, "
 				"free_quota.exhausted, tier.crossed, pack.warning, pack.exhausted\n"
 				"`meterctl verb --help` says more.\n"
-				"meterctl verb: --kind tier.crossed is unknown; the kinds are settlement, statement, period.closed\n"
+				"meterctl verb: --kind `tier.crossed` is unknown: it is one of settlement, statement, period.closed\n"
 				"`meterctl verb --help` says more.\n"
-				"meterctl verb: --kind statment is unknown: did you mean statement? The kinds are settlement, statement, period.closed\n"
+				"meterctl verb: --kind `statment` is unknown: did you mean `statement`? It is one of settlement, statement, period.closed\n"
 				"`meterctl verb --help` says more.\n");
 }
 
