@@ -492,8 +492,8 @@ Test(checkpoint, a_full_disk_leaves_nothing)
 		CLEANUP(freep) char *copy = dump(CHECKPOINT_CUT, 0);
 		cr_expect_str_eq(copy, "", "no copy stays in Redis");
 	}
-	CLEANUP(freep) char *path = make();
-	cr_expect(path != NULL && files() == 1);
+	CLEANUP(freep) char *whole = make();
+	cr_expect(whole != NULL && files() == 1);
 }
 
 Test(checkpoint, the_newest_stay)
