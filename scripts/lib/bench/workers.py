@@ -37,7 +37,7 @@ def all_run(m, workers, partitions):
 
 def join(env, m, topic, workers, partitions):
     made = []
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # the mock broker's group may wait out the session time-out (120 s below) of a member that is none
     while not all_run(m, workers, partitions):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{workers} workers did not join")
