@@ -1027,7 +1027,8 @@ int redisAppendCommandArgv(redisContext *base, int argc, const char **argv, cons
 	}
 	redisReply *r = carry_out(&(struct args){ (size_t)argc, words });
 	if (c->first + c->n == c->size) {
-		memmove(c->answers, c->answers + c->first, c->n * sizeof(*c->answers));
+		if (c->n > 0)
+			memmove(c->answers, c->answers + c->first, c->n * sizeof(*c->answers));
 		c->first = 0;
 		if (c->n == c->size) {
 			c->size = c->size * 2 + 16;
