@@ -28,15 +28,6 @@ static void show(void *ctx, uint64_t done, uint64_t all)
 	progress_show(&t->progress, done, all);
 }
 
-static void *watch_signals(void *arg)
-{
-	struct tool *t = arg;
-	while (!atomic_load(&t->stop))
-		if (stop_wait(200))
-			atomic_store(&t->stop, true);
-	return NULL;
-}
-
 static int make(struct tool *t)
 {
 	CLEANUP(freep) char *path = NULL;
@@ -51,7 +42,7 @@ static int make(struct tool *t)
 					.keep = s->checkpoint_keep > 0 ? s->checkpoint_keep : INT64_MAX, .pause_ms = s->checkpoint_pause, .stop = &t->stop,
 					.progress = show, .ctx = t };
 	progress_begin(&t->progress, "checkpoint", "shards written");
-	check(pthread_create(&t->watch, NULL, watch_signals, t) == 0);
+	check(pthread_create(&t->watch, NULL, stop_watch, &t->stop) == 0);
 	enum error_class c = checkpoint_make(&o, &path, &e);
 	atomic_store(&t->stop, true);
 	pthread_join(t->watch, NULL);

@@ -124,15 +124,6 @@ static void end_progress(struct tool *t)
 	t->shown = NULL;
 }
 
-static void *watch_signals(void *arg)
-{
-	struct tool *t = arg;
-	while (!atomic_load(&t->stop))
-		if (stop_wait(200))
-			atomic_store(&t->stop, true);
-	return NULL;
-}
-
 // Each round takes less than the one before, until the live generation moves by as much as is read meanwhile.
 static enum error_class catch_up(struct rebuild *r, struct error *e)
 {
@@ -270,7 +261,7 @@ static int roll_back(struct tool *t)
 
 static int with_signals(struct tool *t, int (*fn)(struct tool *t))
 {
-	check(pthread_create(&t->watch, NULL, watch_signals, t) == 0);
+	check(pthread_create(&t->watch, NULL, stop_watch, &t->stop) == 0);
 	int code = fn(t);
 	atomic_store(&t->stop, true);
 	pthread_join(t->watch, NULL);

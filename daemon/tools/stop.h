@@ -4,6 +4,7 @@
 #define TOOLS_STOP_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -28,6 +29,16 @@ static inline bool stop_wait(int timeout_ms)
 	struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 	stop_signals(&set);
 	return sigtimedwait(&set, NULL, &ts) > 0;
+}
+
+// A thread for verbs that are busy elsewhere: its argument is an atomic_bool, which a signal sets. It ends once that is set, by whomever.
+static inline void *stop_watch(void *stop)
+{
+	atomic_bool *flag = stop;
+	while (!atomic_load(flag))
+		if (stop_wait(200))
+			atomic_store(flag, true);
+	return NULL;
 }
 
 #endif
