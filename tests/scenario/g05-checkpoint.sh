@@ -32,7 +32,7 @@ wait_for 60 'beyond "$old"' 'calls of April in all shards'
 april 54 20 4-28 10000 --no-ticks &
 traffic=$!
 file=$(ctl_q checkpoint) || fail "checkpoint"
-wait "$traffic" && april 55 28 5-02 5000 || fail gen
+wait "$traffic" && april 55 28 5-01 5000 || fail gen
 wait_for 60 'of_month 2020-04' 'the checkpoint of April'
 expect_equal "all" "$(checkpoints | jq -r .file)" "$(newest)"$'\n'"$file"$'\n'"$old"
 expect_code 0 ctl checkpoint verify "$file" 2>"$DIR/words"
