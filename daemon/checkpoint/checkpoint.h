@@ -81,10 +81,16 @@ struct checkpoint_list {
 // Those in state_dir. A folder that is not there holds none.
 enum error_class checkpoint_list(const char *state_dir, struct checkpoint_list *ret, struct error *e);
 void checkpoint_list_free(struct checkpoint_list *l);
+// One that is given by name: whole, of this state, and the log goes on from it; of any generation.
+enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct kafka_options *k, struct error *e);
+struct checkpoint_wish {
+	bool published;           // what was published since is there, too
+	const int64_t *upto;      // by partition of the journal: no shard of it stands behind this offset; NULL: wherever it stands
+};
 // The newest of the generation in force that is whole, fits, and from which the log goes on. ERROR_ABORT 78: there is none; the text says why the
 // newest is not.
-enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, bool published, char **ret_path,
-				   struct error *e);
+enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, const struct checkpoint_wish *w,
+				   char **ret_path, struct error *e);
 
 // ---- putting one back
 struct checkpoint_restore {

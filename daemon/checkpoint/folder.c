@@ -76,7 +76,38 @@ static enum error_class is_in_force(const struct checkpoint_file *f, const struc
 			 f->path, (long long)f->head.generation);
 }
 
-static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct kafka_options *k, bool published, struct error *e)
+// Read through, whatever is asked of it: its sum, its form, and where its shards stand, which its head tells of the slowest only.
+struct standing {
+	const char *path;
+	const struct journal *j;
+	const int64_t *upto;
+};
+
+static enum error_class stands_before(void *ctx, const struct store_key *k, struct span field, struct span value, struct error *e)
+{
+	const struct standing *s = ctx;
+	const struct journal_part *p = strcmp(k->what, "off") == 0 ? journal_part(s->j, field) : NULL;
+	const char *blank = value.n > 0 ? memchr(value.p, ' ', value.n) : NULL;
+	int64_t next = 0;
+	if (s->upto == NULL || p == NULL)
+		return ERROR_NONE;
+	if (blank == NULL || !span_int64((struct span){ value.p, (size_t)(blank - value.p) }, &next))
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s is damaged (a position of it is none): take another one", s->path);
+	if (next > s->upto[p - s->j->parts])
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s stands at offset %lld of %s, and is to stand at %lld at the most",
+				 s->path, (long long)next, p->name, (long long)s->upto[p - s->j->parts]);
+	return ERROR_NONE;
+}
+
+static enum error_class read_through(const char *path, const struct journal *j, const int64_t *upto, struct error *e)
+{
+	struct standing s = { path, j, upto };
+	const struct checkpoint_visitor v = { .ctx = &s, .field = stands_before };
+	return checkpoint_read(path, &v, NULL, NULL, e);
+}
+
+static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct kafka_options *k,
+				  const struct checkpoint_wish *w, struct error *e)
 {
 	if (f->wrong.cls != ERROR_NONE)
 		return error_set(e, f->wrong.cls, f->wrong.exit_code, "%s", f->wrong.text);
@@ -84,12 +115,24 @@ static enum error_class is_usable(const struct checkpoint_file *f, const struct 
 	if (c == ERROR_NONE)
 		c = is_in_force(f, j, e);
 	if (c == ERROR_NONE)
-		c = checkpoint_reached(&f->head, k, published, e);
-	return c == ERROR_NONE ? checkpoint_verify(f->path, NULL, NULL, e) : c;
+		c = checkpoint_reached(&f->head, k, w->published, e);
+	return c == ERROR_NONE ? read_through(f->path, j, w->upto, e) : c;
 }
 
-enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, bool published, char **ret_path,
-				   struct error *e)
+enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct kafka_options *k, struct error *e)
+{
+	struct checkpoint_head h = { .settled = MONTH_NONE };
+	enum error_class c = checkpoint_verify(path, &h, NULL, e);
+	if (c == ERROR_NONE)
+		c = checkpoint_fits(&h, j, e);
+	if (c == ERROR_NONE)
+		c = checkpoint_reached(&h, k, false, e);
+	checkpoint_head_free(&h);
+	return c;
+}
+
+enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, const struct checkpoint_wish *w,
+				   char **ret_path, struct error *e)
 {
 	struct checkpoint_list l = { 0 };
 	struct error first = { 0 };
@@ -98,7 +141,7 @@ enum error_class checkpoint_newest(const char *state_dir, const struct journal *
 		return c;
 	c = ERROR_ABORT;
 	for (uint32_t i = 0; i < l.n && c == ERROR_ABORT; i++) {
-		c = is_usable(&l.files[i], j, k, published, &first); // the first one's reason stays
+		c = is_usable(&l.files[i], j, k, w, &first); // the first one's reason stays
 		if (c == ERROR_NONE)
 			*ret_path = xstrdup(l.files[i].path);
 	}

@@ -226,7 +226,8 @@ static enum error_class heal(const struct settings *s, const struct kafka_option
 	CLEANUP(freep) bool *lost = xcalloc(j->shards, sizeof(*lost));
 	struct error why = { 0 }, whole = { 0 };
 	uint32_t n = 0;
-	enum error_class cls = checkpoint_newest(settings_state_dir(s), j, k, true, &path, &why);
+	const struct checkpoint_wish wish = { .published = true };
+	enum error_class cls = checkpoint_newest(settings_state_dir(s), j, k, &wish, &path, &why);
 	if (cls == ERROR_RETRY)
 		return error_set(e, cls, 0, "%s", why.text);
 	bool usable = cls == ERROR_NONE;

@@ -74,6 +74,12 @@ enum error_class rebuild_reload(struct rebuild *r, struct error *e);
 enum error_class rebuild_settle(struct rebuild *r, struct error *e);
 // Alerts that changes made due, not calls, as far as the closer has found them for r->live, whose shards stand at the same offsets.
 enum error_class rebuild_changes(struct rebuild *r, struct error *e);
+// Puts what a new generation begins with into it, as far as r->o.from and the log ask for one: from.c.
+enum error_class rebuild_begin(struct rebuild *r, struct error *e);
+// The log reaches back to where counting goes on: of each partition the offset `from`, or its first one where NULL. ERROR_ABORT 78.
+enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struct error *e);
+// Takes the lease again where it is time to. Often.
+enum error_class rebuild_hold(void *ctx, struct error *e);
 // Takes out of the outbox what the generation of r->live raised, or published, too.
 enum error_class rebuild_drain(void *ctx, struct error *e);
 // Until every shard stands where that shard of r->live stands.

@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "checkpoint/checkpoint.h"
 #include "rebuild/inner.h"
 
 enum { TIMEOUT_MS = 15000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000, LOOK_EVERY_MS = 20, ASK_EVERY_MS = 200, LAG_EVERY_US = 1000000 };
@@ -116,7 +115,8 @@ static enum error_class look_at_lane(struct rebuild *r, uint32_t index, struct e
 enum error_class rebuild_look(struct rebuild *r, struct error *e)
 {
 	if (r->o.stop != NULL && atomic_load(r->o.stop))
-		return error_set(e, ERROR_RETRY, 0, "stopped; run the same command again to go on from here");
+		return error_set(e, ERROR_RETRY, 0, "stopped; run the same command again%s to go on from here",
+				 r->o.from.kind != REBUILD_FROM_FIRST ? ", without --from," : "");
 	if (atomic_load(&r->shared.failed))
 		return error_set(e, r->shared.failure.cls, r->shared.failure.exit_code, "%s", r->shared.failure.text);
 	enum error_class c = ERROR_NONE;
@@ -408,20 +408,6 @@ enum error_class rebuild_meet(struct rebuild *r, struct error *e)
 }
 
 // ---- opening
-static enum error_class check_log(struct rebuild *r, const struct standing *made, struct error *e)
-{
-	enum error_class c = ERROR_NONE;
-	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
-		const struct journal_part *part = &r->journal->parts[p];
-		int64_t low = 0, high = 0, from = made != NULL ? least(made, p) : part->offset;
-		c = topic_offsets(r->o.kafka, part->topic, part->partition, TIMEOUT_MS, &low, &high, e);
-		if (c == ERROR_NONE && low > from)
-			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s begins at offset %lld, and counting from %lld on is needed: retention took %lld "
-				      "offsets. Bring the older log back", part->name, (long long)low, (long long)from, (long long)(low - from));
-	}
-	return c;
-}
-
 // Half of a checkpoint that was being put back when it was interrupted.
 static enum error_class drop_halves(struct rebuild *r, struct error *e)
 {
@@ -464,46 +450,41 @@ static enum error_class find_generation(struct rebuild *r, bool *ret_new, struct
 	return c;
 }
 
-static enum error_class look_on(void *ctx, struct error *e)
+enum error_class rebuild_hold(void *ctx, struct error *e)
 {
 	struct rebuild *r = ctx;
 	return clock_mono_us() - r->leased_us > LEASE_EVERY_US ? take_lease(r, e) : ERROR_NONE;
 }
 
-// From where the log still goes on.
-static enum error_class begin_from_checkpoint(struct rebuild *r, struct error *e)
+// Nobody kept from where it was begun.
+static enum error_class refuse_from(const struct rebuild *r, struct error *e)
 {
-	struct checkpoint_restore c = { .store = r->store, .shards = r->journal->shards, .look = look_on, .ctx = r };
-	r->store->ops->identity(r->store, r->journal->init_id, r->generation);
-	enum error_class cls = checkpoint_newest(r->o.state_dir, r->journal, r->o.kafka, false, &r->checkpoint, e);
-	return cls == ERROR_NONE ? checkpoint_restore(&c, r->checkpoint, e) : cls;
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "generation %lld is being made already, and --from says where one begins: without it the same command goes on "
+			 "where that stands, `meterctl generations drop %lld` gives it up", (long long)r->generation, (long long)r->generation);
 }
 
-static enum error_class begin_new(struct rebuild *r, struct error *e)
+static enum error_class check_made(struct rebuild *r, struct error *e)
 {
-	struct error whole = { 0 }, why = { 0 };
-	enum error_class c = check_log(r, NULL, &whole);
-	if (c != ERROR_ABORT || r->o.state_dir == NULL)
-		return c == ERROR_NONE ? c : error_set(e, c, whole.exit_code, "%s", whole.text);
-	c = begin_from_checkpoint(r, &why);
-	if (c == ERROR_ABORT)
-		return error_set(e, c, why.exit_code, "%s. %s", whole.text, why.text);
-	return c == ERROR_NONE ? c : error_set(e, c, why.exit_code, "%s", why.text);
+	CLEANUP(standing_free) struct standing made = { 0 };
+	enum error_class c = take_standing(r->store, r->journal, &made, e);
+	CLEANUP(freep) int64_t *from = xcalloc(r->journal->n_parts + 1, sizeof(*from));
+	for (uint32_t p = 0; p < made.n_parts; p++)
+		from[p] = least(&made, p);
+	return c == ERROR_NONE ? rebuild_check_log(r, from, e) : c;
 }
 
 static enum error_class begin_or_go_on(struct rebuild *r, struct error *e)
 {
-	CLEANUP(standing_free) struct standing made = { 0 };
 	bool new = false;
 	enum error_class c = find_generation(r, &new, e);
+	if (c == ERROR_NONE && !new && r->o.from.kind != REBUILD_FROM_FIRST)
+		c = refuse_from(r, e);
 	if (c == ERROR_NONE && new)
-		c = begin_new(r, e);
+		c = rebuild_begin(r, e);
 	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++)
 		c = r->store->ops->begin(r->store, shard, r->generation, e);
 	rebuild_identity(r->store, r->journal->init_id, r->generation);
-	if (c == ERROR_NONE)
-		c = take_standing(r->store, r->journal, &made, e);
-	return c == ERROR_NONE ? check_log(r, &made, e) : c;
+	return c == ERROR_NONE ? check_made(r, e) : c;
 }
 
 static enum error_class open_all(struct rebuild *r, struct error *e)

@@ -15,11 +15,24 @@
 
 #include "pipeline/worker.h"
 
+// From where on the log is counted again. What lies before must be held by a checkpoint: nothing that was counted may be missing.
+enum rebuild_from_kind {
+	REBUILD_FROM_FIRST,       // the first offsets; where the log does not reach back to them the newest checkpoint
+	REBUILD_FROM_FILE,        // this checkpoint, of whichever generation
+	REBUILD_FROM_OFFSETS, REBUILD_FROM_TIME, // the newest checkpoint that stands nowhere behind; the first offsets where nothing lies before
+};
+struct rebuild_from {
+	enum rebuild_from_kind kind;
+	const char *text;         // as it was asked for: the file, "1200" (in every partition) or "topic/0=1200,topic/1=1100", a time
+	int64_t time_ms;          // of records' stamps
+};
+
 struct rebuild_options {
 	struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
 	const char *state_dir;    // whose checkpoints are used where the log does not reach back to the first offsets
+	struct rebuild_from from; // of a generation that is begun; one that is being made goes on where it stands
 	uint32_t workers;
 	int64_t rate;             // records a second of all workers; 0: as fast as it goes
 	int64_t lag_growth;       // slow down while the live generation falls behind by more than this a second; 0: do not look
@@ -29,8 +42,8 @@ struct rebuild_options {
 };
 
 struct rebuild;
-// Takes the lease, finds the generation that is being made, or begins the next: from the first offsets, or where the log does not reach back to
-// them from the newest checkpoint. ERROR_ABORT 75: somebody else is at it; 78: there is neither, the counters are lost.
+// Takes the lease, finds the generation that is being made, or begins the next. ERROR_ABORT 75: somebody else is at it; 78: the log and the
+// checkpoints do not reach back to where it is to begin, the counters are lost, or `from` is said of a generation that has begun already.
 enum error_class rebuild_open(const struct rebuild_options *o, struct rebuild **ret, struct error *e);
 void rebuild_freep(struct rebuild **r);
 

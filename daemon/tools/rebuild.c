@@ -26,6 +26,8 @@ struct tool {
 	struct store_options store;
 	bool verify, promote, rollback, accept, yes;
 	int64_t workers, rate, lag_growth;
+	const char *from_text;
+	struct rebuild_from from;
 	struct progress progress;
 	const char *shown;          // what the progress is about
 	struct output *out;
@@ -39,6 +41,32 @@ static void tool_free(struct tool *t)
 	options_close(&t->options);
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+	return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+// What is no time and holds no `=` or is called like one is a file.
+static int parse_from(struct tool *t)
+{
+	const char *text = t->from_text, *time = text != NULL && text[0] == '@' ? text + 1 : text;
+	if (text == NULL)
+		return OPTIONS_GO_ON;
+	t->from.text = text;
+	bool file = ends_with(text, ".checkpoint") || (strchr(text, '/') != NULL && strchr(text, '=') == NULL);
+	if (file)
+		t->from.kind = REBUILD_FROM_FILE;
+	else if (time_parse_rfc3339(span_of(time), &t->from.time_ms))
+		t->from.kind = REBUILD_FROM_TIME;
+	else if (text[0] != '\0' && (strchr(text, '=') != NULL || strspn(text, "0123456789") == strlen(text)))
+		t->from.kind = REBUILD_FROM_OFFSETS;
+	else
+		return options_usage(&t->options, "--from takes a checkpoint's file, an offset, TOPIC/PARTITION=OFFSET, …, or a time like "
+				     "2020-03-01T00:00:00+08:00, not `%s`", text);
+	return OPTIONS_GO_ON;
+}
+
 static int parse_args(struct tool *t, int argc, char **argv)
 {
 	const struct option_row rows[] = {
@@ -46,6 +74,7 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		{ "promote", OPTION_FLAG, &t->promote, NULL, "then put what was made in force, where --verify found no difference" },
 		{ "accept-differences", OPTION_FLAG, &t->accept, NULL, "with --promote: also where it found some, after a look at them" },
 		{ "rollback", OPTION_FLAG, &t->rollback, NULL, "put the generation in force again that was before the present one" },
+		{ "from", OPTION_TEXT, &t->from_text, "WHERE", "begin with a checkpoint: this file; or the newest that stands before an offset or a time" },
 		{ "workers", OPTION_INT, &t->workers, "N", "so many at a time; as many as `workers` in the configuration" },
 		{ "rate", OPTION_INT, &t->rate, "N", "so many records a second at the most" },
 		{ "max-lag-growth", OPTION_INT, &t->lag_growth, "N", "go slower while the live counters fall behind by more than N records a second" },
@@ -60,7 +89,9 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		return options_usage(&t->options, "--accept-differences goes with --promote");
 	if (t->rollback && (t->verify || t->promote))
 		return options_usage(&t->options, "--rollback goes alone: nothing is counted again for it");
-	return OPTIONS_GO_ON;
+	if (t->rollback && t->from_text != NULL)
+		return options_usage(&t->options, "--from says where to begin, and --rollback counts nothing again");
+	return parse_from(t);
 }
 
 // ---- what would be done
@@ -216,12 +247,12 @@ static int run(struct tool *t)
 	struct error e = { 0 };
 	CLEANUP(rebuild_freep) struct rebuild *r = NULL;
 	struct rebuild_options ro = { .settings = t->options.settings, .kafka = &t->state.kafka, .store = &t->store, .state_dir = settings_state_dir(t->options.settings),
-				      .workers = (uint32_t)t->workers,
+				      .from = t->from, .workers = (uint32_t)t->workers,
 				      .rate = t->rate, .lag_growth = t->lag_growth, .stop = &t->stop, .progress = show_progress, .ctx = t };
 	enum error_class c = rebuild_open(&ro, &r, &e);
 	if (c == ERROR_NONE && rebuild_checkpoint(r) != NULL)
-		fprintf(stderr, "meterctl rebuild: the log does not reach back to the first offsets; generation %" PRId64 " begins with %s\n", rebuild_generation(r),
-			rebuild_checkpoint(r));
+		fprintf(stderr, "meterctl rebuild: %sgeneration %" PRId64 " begins with %s\n",
+			t->from.kind == REBUILD_FROM_FIRST ? "the log does not reach back to the first offsets; " : "", rebuild_generation(r), rebuild_checkpoint(r));
 	if (c == ERROR_NONE)
 		c = catch_up(r, &e);
 	end_progress(t);

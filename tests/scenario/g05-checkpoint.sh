@@ -40,6 +40,26 @@ expect_match "verified" "$(words)" 'is whole, of this state, and the log goes on
 wait_for 60 drained
 auditor_agrees --kept "$DIR/log"
 
+# -- begun by hand with one of them: by its name, or as the newest that stands before a time or an offset; not without what lies before
+generations() { ctl_q generations --format ndjson | jq -r '"\(.generation) \(.is)"'; }
+from() { # CODE WHERE REGEX [OPTION…]
+	expect_code "$1" ctl rebuild --yes --from "$2" "${@:4}" 2>"$DIR/words"
+	expect_match "from $2" "$(words)" "$3"
+}
+from 0 "$old" "generation 2 begins with $old" --verify
+expect_match "no difference" "$(words)" '[1-9][0-9]+ fields of generations 1 and 2 compared, 0 differences'
+from 78 "$old" 'generation 2 is being made already, and --from says where one begins'
+expect_code 0 ctl_q generations drop 2
+from 0 2020-04-29T00:00:00+08:00 "generation 2 begins with $file" --verify
+expect_match "no difference" "$(words)" '[1-9][0-9]+ fields of generations 1 and 2 compared, 0 differences'
+expect_code 0 ctl_q generations drop 2
+from 78 2020-03-20T00:00:00+08:00 'would leave out what was counted before, unless a checkpoint holds it: .* is to stand at [1-9][0-9]* at the most'
+from 78 "$INPUT/2=5000" 'would leave out what was counted before'
+from 78 "$DIR/m.yaml" 'is no checkpoint of meterd'
+from 64 nowhere/0=5 'names no partition that is counted'
+from 64 March 'takes a checkpoint'
+expect_equal "nothing was begun" "$(generations)" '1 in force'
+
 # -- retention takes what lies before its windows
 head -c 1000000 "$file" | sed -n 2p | jq -c --arg t "$INPUT" '{version: 1, partitions: [.partitions[] | {topic: $t,
 	partition: (.partition | split("/")[1] | tonumber), offset: ((.window / 256 | floor) * 256 - 256)}]}' >"$DIR/delete.json"
@@ -49,6 +69,7 @@ kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$(boo
 
 DRAINED_OPTIONS=--cut
 
+from 78 0 'begins at offset [1-9][0-9]*, and counting from 0 on is needed: retention took'
 # -- a rebuild beside the live counters begins with it, and finds no difference
 expect_code 0 ctl rebuild --yes --verify --promote 2>"$DIR/words"
 expect_match "from the checkpoint" "$(words)" "the log does not reach back to the first offsets; generation 2 begins with $(newest)"
@@ -62,7 +83,6 @@ refused() { # WHAT FILE REGEX
 	expect_code 78 ctl restore --yes "$2" 2>"$DIR/words"
 	expect_match "$1" "$(words)" "$3"
 }
-generations() { ctl_q generations --format ndjson | jq -r '"\(.generation) \(.is)"'; }
 expect_code 0 ctl_q generations drop 2
 bad=$DIR/state-m/checkpoints/bad.checkpoint
 head -c -1 "$file" >"$bad"

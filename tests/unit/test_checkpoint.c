@@ -461,12 +461,34 @@ Test(checkpoint, another_states_is_refused)
 	unfit(with(path, "\"offset\":3", "\"offset\":4"), "alerts/1 ends at offset 3");
 	struct error e = { 0 };
 	char *found = NULL;
-	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, true, &found, &e), ERROR_NONE, "%s", e.text);
+	const struct checkpoint_wish published = { .published = true };
+	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &published, &found, &e), ERROR_NONE, "%s", e.text);
 	cr_expect_str_eq(found, path);
 	free(found);
 	journal->generation = 7; // another one came into force since
-	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, true, &found, &e), ERROR_ABORT);
+	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &published, &found, &e), ERROR_ABORT);
 	cr_expect(strstr(e.text, "which is not in force any more") != NULL, "%s", e.text);
+}
+
+// Its shards stand at 500 and 600, and one of them at nothing: the head tells of that one alone.
+Test(checkpoint, one_that_stands_before_an_offset_is_found)
+{
+	struct error e = { 0 };
+	int64_t upto[2] = { 500, 600 };
+	const struct checkpoint_wish wish = { .upto = upto };
+	fill(2, 3);
+	CLEANUP(freep) char *path = make();
+	char *found = NULL;
+	cr_assert_eq(checkpoint_newest(dir, journal, &broker.o, &wish, &found, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_str_eq(found, path);
+	free(found);
+	upto[1] = 599;
+	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &wish, &found, &e), ERROR_ABORT);
+	cr_expect(strstr(e.text, "stands at offset 600 of calls/1, and is to stand at 599 at the most") != NULL, "%s", e.text);
+	e = (struct error){ 0 };
+	journal->generation = 7;
+	cr_expect_eq(checkpoint_usable(path, journal, &broker.o, &e), ERROR_NONE, "by name, of any generation: %s", e.text);
+	cr_expect_eq(checkpoint_usable(write_file("x", 1), journal, &broker.o, &e), ERROR_ABORT);
 }
 
 // ---- the folder
