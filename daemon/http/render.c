@@ -225,6 +225,18 @@ static json_t *top_json(const struct status *s)
 	return json_pack("{s:I,s:I,s:o}", "window_seconds", (json_int_t)(s->top_window_us / 1000000), "over", (json_int_t)s->top_over, "accounts", list);
 }
 
+static json_t *shards_json(const struct status *s)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < s->n_shards; i++) {
+		const struct status_shard *h = &s->shards[i];
+		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "shard", (json_int_t)i, "commits", (json_int_t)h->commits,
+						      "counters", (json_int_t)h->counters, "refused", (json_int_t)h->refused, "took_us",
+						      (json_int_t)h->took_us, "under_way", (json_int_t)h->under_way, "behind", (json_int_t)h->behind));
+	}
+	return list;
+}
+
 static json_t *counts_json(const struct status_counts *c)
 {
 	json_t *j = json_object();
@@ -241,11 +253,11 @@ char *render_status(const struct status *s)
 		json_array_append_new(reasons, words(s->reasons[i]));
 	for (uint32_t i = 0; i < s->n_parts; i++)
 		json_array_append_new(parts, part_json(&s->parts[i]));
-	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
 				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
 				reasons, "started", instant(s->started_ms), "uptime_seconds",
 				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
-				known(s->rules_version), "partitions", parts, "outbox", office_json(s, "outbox"), "closing",
+				known(s->rules_version), "partitions", parts, "shards", shards_json(s), "outbox", office_json(s, "outbox"), "closing",
 				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "reload", words(s->reload), "imbalance", known(s->imbalance),
 				"calls", counts_json(&s->calls), "top_accounts", top_json(s));
 	check(all != NULL);

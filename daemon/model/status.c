@@ -36,6 +36,7 @@ void status_free(struct status *s)
 	status_counts_free(&s->top);
 	free(s->reasons);
 	free(s->parts);
+	free(s->shards);
 	free(s->instance);
 	free(s->reload);
 	free(s->snapshots.note);
@@ -62,6 +63,23 @@ struct status_part *status_part_add(struct status *s, const char *topic, int32_t
 	*p = (struct status_part){ .topic = xstrdup(topic), .partition = partition, .high = -1, .clock_ms = TIME_NONE,
 				   .window_clock_ms = TIME_NONE, .snapshot_offset = -1, .snapshot_ms = TIME_NONE };
 	return p;
+}
+
+void status_shards_add(struct status *s, const struct status_shard *list, uint32_t n)
+{
+	if (n > s->n_shards) {
+		s->shards = xrealloc(s->shards, n, sizeof(*s->shards));
+		memset(&s->shards[s->n_shards], 0, (n - s->n_shards) * sizeof(*s->shards));
+		s->n_shards = n;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		s->shards[i].commits += list[i].commits;
+		s->shards[i].counters += list[i].counters;
+		s->shards[i].refused += list[i].refused;
+		s->shards[i].took_us += list[i].took_us;
+		s->shards[i].under_way += list[i].under_way;
+		s->shards[i].behind += list[i].behind;
+	}
 }
 
 void status_count_add(struct status_counts *c, const char *name, int64_t n)

@@ -30,6 +30,14 @@ struct status_part {
 	char *halted;            // owned; NULL: not halted. Otherwise why, and what to do
 };
 
+// A shard of the ledger in Redis, as the workers of this process see it, since their start.
+struct status_shard {
+	uint64_t commits, counters, refused; // applied, and counters changed by them; answers that were none
+	int64_t took_us;         // of the applied ones, from sending to the answer, summed up
+	int64_t under_way;       // commits without an answer now
+	int64_t behind;          // records read that its offsets do not cover yet
+};
+
 struct status_count {
 	char *name;              // owned
 	int64_t n;
@@ -53,6 +61,8 @@ struct status {
 	char **reasons;
 	uint32_t n_parts;
 	struct status_part *parts;
+	uint32_t n_shards;
+	struct status_shard *shards;
 	struct status_counts calls;     // by service
 	struct status_counts conflicts; // by kind
 	struct status_counts top;       // accounts with the most calls in the last top_window_us, each at most top_over too large; in no order
@@ -89,6 +99,7 @@ void status_init(struct status *s);  // everything empty or unknown
 void status_free(struct status *s);
 void status_reason(struct status *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct status_part *status_part_add(struct status *s, const char *topic, int32_t partition); // valid until the next one is added
+void status_shards_add(struct status *s, const struct status_shard *list, uint32_t n);          // of one more worker
 void status_count_add(struct status_counts *c, const char *name, int64_t n);                 // summed by name
 void status_counts_free(struct status_counts *c);
 bool status_ready(const struct status *s);

@@ -385,6 +385,7 @@ static bool read_worker(const struct engine *g, struct status *s, const struct w
 	if (w->top_since_us > 0 && now_us - w->top_since_us > s->top_window_us)
 		s->top_window_us = now_us - w->top_since_us;
 	s->top_over += w->top_over;
+	status_shards_add(s, w->shards, w->n_shards);
 	histogram_sum(&s->commit_time, &w->commit_time);
 	s->counters_committed += w->deltas;
 	s->dedupe_bytes += w->dedupe_bytes;

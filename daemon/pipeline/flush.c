@@ -270,6 +270,9 @@ static void flight_done(struct worker *w, struct flight *f, uint32_t shard, bool
 	count_calls(w, &f->batch->shards[shard]);
 	f->waiting--;
 	w->progress_us = clock_mono_us();
+	w->shards[shard].commits++;
+	w->shards[shard].counters += f->commits[shard].n_deltas;
+	w->shards[shard].took_us += w->progress_us - f->sent_us;
 	histogram_add(&w->commit_time, w->progress_us - f->sent_us);
 	while (w->n_flights > 0 && w->flights[w->first_flight].waiting == 0) {
 		w->first_flight = (w->first_flight + 1) % FLIGHTS;
@@ -302,8 +305,10 @@ static void take_result(struct worker *w, const struct commit_result *r)
 {
 	struct flight *f = &w->flights[r->tag];
 	check(f->states[r->shard] == STATE_SENT);
-	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST && r->status != COMMIT_NEEDLOOK)
+	if (r->status != COMMIT_DONE && r->status != COMMIT_NEEDLIST && r->status != COMMIT_NEEDLOOK) {
 		w->conflicts[r->status]++;
+		w->shards[r->shard].refused++;
+	}
 	switch (r->status) {
 	case COMMIT_DONE:
 		w->backoff_ms = 0;

@@ -86,6 +86,7 @@ struct worker {
 	int64_t status_us;
 	struct histogram commit_time;
 	uint64_t deltas, conflicts[COMMIT_HALT + 1];
+	struct status_shard *shards; // totals; what is under way is found when they are told
 	struct busiest *busiest;   // the accounts with the most calls
 	uint64_t *calls;           // counted, by service of the newest rules
 	uint32_t n_calls;

@@ -88,6 +88,7 @@ static const char *const conflict_names[] = { [COMMIT_FOREIGN] = "foreign", [COM
 void worker_status_free(struct worker_status *s)
 {
 	free(s->parts);
+	free(s->shards);
 	status_counts_free(&s->calls);
 	status_counts_free(&s->conflicts);
 	status_counts_free(&s->top);
@@ -101,6 +102,36 @@ static void status_busiest(const struct worker *w, struct worker_status *s)
 	for (uint32_t i = 0; i < n; i++) {
 		status_count_add(&s->top, list[i].account, list[i].calls);
 		s->top_over = list[i].over > s->top_over ? list[i].over : s->top_over;
+	}
+}
+
+// The first offset that a shard is not known to cover: where its oldest commit without an answer begins.
+static int64_t covered(const struct worker *w, uint32_t part, uint32_t shard)
+{
+	for (uint32_t i = 0; i < w->n_flights; i++) {
+		const struct flight *f = &w->flights[(w->first_flight + i) % FLIGHTS];
+		for (uint32_t k = 0; f->states[shard] != STATE_NONE && f->states[shard] != STATE_DONE && k < f->commits[shard].n_parts; k++)
+			if (f->commits[shard].parts[k].part == part)
+				return f->commits[shard].parts[k].from;
+	}
+	return w->parts[part].shards[shard].from;
+}
+
+static void status_shards(const struct worker *w, struct worker_status *s)
+{
+	s->n_shards = w->o.store->shards;
+	s->shards = xcalloc(s->n_shards, sizeof(*s->shards));
+	for (uint32_t shard = 0; shard < s->n_shards; shard++) {
+		struct status_shard *out = &s->shards[shard];
+		*out = w->shards[shard];
+		for (uint32_t i = 0; i < w->n_flights; i++) {
+			enum commit_state state = w->flights[(w->first_flight + i) % FLIGHTS].states[shard];
+			out->under_way += state == STATE_SENT || state == STATE_AGAIN;
+		}
+		for (uint32_t i = 0; i < w->n_parts && !w->adrift; i++) {
+			int64_t from = covered(w, i, shard);
+			out->behind += w->parts[i].next > from ? w->parts[i].next - from : 0;
+		}
 	}
 }
 
@@ -118,6 +149,7 @@ static struct worker_status make_status(const struct worker *w)
 	for (size_t i = 0; i < ARRAY_LEN(conflict_names); i++)
 		if (conflict_names[i] != NULL)
 			status_count_add(&s.conflicts, conflict_names[i], (int64_t)w->conflicts[i]);
+	status_shards(w, &s);
 	status_busiest(w, &s);
 	snprintf(s.state, sizeof(s.state), "%s", w->state);
 	snprintf(s.reason, sizeof(s.reason), "%s", w->reason);
@@ -156,6 +188,9 @@ void worker_status(struct worker *w, struct worker_status *ret)
 	ret->parts = xcalloc(w->status.n_parts, sizeof(*ret->parts));
 	if (w->status.n_parts > 0)
 		memcpy(ret->parts, w->status.parts, w->status.n_parts * sizeof(*ret->parts));
+	ret->shards = xcalloc(w->status.n_shards, sizeof(*ret->shards));
+	if (w->status.n_shards > 0)
+		memcpy(ret->shards, w->status.shards, w->status.n_shards * sizeof(*ret->shards));
 	copy_counts(&ret->calls, &w->status.calls);
 	copy_counts(&ret->conflicts, &w->status.conflicts);
 	copy_counts(&ret->top, &w->status.top);
@@ -475,6 +510,7 @@ void worker_free(struct worker *w)
 	free(w->parts);
 	free(w->last_record);
 	free(w->advanced_us);
+	free(w->shards);
 	worker_status_free(&w->status);
 	busiest_freep(&w->busiest);
 	free(w->calls);
@@ -500,6 +536,7 @@ enum error_class worker_new(const struct worker_options *o, struct worker **ret,
 	pthread_mutex_init(&w->lock, NULL);
 	snprintf(w->instance_id, sizeof(w->instance_id), "%s-w%u", o->settings->instance, o->index);
 	w->advanced_us = xcalloc(o->store->shards, sizeof(*w->advanced_us));
+	w->shards = xcalloc(o->store->shards, sizeof(*w->shards));
 	w->progress_us = clock_mono_us();
 	w->busiest = busiest_new(w->progress_us);
 	worker_say(w, "starting", "");

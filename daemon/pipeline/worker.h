@@ -43,6 +43,8 @@ struct worker_status {
 	char reason[300];            // of waiting or halted, in words; empty otherwise
 	uint32_t n_parts;
 	struct worker_part_status *parts;
+	uint32_t n_shards;
+	struct status_shard *shards;
 	struct status_counts calls, conflicts;
 	struct status_counts top;    // accounts with the most calls since top_since_us, each at most top_over too large
 	int64_t top_since_us, top_over;

@@ -38,6 +38,19 @@ static void take_part(const json_t *j, struct top_part *p)
 		p->outcomes[o] = int_of(json_object_get(j, "outcomes"), outcome_text((enum outcome)o));
 }
 
+static void take_shards(const json_t *shards, struct top_sample *s)
+{
+	size_t i;
+	json_t *v;
+	s->shards = xcalloc(json_array_size(shards), sizeof(*s->shards));
+	json_array_foreach(shards, i, v) {
+		struct top_shard *h = &s->shards[s->n_shards++];
+		*h = (struct top_shard){ .commits = int_of(v, "commits"), .counters = int_of(v, "counters"), .refused = int_of(v, "refused"),
+					 .took_us = int_of(v, "took_us"), .under_way = int_of(v, "under_way"), .behind = int_of(v, "behind") };
+		snprintf(h->name, sizeof(h->name), "s%02" PRId64, int_of(v, "shard"));
+	}
+}
+
 static void take_lists(const json_t *j, struct top_sample *s)
 {
 	const json_t *parts = json_object_get(j, "partitions"), *reasons = json_object_get(j, "reasons");
@@ -51,6 +64,7 @@ static void take_lists(const json_t *j, struct top_sample *s)
 		if (p->halted[0] == '\0' && p->lag > 0)
 			s->lag += p->lag;
 	}
+	take_shards(json_object_get(j, "shards"), s);
 	json_array_foreach(reasons, i, v)
 		if (json_is_string(v))
 			s->reasons[s->n_reasons++] = xstrdup(json_string_value(v));
@@ -176,6 +190,7 @@ void top_sample_free(struct top_sample *s)
 		free(s->reasons[i]);
 	free(s->reasons);
 	free(s->parts);
+	free(s->shards);
 	free(s->services);
 	*s = (struct top_sample){ 0 };
 }
@@ -200,6 +215,18 @@ static void part_rates(struct top_part *p, const struct top_sample *before, int6
 		p->outcome_rate[o] = q != NULL ? each_second(p->outcomes[o], q->outcomes[o], took_us) : -1;
 }
 
+static void shard_rates(struct top_shard *h, const struct top_sample *before, int64_t took_us)
+{
+	const struct top_shard *q = NULL;
+	for (uint32_t i = 0; i < before->n_shards && q == NULL; i++)
+		if (strcmp(before->shards[i].name, h->name) == 0)
+			q = &before->shards[i];
+	h->rate = q != NULL ? each_second(h->commits, q->commits, took_us) : -1;
+	h->counter_rate = q != NULL ? each_second(h->counters, q->counters, took_us) : -1;
+	if (q != NULL && q->commits >= 0 && h->commits > q->commits)
+		h->mean_us = (h->took_us - q->took_us) / (h->commits - q->commits);
+}
+
 static void service_rates(struct top_service *x, const struct top_sample *before, int64_t took_us)
 {
 	int64_t was = 0; // a service without calls has no line
@@ -216,6 +243,8 @@ static void unknown_rates(struct top_sample *s)
 		for (int o = 0; o < OUTCOME_COUNT; o++)
 			s->parts[i].outcome_rate[o] = -1;
 	}
+	for (uint32_t i = 0; i < s->n_shards; i++)
+		s->shards[i].rate = s->shards[i].counter_rate = s->shards[i].mean_us = -1;
 	for (uint32_t i = 0; i < s->n_services; i++)
 		s->services[i].rate = -1;
 }
@@ -231,6 +260,8 @@ void top_sample_rates(struct top_sample *now, const struct top_sample *before)
 		part_rates(&now->parts[i], before, took_us);
 		now->events_rate += now->parts[i].rate > 0 ? now->parts[i].rate : 0;
 	}
+	for (uint32_t i = 0; i < now->n_shards; i++)
+		shard_rates(&now->shards[i], before, took_us);
 	for (uint32_t i = 0; i < now->n_services; i++) {
 		service_rates(&now->services[i], before, took_us);
 		now->calls_rate += now->services[i].rate > 0 ? now->services[i].rate : 0;

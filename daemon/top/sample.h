@@ -17,6 +17,11 @@ struct top_part {
 	bool reading_back;
 	int64_t rate, outcome_rate[OUTCOME_COUNT]; // a second
 };
+struct top_shard {
+	char name[16];            // as in the keys of Redis: s03
+	int64_t commits, counters, refused, took_us, under_way, behind;
+	int64_t rate, counter_rate, mean_us; // a second; of a commit
+};
 struct top_service {
 	char name[80];
 	int64_t calls, rate;
@@ -27,9 +32,10 @@ struct top_sample {
 	char state[16], instance[80], version[32], started[32], reload[400], outbox_note[300];
 	char open[16], closes[32], due[32], closing_note[300];
 	int64_t uptime_s, rules, pending, published;
-	uint32_t n_reasons, n_parts, n_services;
+	uint32_t n_reasons, n_parts, n_shards, n_services;
 	char **reasons;
 	struct top_part *parts;
+	struct top_shard *shards;
 	struct top_service *services;
 	int64_t commit_us, commits, conflicts, imbalance, dedupe_bytes, resident_bytes, cpu_us; // totals since its start
 	// since the earlier one, -1: there is none

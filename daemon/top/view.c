@@ -11,7 +11,8 @@
 #include "base/utf8.h"
 #include "tools/terminal.h"
 
-enum { LEAST_COLUMNS = 40, LEAST_ROWS = 6, REASONS_MOST = 4, NUMBER = 32, COLUMNS_MOST = 16, WIDE = 120, WIDER = 160 };
+enum { LEAST_COLUMNS = 40, LEAST_ROWS = 6, SHARDS_ROWS = 16, // lower screens show shards only where they are chosen
+       REASONS_MOST = 4, NUMBER = 32, COLUMNS_MOST = 16, WIDE = 120, WIDER = 160 };
 
 // ---- text that fits
 
@@ -63,6 +64,14 @@ static const char *count_text(int64_t n, char buf[NUMBER])
 	return buf;
 }
 
+static const char *milliseconds(int64_t us, char buf[NUMBER])
+{
+	if (us < 0)
+		return memcpy(buf, "-", 2);
+	snprintf(buf, NUMBER, "%" PRId64 ".%" PRId64 " ms", us / 1000, us / 100 % 10);
+	return buf;
+}
+
 static const char *span_words(int64_t s, char buf[NUMBER])
 {
 	if (s < 0)
@@ -108,15 +117,14 @@ static int head_verdict(const struct top_view *v, struct top_line *l)
 static int head_figures(const struct top_view *v, struct top_line *l)
 {
 	const struct top_sample *s = v->now;
-	char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], m[NUMBER], x[NUMBER], left[40] = "", commit[NUMBER] = "-", cpu[NUMBER] = "-";
+	char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], m[NUMBER], x[NUMBER], left[40] = "", commit[NUMBER], cpu[NUMBER] = "-";
 	if (s->lag > 0 && s->events_rate > 0)
 		snprintf(left, sizeof(left), " (%s)", span_words(s->lag / s->events_rate, a));
-	if (s->commit_mean_us >= 0)
-		snprintf(commit, sizeof(commit), "%" PRId64 ".%" PRId64 " ms", s->commit_mean_us / 1000, s->commit_mean_us / 100 % 10);
 	if (s->cpu_permille >= 0)
 		snprintf(cpu, sizeof(cpu), "%" PRId64 "%%", s->cpu_permille / 10);
-	line_set(v, l, TOP_PLAIN, "events %s/s  calls %s/s  lag %s%s  commit %s  outbox %s  cpu %s  mem %s MiB  conflicts %s", count_text(s->events_rate, a),
-		 count_text(s->calls_rate, b), count_text(s->lag, c), left, commit, s->owner ? count_text(s->pending, d) : "elsewhere", cpu,
+	line_set(v, l, TOP_PLAIN, "events %s/s  calls %s/s  lag %s%s  commit %s  outbox %s  cpu %s  mem %s MiB  conflicts %s",
+		 count_text(s->events_rate, a), count_text(s->calls_rate, b), count_text(s->lag, c), left, milliseconds(s->commit_mean_us, commit),
+		 s->owner ? count_text(s->pending, d) : "elsewhere", cpu,
 		 count_text(s->resident_bytes >= 0 ? s->resident_bytes >> 20 : -1, m), count_text(s->conflicts, x));
 	return 1;
 }
@@ -256,7 +264,26 @@ static void part_line(const struct table *t, const struct top_part *p, struct to
 	table_cell(t, 12, count_text(p->high, text), l);
 }
 
-// ---- services, alerts
+// ---- shards, services, alerts
+
+static const struct column shard_columns[] = {
+	{ "SHARD", 8, false, 0 },         { "COMMITS/S", 10, true, 0 },     { "MEAN", 9, true, 0 },          { "COUNTERS/S", 11, true, 0 },
+	{ "BEHIND", 11, true, 0 },        { "UNDER WAY", 9, true, 70 },     { "REFUSED", 8, true, 70 },      { "COMMITS", 14, true, WIDE },
+	{ "COUNTERS", 16, true, WIDE },
+};
+
+static void shard_line(const struct table *t, const struct top_shard *h, struct top_line *l)
+{
+	char text[NUMBER];
+	const int64_t figures[] = { h->counter_rate, h->behind, h->under_way, h->refused, h->commits, h->counters };
+	l->text[0] = '\0';
+	l->style = TOP_PLAIN;
+	table_cell(t, 0, h->name, l);
+	table_cell(t, 1, count_text(h->rate, text), l);
+	table_cell(t, 2, milliseconds(h->mean_us, text), l);
+	for (int i = 0; i < (int)ARRAY_LEN(figures); i++)
+		table_cell(t, 3 + i, count_text(figures[i], text), l);
+}
 
 static const struct column service_columns[] = {
 	{ "SERVICE", 0, false, 0 }, { "CALLS/S", 14, true, 0 }, { "CALLS SINCE ITS START", 24, true, 0 },
@@ -324,6 +351,16 @@ static int compare_parts(const void *a, const void *b, void *ctx)
 	return by->reverse ? -d : d;
 }
 
+static int compare_shards(const void *a, const void *b, void *ctx)
+{
+	const struct top_shard *p = *(const void *const *)a, *q = *(const void *const *)b;
+	const struct by *by = ctx;
+	int d = by->sort == TOP_BY_RATE ? order(p->rate, q->rate) : by->sort == TOP_BY_LAG ? order(p->behind, q->behind) :
+		by->sort == TOP_BY_STATE ? order(p->refused, q->refused) : 0;
+	d = d != 0 ? d : p < q ? -1 : 1; // as they came: by number
+	return by->reverse ? -d : d;
+}
+
 static int compare_services(const void *a, const void *b, void *ctx)
 {
 	const struct top_service *p = *(const void *const *)a, *q = *(const void *const *)b;
@@ -338,39 +375,64 @@ static bool wanted(const struct top_ui *ui, const char *a, const char *b, const 
 	return ui->filter[0] == '\0' || strstr(a, ui->filter) != NULL || strstr(b, ui->filter) != NULL || strstr(c, ui->filter) != NULL;
 }
 
+static uint32_t rows_of(const struct top_view *v, enum top_list which)
+{
+	if (which == TOP_ALERTS)
+		return v->n_alerts;
+	const struct top_sample *s = v->now;
+	return s == NULL ? 0 : which == TOP_PARTITIONS ? s->n_parts : which == TOP_SHARDS ? s->n_shards : s->n_services;
+}
+
+// Row i of the list, NULL where the filter hides it.
+static const void *row_at(const struct top_view *v, const struct top_ui *ui, enum top_list which, uint32_t i)
+{
+	const struct top_sample *s = v->now;
+	const struct top_alert *a = &v->alerts[i];
+	switch (which) {
+	case TOP_PARTITIONS: return wanted(ui, s->parts[i].name, part_state(&s->parts[i]), "") ? &s->parts[i] : NULL;
+	case TOP_SHARDS: return wanted(ui, s->shards[i].name, "", "") ? &s->shards[i] : NULL;
+	case TOP_SERVICES: return wanted(ui, s->services[i].name, "", "") ? &s->services[i] : NULL;
+	default: return wanted(ui, a->kind, a->account, a->service) ? a : NULL;
+	}
+}
+
 static struct rows pick(const struct top_view *v, const struct top_ui *ui, enum top_list which)
 {
-	static const char *const none[] = { "no partition here", "no calls yet", "no alert yet" };
-	const struct top_sample *s = v->now;
-	uint32_t all = which == TOP_ALERTS ? v->n_alerts : s == NULL ? 0 : which == TOP_PARTITIONS ? s->n_parts : s->n_services;
+	static const char *const none[] = { "no partition here", "no shard yet", "no calls yet", "no alert yet" };
+	static int (*const compare[])(const void *, const void *, void *) = { compare_parts, compare_shards, compare_services, NULL };
+	uint32_t all = rows_of(v, which);
 	struct rows r = { .list = xcalloc(all, sizeof(*r.list)), .empty = all > 0 ? "nothing fits the filter" : none[which] };
 	struct by by = { ui->sort, ui->reverse };
 	for (uint32_t i = 0; i < all; i++) {
-		const struct top_alert *a = which == TOP_ALERTS ? &v->alerts[i] : NULL;
-		bool in = a != NULL ? wanted(ui, a->kind, a->account, a->service) :
-			  which == TOP_PARTITIONS ? wanted(ui, s->parts[i].name, part_state(&s->parts[i]), "") : wanted(ui, s->services[i].name, "", "");
-		if (in)
-			r.list[r.n++] = a != NULL ? (const void *)a : which == TOP_PARTITIONS ? (const void *)&s->parts[i] : &s->services[i];
+		const void *row = row_at(v, ui, which, i);
+		if (row != NULL)
+			r.list[r.n++] = row;
 	}
-	if (which != TOP_ALERTS)
-		qsort_r(r.list, r.n, sizeof(*r.list), which == TOP_PARTITIONS ? compare_parts : compare_services, &by);
+	if (compare[which] != NULL)
+		qsort_r(r.list, r.n, sizeof(*r.list), compare[which], &by);
 	else if (all == 0 && v->alerts_note != NULL)
 		r.empty = v->alerts_note;
 	return r;
 }
 
-// Rows for each list out of `room`: three each to begin with, then the chosen one takes what it can use, then the others.
-static void share_out(const struct rows *r, enum top_list chosen, int room, int ret[TOP_LISTS])
+// Rows for each list that is shown out of `room`: three each to begin with, then the chosen one takes what it can use, then the others.
+static void share_out(const struct rows *r, const bool *shown, enum top_list chosen, int room, int ret[TOP_LISTS])
 {
-	int first = room / TOP_LISTS < 3 ? room / TOP_LISTS : 3;
+	int lists = 0;
+	for (int i = 0; i < TOP_LISTS; i++)
+		lists += shown[i];
+	int first = room / lists < 3 ? room / lists : 3;
 	for (int i = 0; i < TOP_LISTS; i++) {
+		ret[i] = 0;
+		if (!shown[i])
+			continue;
 		int need = r[i].n > 0 ? (int)r[i].n : 1;
 		ret[i] = need < first ? need : first;
 		room -= ret[i];
 	}
 	for (int k = 0; k < TOP_LISTS; k++) {
 		int i = ((int)chosen + k) % TOP_LISTS, need = r[i].n > 0 ? (int)r[i].n : 1;
-		int more = need - ret[i] < room ? need - ret[i] : room;
+		int more = !shown[i] ? 0 : need - ret[i] < room ? need - ret[i] : room;
 		ret[i] += more;
 		room -= more;
 	}
@@ -378,9 +440,9 @@ static void share_out(const struct rows *r, enum top_list chosen, int room, int 
 
 static int list_lines(const struct top_view *v, struct top_ui *ui, enum top_list which, const struct rows *r, int room, struct top_line *l)
 {
-	struct table t = { .columns = which == TOP_PARTITIONS ? part_columns : which == TOP_SERVICES ? service_columns : alert_columns,
-			   .n = which == TOP_PARTITIONS ? (int)ARRAY_LEN(part_columns) : which == TOP_SERVICES ? (int)ARRAY_LEN(service_columns) :
-				(int)ARRAY_LEN(alert_columns) };
+	static const struct table tables[] = { { part_columns, (int)ARRAY_LEN(part_columns), { 0 } }, { shard_columns, (int)ARRAY_LEN(shard_columns), { 0 } },
+					       { service_columns, (int)ARRAY_LEN(service_columns), { 0 } }, { alert_columns, (int)ARRAY_LEN(alert_columns), { 0 } } };
+	struct table t = tables[which];
 	int from = 0, n = 1;
 	table_fit(&t, v->columns);
 	table_head(&t, ui->chosen == which, v, l);
@@ -395,6 +457,8 @@ static int list_lines(const struct top_view *v, struct top_ui *ui, enum top_list
 		const void *row = r->list[from + i];
 		if (which == TOP_PARTITIONS)
 			part_line(&t, row, &l[n]);
+		else if (which == TOP_SHARDS)
+			shard_line(&t, row, &l[n]);
 		else if (which == TOP_SERVICES)
 			service_line(&t, row, &l[n]);
 		else
@@ -433,7 +497,7 @@ static void help(const struct top_view *v, struct top_line *lines)
 		"meterctl top: what the daemon at http.listen says of itself, once a second, and alerts as they are published",
 		"",
 		"  q            quit                       s / r        next order of the lists / the other way round",
-		"  /            show only rows with a text (partition, state, service, account, kind); Esc shows all again",
+		"  /            show only rows with a text (partition, state, shard, service, account, kind); Esc shows all again",
 		"  Tab          choose the next list: it gets the room that is left, and scrolls (arrows, Page, Home)",
 		"  p            hold the screen            ?            this help",
 		"",
@@ -441,6 +505,8 @@ static void help(const struct top_view *v, struct top_line *lines)
 		"  LAG, LEFT  records that wait to be read, and how long that takes at this rate",
 		"  CLOCK      newest time stamp of a record (UTC): months close by it",
 		"  STATE      reading: fills its window of duplicates, counts nothing yet. halted: waits for a person, see above",
+		"  SHARD      a part of the ledger in Redis: commits, how long one takes, records read that it does not hold yet,",
+		"             commits without an answer, refused ones (Redis full or away, another owner: meterd_commit_conflicts_total)",
 		"  outbox     alerts and settlements that Kafka has not acknowledged yet",
 	};
 	for (int i = 0; i < v->rows - 1 && i < (int)ARRAY_LEN(text); i++)
@@ -458,10 +524,11 @@ static void body(const struct top_view *v, struct top_ui *ui, struct top_line *l
 	struct rows r[TOP_LISTS];
 	for (int i = 0; i < TOP_LISTS; i++)
 		r[i] = pick(v, ui, (enum top_list)i);
-	int room = v->rows - 1 - at - TOP_LISTS;
-	share_out(r, ui->chosen, room > 0 ? room : 0, rooms);
+	bool shown[TOP_LISTS] = { true, v->rows >= SHARDS_ROWS || ui->chosen == TOP_SHARDS, true, true };
+	int room = v->rows - 1 - at - TOP_LISTS + !shown[TOP_SHARDS];
+	share_out(r, shown, ui->chosen, room > 0 ? room : 0, rooms);
 	for (int i = 0; i < TOP_LISTS; i++) {
-		if (at + 1 + rooms[i] <= v->rows - 1)
+		if (shown[i] && at + 1 + rooms[i] <= v->rows - 1)
 			at += list_lines(v, ui, (enum top_list)i, &r[i], rooms[i], &lines[at]);
 		free(r[i].list);
 	}

@@ -4,7 +4,7 @@
 //	READY  instance m, up 3h 02m, rules 3                       verdict
 //	events 12,345/s  lag 7  commit 1.2 ms  …                    figures
 //	outbox …, closing …, reasons                                what waits
-//	PARTITION … / SERVICE … / ALERT …                           three lists; the chosen one gets the room that is left, and scrolls
+//	PARTITION … / SHARD … / SERVICE … / ALERT …                 four lists; the chosen one gets the room that is left, and scrolls
 //	q quit  s sort: lag …                                       keys
 #ifndef TOP_VIEW_H
 #define TOP_VIEW_H
@@ -14,7 +14,7 @@
 enum { TOP_LINE = 1400, TOP_FILTER = 64 };
 enum top_style { TOP_PLAIN, TOP_GOOD, TOP_WARN, TOP_BAD, TOP_DIM, TOP_HEAD };
 enum top_sort { TOP_BY_NAME, TOP_BY_RATE, TOP_BY_LAG, TOP_BY_STATE, TOP_SORTS };
-enum top_list { TOP_PARTITIONS, TOP_SERVICES, TOP_ALERTS, TOP_LISTS };
+enum top_list { TOP_PARTITIONS, TOP_SHARDS, TOP_SERVICES, TOP_ALERTS, TOP_LISTS };
 
 struct top_line {
 	char text[TOP_LINE];   // never wider than the screen

@@ -44,6 +44,10 @@ is meterd_period_closed_timestamp_seconds == "$(date -d 2020-03-01T00:00:00+08:0
 is meterd_settlement_due_timestamp_seconds == "$(date -d 2020-04-04T00:00:00+08:00 +%s)" || fail "due: $(value meterd_settlement_due_timestamp_seconds)"
 is meterd_ledger_checked_timestamp_seconds '>' "$before" || fail "checked: $(value meterd_ledger_checked_timestamp_seconds)"
 
+# shard by shard: what all of them committed, and nothing that one of them does not hold yet
+shards() { curl -fsS "http://127.0.0.1:$port/api/v1/status" | jq -c '.shards | [length, (map(.counters) | add), (map(.behind + .under_way + .refused) | add), (map(select(.commits > 0)) | length)]'; }
+wait_for 30 '[[ $(shards) == "[16,$(value meterd_counters_committed_total | cut -d . -f 1),0,16]" ]]' 'every shard to hold all that was read'
+
 # What others see: Kafka's own tool shows the group's offsets, and the lag of what comes while nobody reads.
 group() { # partition, current offset, end, lag: a line each
 	kafka_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$(bootstrap)" --describe --group "$SCENARIO" 2>>"$DIR/group.log" |

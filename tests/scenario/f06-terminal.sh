@@ -41,6 +41,7 @@ for w in narrow wide plain; do
 	wait_for 60 "shows $w '^2020-0[12]-[0-9][0-9] [0-9:]{5} (tier.crossed|free_quota.(warning|exhausted))'" "alerts in $w"
 	wait_for 60 "shows $w 'lag 0  '" "the lag of $w to be 0"
 	shows $w "usage.calls/0 .*running" || fail "no partition in $w: $(screen $w)"
+	shows $w '^s[01][0-9] +[0-9]' || fail "no shard in $w: $(screen $w)"
 	shows $w '^(image|face|product)[a-z-]+ ' || fail "no service in $w: $(screen $w)"
 done
 (($(wide narrow) <= 80)) || fail "top writes $(wide narrow) columns of 80"
@@ -58,7 +59,11 @@ tm send-keys -t narrow / image-tag Enter
 wait_for 10 'shows narrow "filter .image-tag." && ! shows narrow "usage.calls/"' 'the filter'
 tm send-keys -t narrow Escape '?'
 wait_for 10 'shows narrow "records that wait to be read"' 'the help'
-tm send-keys -t narrow '?' Tab Tab
+tm send-keys -t narrow '?' / s15 Enter
+wait_for 10 'shows narrow "^s15 .*" && ! shows narrow "^s00 "' 'the filter of a shard'
+tm send-keys -t narrow Escape Tab
+wait_for 10 'shows narrow "^SHARD \* +COMMITS/S +MEAN +COUNTERS/S +BEHIND" && (($(screen narrow | grep -c "^s[01][0-9] ") > 3))' 'shards, chosen'
+tm send-keys -t narrow Tab Tab
 wait_for 10 'shows narrow "^ALERT AT .UTC. ?\*? " && shows narrow "usage.calls/0 "' 'the way back'
 tm resize-window -t narrow -x 200 -y 40
 wait_for 10 'shows narrow "COUNTED/S"' 'a larger window'

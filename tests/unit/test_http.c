@@ -38,6 +38,9 @@ static void fill(void *ctx, struct status *s)
 		p->snapshot_bytes = 917000;
 		p->outcomes[OUTCOME_REJECTED] = i;
 	}
+	struct status_shard one[] = { { 3, 40, 0, 9000, 1, 12 } }, two[] = { { 1, 2, 1, 500, 0, 3 }, { 6, 60, 2, 7000, 0, 0 } };
+	status_shards_add(s, one, 1); // of two workers
+	status_shards_add(s, two, 2);
 	status_count_add(&s->calls, "image-tag", 5);
 	status_count_add(&s->calls, "image-tag", 7);
 	status_count_add(&s->conflicts, "rollback", 1);
@@ -209,6 +212,10 @@ Test(http, status_as_json)
 	cr_assert_str_eq(json_string_value(json_object_get(c, "open")), "2020-01");
 	cr_assert_str_eq(json_string_value(json_object_get(c, "closed")), "2019-12");
 	cr_assert(json_is_null(json_object_get(o, "pending")));
+	json_t *shards = json_object_get(j, "shards");
+	CLEANUP(freep) char *first = json_dumps(json_array_get(shards, 0), JSON_COMPACT);
+	cr_assert_str_eq(first, "{\"shard\":0,\"commits\":4,\"counters\":42,\"refused\":1,\"took_us\":9500,\"under_way\":1,\"behind\":15}");
+	cr_assert(json_array_size(shards) == 2 && json_integer_value(json_object_get(json_array_get(shards, 1), "counters")) == 60);
 	json_decref(j);
 	json_decref(k);
 }

@@ -15,6 +15,8 @@ static const char status[] =
 	"\"halted\":null,\"outcomes\":{\"counted\":%d,\"duplicate\":7}},"
 	"{\"topic\":\"usage.calls\",\"partition\":9,\"next\":100,\"high\":112,\"lag\":12,\"clock\":null,\"reading_back\":true,\"halted\":null,\"outcomes\":{}},"
 	"{\"topic\":\"usage.calls\",\"partition\":0,\"next\":1,\"high\":null,\"lag\":null,\"clock\":null,\"halted\":%s,\"outcomes\":{}}],"
+	"\"shards\":[{\"shard\":0,\"commits\":%d,\"counters\":%d,\"refused\":0,\"took_us\":%d,\"under_way\":1,\"behind\":12},"
+	"{\"shard\":1,\"commits\":5,\"counters\":9,\"refused\":3,\"took_us\":100,\"under_way\":0,\"behind\":2000}],"
 	"\"outbox\":{\"owner\":true,\"pending\":4,\"published\":12},\"closing\":{\"open\":\"2020-01\",\"closes\":\"2020-02-01T16:00:00.000Z\","
 	"\"due\":\"2020-02-03T16:00:00.000Z\"},\"reload\":null}";
 static const char metrics[] = "# HELP meterd_calls_total x\n# TYPE meterd_calls_total counter\nmeterd_calls_total{service=\"image-tag\"} %d\n"
@@ -26,7 +28,7 @@ static const char metrics[] = "# HELP meterd_calls_total x\n# TYPE meterd_calls_
 static struct top_sample sample(int step, const char *halted)
 {
 	struct top_sample s = { 0 };
-	CLEANUP(freep) char *j = xasprintf(status, 1000 + 2000 * step, 4000 - 2000 * step, 900 + 1900 * step, halted);
+	CLEANUP(freep) char *j = xasprintf(status, 1000 + 2000 * step, 4000 - 2000 * step, 900 + 1900 * step, halted, 10 + 40 * step, 100 + 4000 * step, 1000 + 60000 * step);
 	CLEANUP(freep) char *m = xasprintf(metrics, 50 + 3000 * step, step ? "0.52" : "0.5", 10 + 10 * step, step ? "11.25" : "10.75");
 	cr_assert(top_sample_parse(j, m, step * 2000000, &s));
 	return s;
@@ -87,9 +89,12 @@ Test(top, at_80_columns)
 	expect_line(&s, 4, "usage.calls/0                 0           -       - -                   running");
 	expect_line(&s, 5, "usage.calls/9                 0          12       - -                   reading");
 	expect_line(&s, 6, "usage.calls/10            1,000       2,000      2s 2020-01-15 08:30:00 running");
-	expect_line(&s, 7, "SERVICE                                         CALLS/S    CALLS SINCE ITS START");
-	expect_line(&s, 10, "ALERT AT (UTC)   KIND                 ACCOUNT        SERVICE             PERIOD");
-	expect_line(&s, 11, "2020-01-19 03:31 tier.crossed         178900000000   product-recognition 2020-01");
+	expect_line(&s, 7, "SHARD     COMMITS/S      MEAN  COUNTERS/S      BEHIND UNDER WAY  REFUSED");
+	expect_line(&s, 8, "s00              20    1.5 ms       2,000          12         1        0");
+	expect_line(&s, 9, "s01               0         -           0       2,000         0        3");
+	expect_line(&s, 10, "SERVICE                                         CALLS/S    CALLS SINCE ITS START");
+	expect_line(&s, 13, "ALERT AT (UTC)   KIND                 ACCOUNT        SERVICE             PERIOD");
+	expect_line(&s, 14, "2020-01-19 03:31 tier.crossed         178900000000   product-recognition 2020-01");
 	cr_expect_eq(s.lines[0].style, TOP_GOOD);
 	cr_expect(strncmp(s.lines[23].text, "q quit  ? help", 14) == 0, "%s", s.lines[23].text);
 	top_sample_free(&before);
@@ -107,6 +112,7 @@ Test(top, at_200_columns)
 	cr_expect(strstr(s.lines[3].text, "COUNTED/S") != NULL && strstr(s.lines[3].text, "END") != NULL, "%s", s.lines[3].text);
 	cr_expect(strstr(s.lines[6].text, "       950        0 ") != NULL, "%s", s.lines[6].text);
 	cr_expect(find(&s, "2190.7424") > 0);
+	expect_line(&s, 8, "s00              20    1.5 ms       2,000          12         1        0             50            4,100");
 	top_sample_free(&before);
 	top_sample_free(&now);
 }
@@ -133,9 +139,11 @@ Test(top, sorted_and_reversed)
 	top_sample_rates(&now, &before);
 	show(&s, &now, NULL, &ui);
 	cr_expect(find(&s, "usage.calls/10") == 4 && find(&s, "usage.calls/9") == 5 && find(&s, "usage.calls/0") == 6);
+	cr_expect(find(&s, "s01 ") == 8 && find(&s, "s00 ") == 9, "the shard that is further behind comes first");
 	ui.reverse = true;
 	show(&r, &now, NULL, &ui);
 	cr_expect(find(&r, "usage.calls/10") == 6 && find(&r, "usage.calls/0") == 4);
+	cr_expect(find(&r, "s00 ") == 8 && find(&r, "s01 ") == 9);
 	top_sample_free(&before);
 	top_sample_free(&now);
 }
@@ -147,7 +155,7 @@ Test(top, filtered)
 	CLEANUP(shown_free) struct shown s = { 24, 80, NULL };
 	top_sample_rates(&now, NULL);
 	show(&s, &now, NULL, &ui);
-	cr_expect(find(&s, "usage.calls/") < 0 && find(&s, "nothing fits the filter") == 4);
+	cr_expect(find(&s, "usage.calls/") < 0 && find(&s, "s00 ") < 0 && find(&s, "nothing fits the filter") == 4);
 	cr_expect(find(&s, "image-tag ") > 0 && find(&s, "face-compare") < 0 && find(&s, "free_quota.exhausted") > 0 && find(&s, "tier.crossed") < 0);
 	cr_expect(find(&s, "filter \"image\"") == 23);
 	top_sample_free(&now);
@@ -162,6 +170,21 @@ Test(top, the_chosen_list_scrolls_and_stops_at_its_end)
 	show(&s, &now, NULL, &ui);
 	cr_expect_eq(ui.scroll, 1, "one of two alerts has room");
 	cr_expect(find(&s, "free_quota.exhausted") > 0 && find(&s, "tier.crossed") < 0);
+	top_sample_free(&now);
+}
+
+Test(top, low_screens_show_shards_where_they_are_chosen)
+{
+	struct top_sample now = sample(1, "null");
+	struct top_ui ui = { 0 }, chosen = { .chosen = TOP_SHARDS }, only = { .filter = "s01" };
+	CLEANUP(shown_free) struct shown s = { 12, 80, NULL }, c = { 12, 80, NULL }, o = { 24, 80, NULL };
+	top_sample_rates(&now, NULL);
+	show(&s, &now, NULL, &ui);
+	cr_expect(find(&s, "SHARD") < 0 && find(&s, "PARTITION *") == 3 && find(&s, "ALERT AT") > 0);
+	show(&c, &now, NULL, &chosen);
+	cr_expect(find(&c, "SHARD *") > 0 && find(&c, "s00 ") > 0);
+	show(&o, &now, NULL, &only);
+	cr_expect(find(&o, "s01 ") > 0 && find(&o, "s00 ") < 0);
 	top_sample_free(&now);
 }
 
