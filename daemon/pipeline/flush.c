@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "pipeline/patience.h"
 #include "pipeline/state.h"
 #include "store/store.h"
 
@@ -183,7 +184,7 @@ static bool batch_is_large(const struct worker *w)
 // gathering. Else each alert of a backlog would end a small batch, and the backlog would take several times as long.
 static bool alert_due(const struct worker *w, bool caught_up, int64_t now_us)
 {
-	return worker_open(w)->batch->urgent && (caught_up || now_us - w->opened_us >= w->lag_ms * 1000 / 8);
+	return worker_open(w)->batch->urgent && (caught_up || now_us - w->opened_us >= patience_alert_us(w->lag_ms));
 }
 
 bool worker_flush_due(struct worker *w, bool caught_up)
@@ -192,7 +193,7 @@ bool worker_flush_due(struct worker *w, bool caught_up)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
 	if (w->open_records > 0 && (alert_due(w, caught_up, now) || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
-				    now - w->opened_us >= SETTING_NOW(w->o.settings, flush_max_interval) * 1000))
+				    now - w->opened_us >= patience_us(SETTING_NOW(w->o.settings, flush_max_interval) * 1000, w->lag_ms)))
 		return true;
 	for (uint32_t s = 0; s < w->o.store->shards; s++)
 		if (shard_advance_due(w, s, now))

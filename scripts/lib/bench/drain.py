@@ -35,10 +35,15 @@ def hincrby(env, topic, name, seconds):
         store.stop()
 
 
-def meterd(env, topic, name, total, made):
+def settings_of(variant):
+    pairs = dict(p.split("=") for p in variant.split(",")) if variant else {}
+    return {k: int(v) if v.isdigit() else v for k, v in pairs.items()}
+
+
+def meterd(env, topic, name, total, made, variant=""):
     store = Redis(env.work, name)
     try:
-        with Meterd(env, name, store, topic) as m:
+        with Meterd(env, name, store, topic, **settings_of(variant)) as m:
             r = m.start().drain(total)
             m.stop()
             if env.short:
@@ -70,21 +75,23 @@ def run(env, report):
     report.note(f"{made['events']:,} events of {made['bytes'] // made['events']} bytes in {env.partitions} partitions, zipf over "
                 f"{env.scaled(100000):,} accounts x 7 services")
     consumer(env, topic)  # fills the page cache
-    runs = {p: [] for p in ("bare", "meterd", "hincrby", "streams") if p == "meterd" or p in env.peers}
+    runs = {p: [] for p in ("bare", "meterd", *env.variants, "hincrby", "streams") if p == "meterd" or p in env.peers or p in env.variants}
     for n in range(env.rounds):
         for p in runs:
-            name = f"drain-{p}-{n}"
+            name = f"drain-{env.variants.index(p) if p in env.variants else p}-{n}"
             if p == "bare":
                 r = consumer(env, topic)
             elif p == "meterd":
                 r = meterd(env, topic, name, made["events"], made)
+            elif p in env.variants:
+                r = meterd(env, topic, name, made["events"], made, p)
             elif p == "hincrby":
                 r = hincrby(env, topic, name, 0 if env.short else 10)
             else:
                 r = streams(env, topic, name, made["events"], 240 if env.short else 20)
-            if p != "meterd" and (env.short or p == "bare"):
+            if p in env.peers and (env.short or p == "bare"):
                 env.expect(f"{name}: events", r["messages"], made["events"])
-            if "checksum" in r and p != "meterd" and r["messages"] == made["events"]:
+            if "checksum" in r and p in env.peers and r["messages"] == made["events"]:
                 env.expect(f"{name}: counts", int(r["checksum"]), made["checksum_all"])
             runs[p].append(r)
         round_line(n, **{p: told(rs[-1]) for p, rs in runs.items()})
@@ -96,6 +103,10 @@ def run(env, report):
     for p, label in labels.items():
         if p in runs:
             report.add(f"drain.cpu.{p}", "ns/event", [r["cpu_ns"] for r in runs["meterd"]], label, per_event(runs[p]))
+    for p in env.variants:
+        for what, unit, values in (("rate", "events/s", rates), ("cpu", "ns/event", lambda rs: [r["cpu_ns"] for r in rs]),
+                                   ("redis_cpu", "ns/event", lambda rs: [r["redis_cpu_ns"] for r in rs])):
+            report.add(f"drain.{what} with {p}", unit, values(runs[p]), "meterd as it is", values(runs["meterd"]))
     if "hincrby" in runs:
         report.add("drain.redis_cpu", "ns/event", [r["redis_cpu_ns"] for r in runs["meterd"]], "Redis under HINCRBY an event",
                    [r["redis_cpu_ns"] for r in runs["hincrby"]])

@@ -39,6 +39,7 @@ def main():
     for name in ("scale", "window-scale"):
         a.add_argument(f"--{name}", type=float, required=True)
     a.add_argument("--peers", default="bare,hincrby,streams")
+    a.add_argument("--with", dest="variants", action="append", default=[])
     a.add_argument("--short", action="store_true")
     a.add_argument("--json")
     a.add_argument("names", nargs="+", choices=NAMES)
