@@ -128,6 +128,18 @@ static void snapshot_metrics(struct metrics *m, const struct status *s)
 	one(m, METRIC_SNAPSHOTS_REFUSED, (int64_t)s->snapshots.refused);
 }
 
+static void checkpoint_metrics(struct metrics *m, const struct status *s)
+{
+	if (!s->checkpoints.kept)
+		return;
+	one(m, METRIC_CHECKPOINTS_WRITTEN, (int64_t)s->checkpoints.written);
+	one(m, METRIC_CHECKPOINTS_FAILED, (int64_t)s->checkpoints.failed);
+	if (s->checkpoints.made_ms == TIME_NONE)
+		return;
+	one(m, METRIC_CHECKPOINT_TIME, s->checkpoints.made_ms);
+	one(m, METRIC_CHECKPOINT_BYTES, (int64_t)s->checkpoints.bytes);
+}
+
 void render_metrics(const struct status *s, FILE *to)
 {
 	struct metrics m = { .to = to };
@@ -145,6 +157,9 @@ void render_metrics(const struct status *s, FILE *to)
 	one(&m, METRIC_DEDUPE_BYTES, (int64_t)s->dedupe_bytes);
 	by_part(&m, s, METRIC_READ_BACK);
 	snapshot_metrics(&m, s);
+	checkpoint_metrics(&m, s);
+	if (s->letters.known)
+		by_name(&m, &s->letters.by_code, METRIC_LETTERS);
 	metric_begin(&m, METRIC_COMMIT_TIME);
 	metric_histogram(&m, &s->commit_time);
 	by_name(&m, &s->conflicts, METRIC_CONFLICTS);
@@ -193,6 +208,24 @@ static json_t *snapshots_json(const struct status_snapshots *s)
 {
 	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:o}", "kept", s->kept, "written", (json_int_t)s->written, "failed", (json_int_t)s->failed, "lost",
 			 (json_int_t)s->lost, "refused", (json_int_t)s->refused, "note", words(s->note));
+}
+
+static json_t *checkpoints_json(const struct status_checkpoints *c)
+{
+	return json_pack("{s:b,s:I,s:I,s:o,s:I}", "kept", c->kept, "written", (json_int_t)c->written, "failed", (json_int_t)c->failed, "made", instant(c->made_ms),
+			 "bytes", (json_int_t)c->bytes);
+}
+
+static json_t *letters_json(const struct status_letters *l)
+{
+	json_t *codes = json_object();
+	int64_t left = 0;
+	for (uint32_t i = 0; i < l->by_code.n; i++) {
+		left += l->by_code.list[i].n;
+		if (l->by_code.list[i].n > 0)
+			json_object_set_new(codes, l->by_code.list[i].name, json_integer(l->by_code.list[i].n));
+	}
+	return json_pack("{s:o,s:b,s:o}", "left", known(l->known ? left : -1), "more", l->full, "codes", codes);
 }
 
 static json_t *office_json(const struct status *s, const char *which)
@@ -253,12 +286,13 @@ char *render_status(const struct status *s)
 		json_array_append_new(reasons, words(s->reasons[i]));
 	for (uint32_t i = 0; i < s->n_parts; i++)
 		json_array_append_new(parts, part_json(&s->parts[i]));
-	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
+	json_t *all = json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", METERD_VERSION, "instance",
 				s->instance != NULL ? s->instance : "", "state", phases[s->phase], "ready", status_ready(s), "reasons",
 				reasons, "started", instant(s->started_ms), "uptime_seconds",
 				(json_int_t)((s->now_ms - s->started_ms) / 1000), "workers", (int)s->workers, "rules_version",
 				known(s->rules_version), "partitions", parts, "shards", shards_json(s), "outbox", office_json(s, "outbox"), "closing",
-				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "reload", words(s->reload), "imbalance", known(s->imbalance),
+				office_json(s, "closing"), "snapshots", snapshots_json(&s->snapshots), "checkpoints", checkpoints_json(&s->checkpoints),
+				"dead_letters", letters_json(&s->letters), "reload", words(s->reload), "imbalance", known(s->imbalance),
 				"calls", counts_json(&s->calls), "top_accounts", top_json(s));
 	check(all != NULL);
 	char *text = json_dumps(all, JSON_COMPACT);

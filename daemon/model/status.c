@@ -13,6 +13,7 @@ void status_init(struct status *s)
 	*s = (struct status){ .rules_version = -1, .imbalance = -1, .balanced_ms = TIME_NONE };
 	s->relay.pending = -1;
 	s->closer.closed_month = s->closer.open_month = s->closer.wait_month = MONTH_NONE;
+	s->checkpoints.made_ms = TIME_NONE;
 	s->closer.closes_ms = s->closer.due_ms = s->closer.closed_end_ms = TIME_NONE;
 }
 
@@ -40,6 +41,7 @@ void status_free(struct status *s)
 	free(s->instance);
 	free(s->reload);
 	free(s->snapshots.note);
+	status_counts_free(&s->letters.by_code);
 	free(s->relay.note);
 	free(s->closer.note);
 	status_init(s);

@@ -74,6 +74,16 @@ struct status {
 		uint64_t written, failed, lost, refused;
 		char *note;             // owned; NULL, or why they cannot be written at present
 	} snapshots;
+	struct status_checkpoints {
+		bool kept;              // this process makes them, where it closes months
+		uint64_t written, failed, bytes; // bytes: of the newest
+		int64_t made_ms;        // wall: when the newest was; TIME_NONE: none is known
+	} checkpoints;
+	struct status_letters {         // rejected records that were not given back
+		bool known;             // only where this instance publishes
+		bool full;              // there are more than are counted
+		struct status_counts by_code; // every code
+	} letters;
 	uint32_t stuck_workers;         // no progress although records wait, and no wait that is known: the watchdog is not fed
 	bool stuck_outbox;              // likewise
 	int64_t imbalance;              // -1: not computed

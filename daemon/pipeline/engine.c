@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
+#include "letters/letters.h"
 #include "pipeline/checks.h"
 #include "pipeline/facts.h"
 #include "pipeline/idle.h"
@@ -34,6 +35,7 @@ struct engine {
 	struct facts *facts;
 	struct snapshots *snapshots; // NULL: none are kept
 	struct keeper *keeper;   // of checkpoints; NULL: none is made
+	struct letters *letters; // that were rejected
 	struct idle idle;
 	int64_t idle_us;         // when to ask next; the engine's own thread
 	pthread_mutex_t proposing; // one at a time; and of what follows
@@ -213,10 +215,11 @@ static struct keeper *start_keeper(struct engine *g)
 static void see_months(struct engine *g)
 {
 	struct office_status office;
-	if (g->keeper == NULL)
-		return;
 	office_status(g->office, &office);
-	if (office.in_charge)
+	if (!office.in_charge)
+		return;
+	letters_watch(g->letters);
+	if (g->keeper != NULL)
 		keeper_see(g->keeper, office.closer.closed_month);
 }
 
@@ -233,6 +236,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	g->office = office;
 	g->snapshots = cls == ERROR_NONE ? start_snapshots(g->settings) : NULL;
 	g->keeper = cls == ERROR_NONE ? start_keeper(g) : NULL;
+	g->letters = letters_new(&g->kafka);
 	g->workers = xcalloc((size_t)g->settings->workers, sizeof(*g->workers));
 	for (uint32_t i = 0; cls == ERROR_NONE && i < (uint32_t)g->settings->workers; i++) {
 		struct worker_options wo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, 0, i, g->snapshots };
@@ -259,7 +263,9 @@ static void engine_join(struct engine *g)
 	struct facts *facts = TAKE_PTR(g->facts);
 	struct snapshots *snapshots = TAKE_PTR(g->snapshots);
 	struct keeper *keeper = TAKE_PTR(g->keeper);
+	struct letters *letters = TAKE_PTR(g->letters);
 	pthread_mutex_unlock(&g->lock);
+	letters_freep(&letters);
 	keeper_freep(&keeper);
 	snapshots_freep(&snapshots);
 	office_join(&office);
@@ -349,6 +355,26 @@ static void read_snapshots(struct status *s, struct snapshots *snapshots)
 		read_snapshot(&s->parts[i], snapshots);
 	snapshots_totals(snapshots, &t);
 	s->snapshots = (struct status_snapshots){ true, t.written, t.failed, t.lost, t.refused, t.failing[0] != '\0' ? xstrdup(t.failing) : NULL };
+}
+
+static void read_checkpoints(struct status *s, struct keeper *keeper)
+{
+	struct keeper_numbers n;
+	if (keeper == NULL)
+		return;
+	keeper_numbers(keeper, &n);
+	s->checkpoints = (struct status_checkpoints){ true, n.written, n.failed, n.bytes, n.made_ms };
+}
+
+static void read_letters(struct status *s, struct letters *letters)
+{
+	struct letters_numbers n;
+	letters_numbers(letters, &n);
+	s->letters.known = n.known;
+	s->letters.full = n.full;
+	for (int i = 1; i < REJECT_COUNT; i++)
+		status_count_add(&s->letters.by_code, reject_info((enum reject)i)->code, (int64_t)n.by_code[i]);
+	status_count_add(&s->letters.by_code, "other", (int64_t)n.by_code[REJECT_NONE]);
 }
 
 static void read_part(struct status *s, const struct worker_part_status *p)
@@ -471,10 +497,14 @@ void engine_read(struct engine *g, struct status *s, bool *ret_progressing)
 		worker_status_free(&w);
 	}
 	read_snapshots(s, g->snapshots);
+	read_checkpoints(s, g->keeper);
+	if (g->letters != NULL && g->office != NULL)
+		read_letters(s, g->letters);
 	bool office_there = g->office != NULL;
 	if (office_there)
 		office_status(g->office, &office);
 	pthread_mutex_unlock(&g->lock);
+	s->letters.known = s->letters.known && office.in_charge;
 	if (office_there)
 		*ret_progressing = read_office(g, s, &office, now_us) && *ret_progressing;
 }

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/yaml.h"
 #include "journal/json.h"
+#include "letters/letters.h"
 #include "sink/sink.h"
 #include "tools/options.h"
 #include "tools/progress.h"
@@ -22,8 +23,8 @@
 #include <uthash.h>
 
 enum { TIMEOUT_MS = 30000, BATCH = 200 };
-#define OWN "__meterd.errors."
-#define GIVEN_BACK "__meterd.requeued"
+#define OWN LETTERS_OWN
+#define GIVEN_BACK LETTERS_GIVEN_BACK
 
 struct letter {
 	char *position;              // "topic/partition/offset" of the input
@@ -63,14 +64,6 @@ static void tool_free(struct tool *t)
 }
 
 // ---- reading
-static struct span header_of(const struct record *r, const char *name)
-{
-	for (uint32_t i = 0; i < r->n_headers; i++)
-		if (span_is(r->headers[i].name, name))
-			return r->headers[i].value;
-	return (struct span){ 0 };
-}
-
 static struct letter *letter_at(struct tool *t, const char *position)
 {
 	struct letter *l = NULL;
@@ -100,23 +93,21 @@ static bool is_ours(struct span name)
 
 static void take_letter(struct tool *t, const struct record *r)
 {
-	struct span topic = header_of(r, OWN "topic");
-	int64_t partition = 0, offset = 0, stamp = -1;
-	if (topic.p == NULL || !span_int64(header_of(r, OWN "partition"), &partition) || !span_int64(header_of(r, OWN "offset"), &offset))
+	char position[LETTERS_POSITION];
+	int64_t stamp = -1;
+	if (!letters_position(r, position))
 		return; // somebody else's
-	if (!span_int64(header_of(r, OWN "timestamp"), &stamp))
+	if (!span_int64(letters_header(r, OWN "timestamp"), &stamp))
 		stamp = -1;
-	CLEANUP(freep) char *position = xasprintf("%.*s/%" PRId64 "/%" PRId64, (int)topic.n, topic.p, partition, offset);
 	struct letter *l = letter_at(t, position);
 	if (l->topic.p != NULL)
 		return; // it came twice
-	l->topic = arena_copy(&t->arena, topic);
-	l->partition = partition;
-	l->offset = offset;
+	l->topic = arena_copy(&t->arena, letters_header(r, OWN "topic"));
+	check(span_int64(letters_header(r, OWN "partition"), &l->partition) && span_int64(letters_header(r, OWN "offset"), &l->offset));
 	l->timestamp_ms = stamp;
-	l->code = arena_copy(&t->arena, header_of(r, OWN "code"));
-	l->message = arena_copy(&t->arena, header_of(r, OWN "message"));
-	l->truncated = header_of(r, OWN "truncated").p != NULL;
+	l->code = arena_copy(&t->arena, letters_header(r, OWN "code"));
+	l->message = arena_copy(&t->arena, letters_header(r, OWN "message"));
+	l->truncated = letters_header(r, OWN "truncated").p != NULL;
 	l->key = r->key.p != NULL ? arena_copy(&t->arena, r->key) : r->key;
 	l->value = r->value.p != NULL ? arena_copy(&t->arena, r->value) : r->value;
 	l->account = account_of(t, r->value);
@@ -132,9 +123,9 @@ static void take_letter(struct tool *t, const struct record *r)
 static bool take_record(void *ctx, const struct topic_record *x)
 {
 	struct tool *t = ctx;
-	struct span mark = header_of(&x->r, GIVEN_BACK);
+	struct span mark = letters_header(&x->r, GIVEN_BACK);
 	progress_show(&t->progress, ++t->read, 0);
-	if (mark.p != NULL && header_of(&x->r, OWN "topic").p == NULL) {
+	if (mark.p != NULL && letters_header(&x->r, OWN "topic").p == NULL) {
 		CLEANUP(freep) char *position = xstrndup(mark.p, mark.n);
 		letter_at(t, position)->given_back = true;
 	} else {

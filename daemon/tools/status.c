@@ -105,6 +105,32 @@ static void print_office(const json_t *outbox, const json_t *closing)
 		line("         ", text_of(closing, "note", ""));
 }
 
+static void print_checkpoints(const json_t *c)
+{
+	if (!json_is_true(json_object_get(c, "kept")) || (!json_is_string(json_object_get(c, "made")) && int_of(c, "failed") == 0))
+		return;
+	printf("checkpoints  ");
+	if (json_is_string(json_object_get(c, "made"))) {
+		part_of_line("the newest of ", c, "made");
+		printf(", %" PRId64 " bytes; ", int_of(c, "bytes"));
+	}
+	printf("%" PRId64 " written since the start, %" PRId64 " failed\n", int_of(c, "written"), int_of(c, "failed"));
+}
+
+static void print_letters(const json_t *l)
+{
+	const char *code;
+	json_t *n;
+	if (!is_known(l, "left") || int_of(l, "left") == 0)
+		return;
+	printf("rejected  %s%" PRId64 " records wait in the dead-letter topic:", json_is_true(json_object_get(l, "more")) ? "more than " : "", int_of(l, "left"));
+	json_object_foreach(json_object_get(l, "codes"), code, n) {
+		printf(" %" PRId64 " ", (int64_t)json_integer_value(n));
+		print_safe(code);
+	}
+	printf("; `meterctl dlq list` shows them\n");
+}
+
 static void print_head(const json_t *j)
 {
 	int64_t up = int_of(j, "uptime_seconds");
@@ -122,6 +148,8 @@ static void print_head(const json_t *j)
 	const json_t *snapshots = json_object_get(j, "snapshots");
 	if (json_is_string(json_object_get(snapshots, "note")))
 		line("snapshots  cannot be written, so that a restart would take longer: ", text_of(snapshots, "note", ""));
+	print_checkpoints(json_object_get(j, "checkpoints"));
+	print_letters(json_object_get(j, "dead_letters"));
 }
 
 // ---- partitions

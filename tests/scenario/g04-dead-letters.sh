@@ -5,7 +5,8 @@
 start_redis
 topics --stamps any --partitions 2
 cp "$ROOT/tests/table/settlement.yaml" "$DIR/book.yaml"
-config m "catalog=$DIR/book.yaml" rules.lead=1m
+port=$(free_ports 1)
+config m "catalog=$DIR/book.yaml" rules.lead=1m http.listen="127.0.0.1:$port"
 expect_code 0 ctl init
 call() { # id account service calls stamp partition
 	event id="$1" account="$2" service="$3" time="$5" calls="$4" | jq -c --argjson t "$5" --arg a "$2" --argjson p "$6" '{partition: $p, timestamp: $t, key: $a, value: ., headers: [["trace", "t-1"]]}' | produce
@@ -26,6 +27,10 @@ expect_equal "shown" "$(ctl_q dlq show "$INPUT/0/1" | jq -r .id)" 2
 expect_code 1 ctl_q dlq show "$INPUT/0/0"
 expect_code 64 ctl_q dlq show
 expect_code 64 ctl_q dlq requeue --all
+
+left() { curl -fsS "http://127.0.0.1:$port/metrics" | sed -n 's/^meterd_dead_letters{code="service_unknown"} //p'; }
+wait_for 30 '[[ $(left) == 3 ]]' 'the number left'
+expect_match "status" "$(ctl_q status --format table)" 'rejected  3 records wait in the dead-letter topic: 3 service_unknown;'
 
 # -- not before the rules know it: it comes back, once
 expect_code 0 ctl_q dlq requeue
@@ -57,6 +62,7 @@ one=$!
 ctl dlq requeue --code service_unknown --yes 2>"$DIR/two"
 wait "$one"
 wait_for 60 '[[ $(ledger late) == 1 ]]' 'what was given back'
+wait_for 30 '[[ $(left) == 1 ]]' 'the number left' # not the two of nowhere that are marked: theirs came again
 expect_equal "no letter is left but the one of a service that nobody knows" "$(letters | wc -l)" 1
 expect_equal "counted once" "$(ctl_q counters --format ndjson | jq -c 'select(.service == "brandnew") | [.account, .period, .calls, .late]' | sort)" '["acme","2020-01",7,0]
 ["bolt","2020-01",0,5]'

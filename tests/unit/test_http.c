@@ -47,6 +47,10 @@ static void fill(void *ctx, struct status *s)
 	histogram_add(&s->commit_time, 900);
 	histogram_add(&s->commit_time, 60000000);
 	s->snapshots = (struct status_snapshots){ true, 7, 6, 5, 4, NULL };
+	s->checkpoints = (struct status_checkpoints){ true, 3, 2, 4096, 1579075000000 };
+	s->letters.known = true;
+	status_count_add(&s->letters.by_code, "service_unknown", 8);
+	status_count_add(&s->letters.by_code, "json_syntax", 0);
 	s->imbalance = 0;
 	s->balanced_ms = 1579077000000;
 	s->relay.owner = true;
@@ -244,6 +248,12 @@ Test(http, metrics_are_clean_and_complete)
 	EXPECT(text, "meterd_dedupe_snapshots_failed_total 6\n");
 	EXPECT(text, "meterd_dedupe_snapshots_lost_total 5\n");
 	EXPECT(text, "meterd_dedupe_snapshots_refused_total 4\n");
+	EXPECT(text, "meterd_checkpoints_written_total 3\n");
+	EXPECT(text, "meterd_checkpoints_failed_total 2\n");
+	EXPECT(text, "meterd_checkpoint_timestamp_seconds 1579075000\n");
+	EXPECT(text, "meterd_checkpoint_bytes 4096\n");
+	EXPECT(text, "meterd_dead_letters{code=\"service_unknown\"} 8\n");
+	EXPECT(text, "meterd_dead_letters{code=\"json_syntax\"} 0\n");
 	EXPECT(text, "meterd_calls_total{service=\"image-tag\"} 12\n");
 	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.0005\"} 0\n");
 	EXPECT(text, "meterd_commit_duration_seconds_bucket{le=\"0.001\"} 1\n");
