@@ -52,6 +52,8 @@ struct catalog {
 	enum pack_order pack_order;
 	int64_t freeze_ratio_micro;
 	bool zero_price_statements;
+	bool priced_as;             // the months as_first to as_last are priced as as_month
+	int as_first, as_last, as_month;
 	uint32_t n_services, n_shared, n_billable, n_accounts;
 	struct service *services;
 	struct shared_free *shared;

@@ -177,9 +177,24 @@ bool catalog_owned(const struct catalog *c, uint32_t i, struct catalog_owned *re
 	return true;
 }
 
+void catalog_price_as(struct catalog *c, int first, int last, int month)
+{
+	check(first <= last && month != MONTH_NONE);
+	c->priced_as = true;
+	c->as_first = first;
+	c->as_last = last;
+	c->as_month = month;
+}
+
+static int priced_month(const struct catalog *c, int month)
+{
+	return c->priced_as && month >= c->as_first && month <= c->as_last ? c->as_month : month;
+}
+
 static const struct dated_plan *plan_at(const struct catalog *c, uint32_t service, int month)
 {
 	const struct service *s = service_at(c, service);
+	month = priced_month(c, month);
 	for (uint32_t i = s->n_plans; i > 0; i--)
 		if (s->plans[i - 1].from <= month)
 			return &s->plans[i - 1];
@@ -221,6 +236,7 @@ bool catalog_shared_quota(const struct catalog *c, uint32_t index, int month, st
 {
 	const struct shared_free *s = shared_at(c, index);
 	uint32_t i = s->n_quotas;
+	month = priced_month(c, month);
 	while (i > 0 && s->quotas[i - 1].from > month)
 		i--;
 	if (i == 0 || s->quotas[i - 1].calls == 0)

@@ -135,6 +135,9 @@ const char *catalog_shared_quota_id(const struct catalog *c, uint32_t index);
 bool catalog_shared_quota(const struct catalog *c, uint32_t index, int month, struct shared_quota *ret);
 int catalog_service_quota(const struct catalog *c, uint32_t service); // the shared quota that it takes part in; -1: none
 
+// From now on the months first to last cost, and give free calls, as `month` does: for what-if questions, before the price book is shared.
+void catalog_price_as(struct catalog *c, int first, int last, int month);
+
 // The first month later than `after` from which another plan holds (MONTH_NONE: the first of all); MONTH_NONE when there is none.
 int catalog_next_change(const struct catalog *c, uint32_t service, int after);
 // The same for what a shared quota gives.

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "ladder/allowance.h"
-#include "terms/taking.h"
+#include "closing/reached.h"
 
 static bool is_open(const struct effect_scope *s, int month)
 {
@@ -153,14 +152,6 @@ void effect_of(const struct effect_scope *s, const struct rules_difference *d, s
 
 // ---- alerts
 
-// One thing that the counters of an account have reached by one of the price books.
-struct reached {
-	const char *service;
-	int month;
-	enum alert_kind kind;
-	int64_t bound;
-	struct span pack;
-};
 struct foreseeing {
 	const struct effect_scope *scope;
 	struct effect_alerts *to;
@@ -179,13 +170,14 @@ static void foreseeing_free(struct foreseeing *f)
 	free(f->list);
 }
 
-static void add_reached(struct foreseeing *f, struct reached x)
+static void add_reached(void *ctx, const struct reached *x)
 {
+	struct foreseeing *f = ctx;
 	if (f->n == f->size) {
 		f->size = f->size * 2 + 16;
 		f->list = xrealloc(f->list, f->size, sizeof(*f->list));
 	}
-	f->list[f->n++] = x;
+	f->list[f->n++] = *x;
 }
 
 static bool activation_of(struct foreseeing *f, const struct terms *t, bool *ret)
@@ -200,122 +192,38 @@ static bool activation_of(struct foreseeing *f, const struct terms *t, bool *ret
 	return true;
 }
 
-// A service that shares nothing: its own ladder.
-static bool reach_alone(struct foreseeing *f, const struct terms *t, uint32_t service, const struct usage_counter *k)
+static void add_counters(const struct foreseeing *f, const struct catalog *c, int month, int64_t *calls)
 {
-	const struct terms_service *x = &t->services[service];
-	bool activation = false;
-	if (x->plan == NULL || (x->quota != x->quota_first && !activation_of(f, t, &activation)))
-		return x->plan == NULL;
-	CLEANUP(ladder_freep) struct ladder *l = ladder_of_plan(x->plan, activation ? terms_quota_in_first(t, x->quota, x->quota_first) : x->quota, x->warn_micro);
-	for (uint32_t i = 0; i < l->n && l->rungs[i].at <= k->calls; i++)
-		add_reached(f, (struct reached){ k->service, k->month, l->rungs[i].kind, l->rungs[i].bound, { NULL, 0 } });
-	return true;
-}
-
-// ---- what is shared, over the open months of one account under one price book
-struct sharing {
-	const struct catalog *catalog;
-	uint32_t n;
-	const struct terms **terms;     // by month
-	struct taking *takings;
-	bool *activation;
-	struct balance gave;
-};
-
-static int64_t quantity(const struct sharing *x, const struct allowance *a, const struct allowance_rung *r)
-{
-	const struct terms *t = x->terms[r->month];
-	const struct taking *k = &x->takings[r->month];
-	int64_t sum = 0;
-	uint32_t service = 0;
-	switch (r->of) {
-	case QUANTITY_CALLS:
-	case QUANTITY_BILLABLE:
-		check(catalog_find_id(x->catalog, span_of(a->months[r->month].services[r->index].id), &service));
-		return r->of == QUANTITY_CALLS ? k->services[service].calls : k->services[service].billable;
-	case QUANTITY_SHARED:
-		for (uint32_t i = 0; i < t->shared[r->index].n_services; i++)
-			sum += k->services[t->shared[r->index].services[i]].calls;
-		return sum;
-	case QUANTITY_PACK:
-		for (uint32_t i = 0; i < x->gave.n; i++)
-			if (span_eq(x->gave.uses[i].id, a->packs[r->index].id))
-				sum = x->gave.uses[i].calls;
-		return sum;
-	}
-	return 0;
-}
-
-static bool take_months(struct foreseeing *f, struct sharing *x)
-{
-	for (uint32_t i = 0; i < x->n; i++) {
-		const struct terms *t = x->terms[i];
-		int64_t *calls = arena_alloc(&f->arena, (t->n_services + 1) * sizeof(*calls));
-		int64_t *left = arena_alloc(&f->arena, (t->n_packs + 1) * sizeof(*left));
-		struct pack_use *given = arena_alloc(&f->arena, (t->n_packs + 1) * sizeof(*given));
-		uint32_t service;
-		memset(calls, 0, (t->n_services + 1) * sizeof(*calls));
-		for (uint32_t c = 0; c < f->n_counters; c++)
-			if (f->counters[c].month == t->month && catalog_find_id(x->catalog, span_of(f->counters[c].service), &service))
-				calls[service] = f->counters[c].calls;
-		if (!activation_of(f, t, &x->activation[i]))
-			return false;
-		for (uint32_t p = 0; p < t->n_packs; p++)
-			left[p] = balance_left(&x->gave, &t->packs[p]);
-		taking_make(t, &f->arena, &x->takings[i]);
-		taking_run(&x->takings[i], x->activation[i], calls, left);
-		for (uint32_t p = 0; p < t->n_packs; p++)
-			given[p] = (struct pack_use){ t->packs[p].id, left[p] - x->takings[i].pack_left[p] };
-		check(balance_add(&x->gave, given, t->n_packs, &f->arena)); // at most what the packs have
-	}
-	return true;
-}
-
-static bool reach_shared(struct foreseeing *f, struct sharing *x)
-{
-	const struct allowance *a = allowance_make(x->catalog, x->terms, x->n, x->terms[0]->month, &f->arena);
-	x->takings = arena_alloc(&f->arena, x->n * sizeof(*x->takings));
-	x->activation = arena_alloc(&f->arena, x->n * sizeof(*x->activation));
-	if (a == NULL)
-		return true;
-	if (x->terms[0]->n_packs + x->terms[x->n - 1]->n_packs + a->n_packs > 0 &&
-	    !f->scope->gave(f->scope->ctx, f->counters[0].account, &f->arena, &x->gave))
-		return false;
-	if (!take_months(f, x))
-		return false;
-	for (uint32_t i = 0; i < a->n_rungs; i++) {
-		const struct allowance_rung *r = &a->rungs[i];
-		if ((!r->not_first || !x->activation[r->month]) && quantity(x, a, r) >= r->at)
-			add_reached(f, (struct reached){ r->service, a->months[r->month].month, r->kind, r->bound, r->pack });
-	}
-	return true;
+	uint32_t service;
+	for (uint32_t i = 0; i < f->n_counters; i++)
+		if (f->counters[i].month == month && catalog_find_id(c, span_of(f->counters[i].service), &service))
+			calls[service] = f->counters[i].calls;
 }
 
 // All that the account has reached by one price book; first: the first of its open months with calls.
 static bool reach(struct foreseeing *f, const struct catalog *c, bool to, const struct account *a, int first, int last)
 {
 	static const struct account_horizon all = { .stamp_ms = INT64_MAX };
-	struct sharing x = { .catalog = c, .n = (uint32_t)(last - first + 1), .gave = { .month = MONTH_NONE } };
-	x.terms = arena_alloc(&f->arena, x.n * sizeof(*x.terms));
+	uint32_t n = (uint32_t)(last - first + 1), packs = 0;
+	struct reached_month *months = arena_alloc(&f->arena, n * sizeof(*months));
+	struct balance gave = { .month = MONTH_NONE };
 	for (int month = first; month <= last; month++) {
-		if (a != NULL) {
-			x.terms[month - first] = terms_make(c, a, &all, month, &f->arena);
-			continue;
-		}
-		struct both t = terms_of(&f->plain, f->scope, NULL, month);
-		x.terms[month - first] = to ? t.to : t.from;
-	}
-	for (uint32_t i = 0; i < f->n_counters; i++) {
-		const struct usage_counter *k = &f->counters[i];
-		uint32_t service;
-		if (k->calls == 0 || k->month < first || !catalog_find_id(c, span_of(k->service), &service))
-			continue;
-		const struct terms *t = x.terms[k->month - first];
-		if (!terms_shares(t, service) && !reach_alone(f, t, service, k))
+		struct reached_month *m = &months[month - first];
+		struct both plain = { .to = NULL };
+		if (a == NULL)
+			plain = terms_of(&f->plain, f->scope, NULL, month);
+		m->terms = a != NULL ? terms_make(c, a, &all, month, &f->arena) : to ? plain.to : plain.from;
+		m->calls = arena_alloc(&f->arena, (m->terms->n_services + 1) * sizeof(*m->calls));
+		memset(m->calls, 0, (m->terms->n_services + 1) * sizeof(*m->calls));
+		add_counters(f, c, month, m->calls);
+		packs += m->terms->n_packs;
+		if (!activation_of(f, m->terms, &m->activation))
 			return false;
 	}
-	return reach_shared(f, &x);
+	if (packs > 0 && !f->scope->gave(f->scope->ctx, f->counters[0].account, &f->arena, &gave))
+		return false;
+	reached_run(c, months, n, &gave, &f->arena, add_reached, f);
+	return true;
 }
 
 static bool same_thing(const struct reached *x, const struct reached *y)
