@@ -126,6 +126,11 @@ static int set_option(struct options *o, const struct option_row *row, const cha
 		return output_format_of(value, stdout, &o->format) ? OPTIONS_GO_ON : EXIT_USAGE_ERR;
 	if (row->kind == OPTION_TEXT) {
 		*(const char **)row->to = value;
+	} else if (row->kind == OPTION_EACH) {
+		struct option_each *each = row->to;
+		if (each->n == OPTION_EACH_MOST)
+			return options_usage(o, "--%s was given more than %d times", row->name, OPTION_EACH_MOST);
+		each->list[each->n++] = value;
 	} else {
 		if (!span_int64(span_of(value), &v) || v < 0)
 			return options_usage(o, "--%s takes a whole number, not \"%s\"", row->name, value);

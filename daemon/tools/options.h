@@ -21,6 +21,13 @@ enum option_kind {
 	OPTION_FLAG, // bool: no value
 	OPTION_TEXT, // const char *: borrowed from argv
 	OPTION_INT,  // int64_t >= 0
+	OPTION_EACH, // struct option_each: may be given more than once, borrowed from argv
+};
+
+enum { OPTION_EACH_MOST = 32 };
+struct option_each {
+	uint32_t n;
+	const char *list[OPTION_EACH_MOST];
 };
 
 struct option_row {

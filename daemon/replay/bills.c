@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters and lines of both sides, brought together by account, service and month.
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "closing/kept.h"
+#include "replay/inner.h"
+
+#define uthash_malloc(size) xmalloc(size)
+#include <uthash.h>
+
+struct row {
+	struct replay_bill bill;
+	int64_t revision[SIDES];        // of the line that is there
+	UT_hash_handle hh;
+};
+struct gathering {
+	struct replay *r;
+	struct row *rows;
+	struct arena scratch;
+	int side, month;
+	bool late;
+	const char *why;                // NULL: all can be read
+};
+
+static void gathering_free(struct gathering *g)
+{
+	struct row *row = g->rows, *next;
+	HASH_CLEAR(hh, g->rows);
+	for (; row != NULL; row = next) {
+		next = row->hh.next;
+		free(row);
+	}
+	arena_free(&g->scratch);
+}
+
+static struct row *row_of(struct gathering *g, struct span account, struct span service)
+{
+	struct row *row = NULL;
+	const char *key = arena_printf(&g->scratch, "%.*s/%.*s/%d", (int)account.n, account.p, (int)service.n, service.p, g->month);
+	size_t n = strlen(key);
+	HASH_FIND(hh, g->rows, key, n, row);
+	if (row != NULL)
+		return row;
+	row = xcalloc(1, sizeof(*row));
+	struct span kept = arena_copy(&g->r->arena, (struct span){ key, n });
+	row->bill.account = (struct span){ kept.p, account.n };
+	row->bill.service = (struct span){ kept.p + account.n + 1, service.n };
+	row->bill.month = g->month;
+	row->revision[AS_IS] = row->revision[OTHERWISE] = -1;
+	HASH_ADD_KEYPTR(hh, g->rows, kept.p, kept.n, row);
+	return row;
+}
+
+static struct replay_figures *figures_of(const struct gathering *g, struct row *row)
+{
+	return g->side == AS_IS ? &row->bill.before : &row->bill.after;
+}
+
+static bool split(struct span field, struct span *account, struct span *service)
+{
+	const char *slash = memchr(field.p, '/', field.n);
+	if (slash == NULL)
+		return false;
+	*account = (struct span){ field.p, (size_t)(slash - field.p) };
+	*service = (struct span){ slash + 1, (size_t)(field.p + field.n - slash - 1) };
+	return true;
+}
+
+static bool take_counter(void *ctx, struct span field, struct span value)
+{
+	struct gathering *g = ctx;
+	struct span account, service;
+	int64_t calls = 0;
+	check(split(field, &account, &service) && span_int64(value, &calls)); // of our own books
+	arena_reset(&g->scratch);
+	struct replay_figures *f = figures_of(g, row_of(g, account, service));
+	if (__builtin_add_overflow(f->calls, calls, &f->calls))
+		g->why = "the calls of a month overflow";
+	f->late += g->late ? calls : 0;
+	return g->why == NULL;
+}
+
+// ---- lines
+static void put_line(struct gathering *g, struct span account, struct span service, const struct settled_line *l)
+{
+	struct row *row = row_of(g, account, service);
+	struct replay_figures *f = figures_of(g, row);
+	if (l->revision == 0) { // an adjustment freezes nothing again, and releases nothing
+		f->freeze_fen = l->freeze_fen;
+		f->unfreeze_fen = l->unfreeze_fen;
+	}
+	if (l->revision < row->revision[g->side])
+		return; // the newest is there already
+	row->revision[g->side] = l->revision;
+	f->billed = true;
+	f->free = l->free;
+	f->billable = l->billable;
+	f->charge_fen = l->charge_fen;
+}
+
+static bool take_settled(void *ctx, struct span field, struct span value)
+{
+	static const struct span newest = SPAN_LIT("#rev");
+	struct gathering *g = ctx;
+	struct span account, service;
+	struct settled_line line = { 0 }, *lines = NULL;
+	uint32_t n = 0;
+	if (!split(field, &account, &service))
+		return true; // a statement: sums of its lines
+	arena_reset(&g->scratch);
+	if (account.n > 0 && account.p[0] != '#') {
+		check(settled_line_parse(value, &g->scratch, &line));
+		put_line(g, account, service, &line);
+	} else if (span_eq(account, newest)) {
+		const struct catalog *c = replay_month_rules(&g->r->sides[g->side], g->month)->catalog;
+		check(settled_newest_parse(value, c, &g->scratch, &n, &lines));
+		for (uint32_t i = 0; i < n; i++)
+			put_line(g, service, span_of(catalog_service_id(c, lines[i].service)), &lines[i]); // behind the mark stands the account
+	}
+	return true;
+}
+
+static void gather_side(struct gathering *g)
+{
+	struct store *s = books_store(g->r->sides[g->side].books);
+	const struct journal *j = g->r->sides[g->side].journal;
+	struct store_months months = { 0 };
+	int first = j->n_manifests > 0 ? j->manifests[0].month : MONTH_NONE;
+	check(s->ops->months(s, 0, &months, NULL) == ERROR_NONE);
+	for (uint32_t i = 0; i < months.n; i++) {
+		g->month = months.list[i].month;
+		g->late = months.list[i].adjust_month != MONTH_NONE;
+		first = g->month < first ? g->month : first;
+		check(s->ops->scan_counters(s, 0, g->month, months.list[i].adjust_month, take_counter, g, NULL) == ERROR_NONE);
+	}
+	store_months_free(&months);
+	for (g->month = first; j->n_manifests > 0 && g->month <= j->manifests[j->n_manifests - 1].month; g->month++)
+		check(s->ops->scan_settled(s, 0, g->month, take_settled, g, NULL) == ERROR_NONE);
+}
+
+// ---- what differs
+static bool differs(const struct replay_figures *a, const struct replay_figures *b)
+{
+	return a->billed != b->billed || a->calls != b->calls || a->late != b->late || a->free != b->free || a->billable != b->billable ||
+	       a->charge_fen != b->charge_fen || a->freeze_fen != b->freeze_fen || a->unfreeze_fen != b->unfreeze_fen;
+}
+
+static int account_order(const void *x, const void *y)
+{
+	const struct replay_bill *a = x, *b = y;
+	int c = span_order(a->account, b->account);
+	c = c != 0 ? c : (a->month > b->month) - (a->month < b->month);
+	return c != 0 ? c : span_order(a->service, b->service);
+}
+
+static int month_order(const void *x, const void *y)
+{
+	const struct replay_bill *a = x, *b = y;
+	int c = (a->month > b->month) - (a->month < b->month);
+	return c != 0 ? c : account_order(a, b);
+}
+
+static enum replay_state state_of(const struct replay *r, const struct replay_bill *b)
+{
+	if (r->closed_last == MONTH_NONE || b->month > r->closed_last)
+		return REPLAY_OPEN;
+	return b->month < r->closed_first && b->before.late + b->after.late == 0 ? REPLAY_UNSETTLED : REPLAY_SETTLED;
+}
+
+static bool sum(struct replay *r, const struct replay_bill *b)
+{
+	struct replay_numbers *n = &r->numbers;
+	return !__builtin_add_overflow(n->before_fen, b->before.charge_fen, &n->before_fen) &&
+	       !__builtin_add_overflow(n->after_fen, b->after.charge_fen, &n->after_fen);
+}
+
+enum error_class replay_compare_bills(struct replay *r, struct error *e)
+{
+	CLEANUP(gathering_free) struct gathering g = { .r = r };
+	for (g.side = 0; g.side < SIDES; g.side++)
+		gather_side(&g);
+	r->all = xcalloc(HASH_COUNT(g.rows) + 1, sizeof(*r->all));
+	r->bills = xcalloc(HASH_COUNT(g.rows) + 1, sizeof(*r->bills));
+	for (const struct row *row = g.rows; row != NULL; row = row->hh.next) {
+		struct replay_bill *b = &r->all[r->n_all++];
+		*b = row->bill;
+		b->state = state_of(r, b);
+		if (!sum(r, b))
+			g.why = "the sum of all bills overflows";
+		if (differs(&b->before, &b->after))
+			r->bills[r->n_bills++] = *b;
+	}
+	if (g.why != NULL)
+		return error_set(e, ERROR_HALT, 0, "%s", g.why);
+	qsort(r->all, r->n_all, sizeof(*r->all), account_order);
+	qsort(r->bills, r->n_bills, sizeof(*r->bills), month_order);
+	return ERROR_NONE;
+}

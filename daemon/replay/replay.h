@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// What would have been: the log decided and settled twice, by the rules in force and by others, and how the two differ. From Kafka alone;
+// writes nothing anywhere.
+//
+// Both sides are the daemon's own code: its decision about each record (decide/decide.h), the closer's settling (closing/closing.h). The
+// whole retained log is read, also where a range is given: which records are duplicates, what a counter holds and what a freeze was
+// depend on what came before. The range says only which records are treated otherwise, and which months are priced otherwise.
+//
+// What does not change on the other side: the record clock, and with it which calls are late and where months are cut. A record that is
+// left out has been there for the clock, and never for anything else: a later copy of it counts.
+//
+// Open months are settled as though they ended with the log, on both sides.
+#ifndef REPLAY_REPLAY_H
+#define REPLAY_REPLAY_H
+
+#include <stdatomic.h>
+
+#include "ladder/ladder.h"
+#include "replay/range.h"
+#include "sink/sink.h"
+
+struct faults;
+
+struct replay_options {
+	const struct sink_port *port;   // NULL: Kafka
+	const struct kafka_options *kafka;
+	int timeout_ms;                 // without any progress
+	const struct range *range;
+	int64_t now_ms;                 // what durations are counted back from
+	const char *account;            // NULL: all
+	// What is otherwise, for records and months of the range.
+	const char *catalog_name;       // NULL: the price book in force
+	struct span catalog_text;
+	int prices_of;                  // a month whose prices and free calls hold; MONTH_NONE
+	uint32_t n_billable, n_producers, n_partitions;
+	const char *const *billable;    // status codes that count instead of the price book's; n 0: the price book's
+	const char *const *producers;   // CloudEvents `source` left out; "": flat events
+	const char *const *partitions;  // "topic/partition" left out
+	const atomic_bool *stop;        // ends whatever is under way; NULL: never
+	void (*progress)(void *ctx, uint64_t read, uint64_t all); // NULL: nobody looks
+	void *ctx;
+};
+
+enum replay_state { REPLAY_SETTLED, REPLAY_OPEN, REPLAY_UNSETTLED }; // UNSETTLED: before the first month that was ever closed
+const char *replay_state_text(enum replay_state s);
+
+struct replay_figures {             // of one side
+	bool billed;                // it has a line
+	int64_t calls, late;        // of its month; late: of them, those that came after its close
+	int64_t free, billable;
+	int64_t charge_fen;         // after all adjustments
+	int64_t freeze_fen, unfreeze_fen; // as the month was settled
+};
+struct replay_bill {                // that differs
+	struct span account, service;
+	int month;
+	enum replay_state state;
+	struct replay_figures before, after;
+};
+struct replay_alert {               // that only one side raises
+	struct span account, service, pack;
+	int month;
+	enum alert_kind kind;
+	int64_t bound;
+	bool raised;                // by the other side; otherwise not any more
+	char id[33];
+};
+struct replay_numbers {
+	uint64_t records, events;   // read; of them with calls that count, as it is
+	uint64_t in_range, left_out, otherwise; // otherwise: records that come to something else
+	uint32_t partitions;
+	int first_month, last_month; // settled; MONTH_NONE: there are no calls
+	int first_priced, last_priced; // priced otherwise; MONTH_NONE: none
+	int64_t before_fen, after_fen; // charges of all bills
+	const char *currency;
+};
+
+struct replay;
+// ERROR_ABORT 78: there is no init, the topics do not hold any more what is needed, or the price book may not stand in: then *faults has why;
+// 64: a partition or a producer that does not exist; 75: stopped; ERROR_RETRY: brokers away. The text says what to do.
+enum error_class replay_run(const struct replay_options *o, struct faults *faults, struct replay **ret, struct error *e);
+void replay_freep(struct replay **r);
+// By month, account, service. Owned by the replay.
+uint32_t replay_bills(const struct replay *r, const struct replay_bill **ret);
+uint32_t replay_alerts(const struct replay *r, const struct replay_alert **ret);
+void replay_numbers(const struct replay *r, struct replay_numbers *ret);
+
+#endif

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+// What would have been: how a range is written, and a log in memory whose figures are worked out by hand.
+#include <criterion/criterion.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "fake_kafka.h"
+#include "journal/journal.h"
+#include "outbox/outbox.h"
+#include "replay/replay.h"
+#include "some_rules.h"
+
+static const int JAN = 2020 * 12;
+static const int64_t jan_ms = 1577808000000, day = 86400000; // 2020-01-01T00:00:00+08:00
+
+// ---- the range
+static struct zone *shanghai(void)
+{
+	struct zone *z = NULL;
+	cr_assert(zone_open("Asia/Shanghai", &z, NULL) == ERROR_NONE);
+	return z;
+}
+
+static int64_t instant(const char *word, const char *zone)
+{
+	struct bound b;
+	struct zone *z = NULL;
+	char why[RANGE_WHY] = "";
+	cr_assert(zone_open(zone, &z, NULL) == ERROR_NONE);
+	cr_assert(bound_parse(word, &b, why), "%s", why);
+	int64_t ms = bound_ms(&b, z, jan_ms);
+	zone_freep(&z);
+	free(b.list);
+	return ms;
+}
+
+Test(range, times)
+{
+	cr_expect_eq(instant("2020-01", "Asia/Shanghai"), jan_ms);
+	cr_expect_eq(instant("2020-01-03", "Asia/Shanghai"), jan_ms + 2 * day);
+	cr_expect_eq(instant("2020-01-01T00:00:00+08:00", "UTC"), jan_ms);
+	cr_expect_eq(instant("-36h", "UTC"), jan_ms - 36 * 3600000LL);
+	cr_expect_eq(instant("90s", "UTC"), jan_ms - 90000);
+	cr_expect_eq(instant("now", "UTC"), jan_ms);
+	cr_expect_eq(instant("beginning", "UTC"), TIME_NONE);
+	cr_expect_eq(instant("end", "UTC"), TIME_NONE);
+	// clocks go forward at 02:00 on that day, and back on the other: midnight is before
+	cr_expect_eq(instant("2020-03-29", "Europe/Berlin"), instant("2020-03-28T23:00:00Z", "UTC"));
+	cr_expect_eq(instant("2020-03-30", "Europe/Berlin"), instant("2020-03-29T22:00:00Z", "UTC"));
+	cr_expect_eq(instant("2020-10-25", "Europe/Berlin"), instant("2020-10-24T22:00:00Z", "UTC"));
+	cr_expect_eq(instant("2020-10-26", "Europe/Berlin"), instant("2020-10-25T23:00:00Z", "UTC"));
+}
+
+Test(range, offsets)
+{
+	struct bound b;
+	char why[RANGE_WHY];
+	bool other;
+	cr_assert(bound_parse("812", &b, why) && b.kind == BOUND_OFFSET);
+	cr_expect(bound_offset(&b, "usage.calls", 7, &other) == 812 && !other);
+	cr_assert(bound_parse("3=812,usage.calls/4=0", &b, why) && b.kind == BOUND_OFFSETS);
+	cr_expect(bound_offset(&b, "usage.calls", 3, &other) == 812 && !other);
+	cr_expect(bound_offset(&b, "usage.calls", 4, &other) == 0 && !other);
+	cr_expect(bound_offset(&b, "more.calls", 4, &other) == -1 && other); // another topic's
+	cr_expect(bound_offset(&b, "usage.calls", 5, &other) == -1 && other);
+	free(b.list);
+	cr_assert(bound_parse("a/b/4=1", &b, why)); // a topic's name may hold what looks like a path
+	cr_expect(bound_offset(&b, "a/b", 4, &other) == 1);
+	free(b.list);
+	cr_assert(bound_parse("2020-01", &b, why));
+	cr_expect(bound_offset(&b, "usage.calls", 0, &other) == -1 && !other);
+}
+
+Test(range, both_ends)
+{
+	struct range r;
+	struct zone *z = shanghai();
+	char why[RANGE_WHY] = "";
+	cr_assert(range_parse("@2020-01:2020-02", &r, why), "%s", why);
+	cr_expect(bound_ms(&r.from, z, 0) == jan_ms && bound_ms(&r.to, z, 0) == jan_ms + 31 * day && !range_asks_now(&r));
+	cr_assert(range_parse("@2020-01-01T00:00:00+08:00:2020-01-01T01:00:00+08:00", &r, why), "%s", why);
+	cr_expect(bound_ms(&r.from, z, 0) == jan_ms && bound_ms(&r.to, z, 0) == jan_ms + 3600000);
+	cr_assert(range_parse("@-36h:", &r, why), "%s", why);
+	cr_expect(range_asks_now(&r) && r.from.kind == BOUND_AGO && r.to.kind == BOUND_NONE);
+	cr_assert(range_parse("@:-1d", &r, why), "%s", why);
+	cr_expect(range_asks_now(&r) && r.from.kind == BOUND_NONE && r.to.kind == BOUND_AGO);
+	zone_freep(&z);
+}
+
+Test(range, what_is_none)
+{
+	static const char *const bad[] = { "", "-", "-36", "36x", "-h", "2020-13", "2020-1", "2020-02-30", "2020-01-01T00:00:00", "-1", "1.5", "3=", "=3", "3=-1",
+					   "3=1,", ",3=1", "x=1", "/3=1", "3=1,4", "+5", "yesterday", "99999999999999999999", "9999999999h" };
+	static const char *const none[] = { "2020-01:2020-02", "@", "@2020-01", "@x:2020-02", "@2020-01:x", "@812:900", "" };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct bound b;
+		char why[RANGE_WHY] = "";
+		cr_expect(!bound_parse(bad[i], &b, why), "%s", bad[i]);
+		cr_expect(strstr(why, "-36h") != NULL && b.list == NULL, "%s", why);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		struct range r = { 0 };
+		char why[RANGE_WHY] = "";
+		cr_expect(!range_parse(none[i], &r, why), "%s", none[i]);
+		cr_expect(strstr(why, "@2020-03:2020-04") != NULL, "%s", why);
+	}
+}
+
+// ---- a log
+struct world {
+	struct fake_kafka k;
+	struct fake_fault fault;
+	struct rules *rules;
+	struct range range;
+	struct replay_options o;
+	struct faults faults;
+	char *book;
+	struct replay *r;
+	struct error e;
+};
+
+static void world_open(struct world *w)
+{
+	*w = (struct world){ 0 };
+	fake_kafka_init(&w->k, 2, &w->fault);
+	w->rules = rules_of_book("tests/table/settlement.yaml", CLOCK_RECORDS, NULL, NULL);
+	w->o = (struct replay_options){ .port = &fake_port, .kafka = &w->k.o, .timeout_ms = 1000, .range = &w->range, .prices_of = MONTH_NONE };
+	struct journal_part parts[] = { { .topic = (char *)"usage.calls", .partition = 0, .clock_ms = TIME_NONE },
+					{ .topic = (char *)"usage.calls", .partition = 1, .clock_ms = TIME_NONE } };
+	CLEANUP(freep) char *init = journal_init_record("i", 4, parts, 2), *rules = journal_rules_record(1, TIME_NONE, w->rules);
+	fake_event(&w->k, "meterd.control", 0, 1, init);
+	fake_event(&w->k, "meterd.control", 0, 1, rules);
+}
+
+static void world_close(struct world *w)
+{
+	replay_freep(&w->r);
+	rules_freep(&w->rules);
+	range_free(&w->range);
+	faults_free(&w->faults);
+	free(w->book);
+	fake_kafka_free(&w->k);
+}
+
+static void call(struct world *w, int32_t partition, const char *id, const char *account, const char *service, int calls, const char *status,
+		 const char *source, int64_t stamp_ms, int64_t time_ms)
+{
+	char time[TIME_TEXT];
+	time_text(time_ms, time);
+	CLEANUP(freep) char *flat = xasprintf("\"account\":\"%s\",\"service\":\"%s\",\"calls\":%d,\"status\":\"%s\"", account, service, calls, status);
+	CLEANUP(freep) char *text = source == NULL ?
+		xasprintf("{\"id\":\"%s\",\"time\":\"%s\",%s}", id, time, flat) :
+		xasprintf("{\"specversion\":\"1.0\",\"type\":\"call\",\"source\":\"%s\",\"id\":\"%s\",\"time\":\"%s\",\"data\":{%s}}", source, id, time, flat);
+	fake_event(&w->k, "usage.calls", partition, stamp_ms, text);
+}
+
+// January, closed: acme has 12,000 calls of tag (5.00), 2,000 more that failed, 3,000 of them from /gate/b; other has 7 of crop. February
+// begins in both partitions.
+static void january(struct world *w)
+{
+	call(w, 0, "1", "acme", "tag", 8000, "ok", NULL, jan_ms + day, jan_ms + day);
+	call(w, 0, "1", "acme", "tag", 8000, "ok", NULL, jan_ms + day, jan_ms + day);
+	call(w, 0, "2", "acme", "tag", 3000, "ok", "/gate/b", jan_ms + 2 * day, jan_ms + 2 * day);
+	call(w, 0, "3", "acme", "tag", 1000, "ok", "/gate/a", jan_ms + 3 * day, jan_ms + 3 * day);
+	call(w, 0, "4", "acme", "tag", 2000, "failed", "/gate/a", jan_ms + 4 * day, jan_ms + 4 * day);
+	call(w, 1, "5", "other", "crop", 7, "ok", NULL, jan_ms + 2 * day, jan_ms + 2 * day);
+	call(w, 0, "6", "acme", "tag", 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
+	call(w, 1, "7", "other", "crop", 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
+}
+
+static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1)
+{
+	struct journal_cut cuts[] = { { (char *)"usage.calls/0", cut0 }, { (char *)"usage.calls/1", cut1 } };
+	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .counters = 2, .calls = 12007 };
+	CLEANUP(freep) char *text = journal_manifest_record(&m);
+	fake_event(&w->k, "meterd.control", 0, 2, text);
+}
+
+static void begin(struct world *w)
+{
+	world_open(w);
+	january(w);
+	manifest(w, JAN, 6, 1);
+}
+
+static enum error_class replay(struct world *w)
+{
+	replay_freep(&w->r);
+	w->e = (struct error){ 0 };
+	return replay_run(&w->o, &w->faults, &w->r, &w->e);
+}
+
+static void range(struct world *w, const char *word)
+{
+	char why[RANGE_WHY] = "";
+	range_free(&w->range);
+	cr_assert(range_parse(word, &w->range, why), "%s", why);
+}
+
+// The price book with one text in place of another.
+static void book(struct world *w, const char *from, const char *to)
+{
+	char *text = NULL;
+	size_t n = 0;
+	cr_assert(file_read(SOURCE_DIR "/tests/table/settlement.yaml", 1 << 20, &text, &n, NULL) == ERROR_NONE);
+	char *at = strstr(text, from);
+	cr_assert(at != NULL, "%s", from);
+	free(w->book);
+	w->book = xasprintf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	free(text);
+	w->o.catalog_name = "other.yaml";
+	w->o.catalog_text = span_of(w->book);
+}
+
+// "month account service state calls>calls late>late charge>charge freeze>freeze unfreeze>unfreeze; …", then alerts "+kind@bound service"
+static const char *texts(const struct world *w)
+{
+	static char all[4000];
+	const struct replay_bill *bills;
+	const struct replay_alert *alerts;
+	size_t at = 0;
+	all[0] = '\0';
+	for (uint32_t i = 0, n = replay_bills(w->r, &bills); i < n; i++) {
+		const struct replay_bill *b = &bills[i];
+		char month[MONTH_TEXT];
+		at += (size_t)snprintf(all + at, sizeof(all) - at, "%s %.*s %.*s %s %lld>%lld %lld>%lld %lld>%lld %lld>%lld %lld>%lld; ", month_text(b->month, month),
+				       (int)b->account.n, b->account.p, (int)b->service.n, b->service.p, replay_state_text(b->state), (long long)b->before.calls,
+				       (long long)b->after.calls, (long long)b->before.late, (long long)b->after.late, (long long)b->before.charge_fen,
+				       (long long)b->after.charge_fen, (long long)b->before.freeze_fen, (long long)b->after.freeze_fen,
+				       (long long)b->before.unfreeze_fen, (long long)b->after.unfreeze_fen);
+	}
+	for (uint32_t i = 0, n = replay_alerts(w->r, &alerts); i < n; i++)
+		at += (size_t)snprintf(all + at, sizeof(all) - at, "%c%s@%lld %.*s; ", alerts[i].raised ? '+' : '-', alert_kind_text(alerts[i].kind),
+				       (long long)alerts[i].bound, (int)alerts[i].service.n, alerts[i].service.p);
+	return all;
+}
+
+Test(replay, another_price)
+{
+	struct world w;
+	begin(&w);
+	// 2,000 billable at 3.0: 6.00 instead of 5.00. Freeze 36.00 instead of 30.00, which February releases; its own stays 1 call.
+	book(&w, "price: 2.5}, {from: 1_000_000", "price: 3}, {from: 1_000_000");
+	range(&w, "@2020-01:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>12000 0>0 500>600 3000>3600 0>0; 2020-02 acme tag open 1>1 0>0 0>0 0>0 3000>3600; ");
+	struct replay_numbers n;
+	replay_numbers(w.r, &n);
+	cr_expect(n.records == 8 && n.events == 6 && n.in_range == 6 && n.left_out == 0 && n.otherwise == 0 && n.partitions == 2);
+	cr_expect(n.first_month == JAN && n.last_month == JAN + 1 && n.first_priced == JAN && n.last_priced == JAN);
+	cr_expect(n.before_fen == 500 && n.after_fen == 600 && strcmp(n.currency, "CNY") == 0);
+	// of all months: 1 call at 3 per 1,000 freezes 0.00 too
+	range(&w, "@:");
+	cr_assert(replay(&w) == ERROR_NONE);
+	replay_numbers(w.r, &n);
+	cr_expect(n.first_priced == MONTH_FIRST && n.last_priced == MONTH_LAST && n.after_fen == 600);
+	// of February alone: January stays
+	range(&w, "@2020-02:");
+	cr_assert(replay(&w) == ERROR_NONE);
+	cr_expect_str_eq(texts(&w), "");
+	world_close(&w);
+}
+
+Test(replay, prices_of_another_month)
+{
+	struct world w;
+	begin(&w);
+	// from February on: 3.0, and a quota of 2,000. Put on January: 10,000 billable, 30.00.
+	book(&w, "price: 2.2}]}\n    free: [{from: 2020-01, calls: 10_000, warn: 0.8, first_month: immediate}]", "price: 2.2}]}\n      - {from: 2020-02, model: volume, per: 1000, bounds: lower-inclusive, tier_basis: total, tiers: [{from: 0, "
+		 "price: 3}, {from: 9_000, price: 3}]}\n    free: [{from: 2020-01, calls: 10_000, warn: 0.8, first_month: immediate}, {from: 2020-02, calls: 2_000}]");
+	range(&w, "@2020-01:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.faults.n > 0 ? w.faults.list[0].text : w.e.text);
+	cr_expect_str_eq(texts(&w), ""); // January's own prices are the same in that book
+	w.o.prices_of = JAN + 1;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>12000 0>0 500>3000 3000>3600 0>0; 2020-02 acme tag open 1>1 0>0 0>0 0>0 3000>3600; "
+				    "+free_quota.warning@1600 tag; +free_quota.exhausted@2000 tag; -free_quota.warning@8000 tag; +tier.crossed@9000 tag; "
+				    "-free_quota.exhausted@10000 tag; ");
+	const struct replay_alert *alerts;
+	char id[33];
+	cr_assert(replay_alerts(w.r, &alerts) == 5);
+	identity_id(span_of("alert\nacme\ntag\n2020-01\ntier.crossed\n9000\n"), id);
+	cr_expect_str_eq(alerts[3].id, id);
+	world_close(&w);
+}
+
+Test(replay, without_a_producer)
+{
+	struct world w;
+	static const char *const b[] = { "/gate/b" }, *const flat[] = { "" }, *const wrong[] = { "/gate/c" };
+	begin(&w);
+	w.o.producers = b;
+	w.o.n_producers = 1;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	// 9,000 calls: all free, freeze 22.50; the last free call was not used
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>9000 0>0 500>0 3000>2250 0>0; 2020-02 acme tag open 1>1 0>0 0>0 0>0 3000>2250; "
+				    "-free_quota.exhausted@10000 tag; ");
+	struct replay_numbers n;
+	replay_numbers(w.r, &n);
+	cr_expect(n.left_out == 1 && n.otherwise == 0);
+	range(&w, "@2020-01-04:"); // it sent nothing then
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR);
+	cr_expect(strstr(w.e.text, "did you mean /gate/a?") != NULL, "%s", w.e.text);
+	w.o.producers = wrong;
+	range(&w, "@:");
+	cr_expect(replay(&w) == ERROR_ABORT && strstr(w.e.text, "did you mean /gate/") != NULL, "%s", w.e.text);
+	// flat events: the copy of the first one goes with it
+	w.o.producers = flat;
+	range(&w, "@:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	replay_numbers(w.r, &n);
+	cr_expect(n.left_out == 3);
+	world_close(&w);
+}
+
+// What is left out was never there: its copy, which is not, counts.
+Test(replay, a_copy_behind_the_range_counts)
+{
+	struct world w;
+	static const char *const flat[] = { "" };
+	world_open(&w);
+	call(&w, 0, "1", "acme", "tag", 8000, "ok", NULL, jan_ms + day, jan_ms + day);
+	call(&w, 0, "1", "acme", "tag", 8000, "ok", NULL, jan_ms + day + 1, jan_ms + day);
+	call(&w, 1, "2", "other", "tag", 1, "ok", NULL, jan_ms + day, jan_ms + day);
+	w.o.producers = flat;
+	w.o.n_producers = 1;
+	char why[RANGE_WHY];
+	cr_assert(bound_parse("0=0", &w.range.from, why) && bound_parse("0=1", &w.range.to, why));
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	struct replay_numbers n;
+	replay_numbers(w.r, &n);
+	cr_expect(n.in_range == 1 && n.left_out == 1 && n.otherwise == 1); // the copy
+	world_close(&w);
+}
+
+Test(replay, other_codes_and_partitions)
+{
+	struct world w;
+	static const char *const codes[] = { "ok", "failed" }, *const none[] = { "nothing" }, *const part[] = { "usage.calls/1" }, *const wrong[] = { "usage.cals/1" };
+	begin(&w);
+	w.o.billable = codes;
+	w.o.n_billable = 2;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>14000 0>0 500>1000 3000>3500 0>0; 2020-02 acme tag open 1>1 0>0 0>0 0>0 3000>3500; ");
+	w.o.billable = none;
+	w.o.n_billable = 1;
+	range(&w, "@:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect(strstr(texts(&w), "2020-01 acme tag settled 12000>0 0>0 500>0 3000>0 0>0; 2020-01 other crop settled 7>0 ") == texts(&w), "%s", texts(&w));
+	w.o.n_billable = 0;
+	w.o.partitions = part;
+	w.o.n_partitions = 1;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 other crop settled 7>0 0>0 0>0 1>0 0>0; 2020-02 other crop open 1>1 0>0 0>0 0>0 1>0; ");
+	w.o.partitions = wrong;
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "did you mean usage.calls/1?") != NULL, "%s", w.e.text);
+	world_close(&w);
+}
+
+// Late calls: in the adjustment of their month, on both sides.
+Test(replay, late_calls)
+{
+	struct world w;
+	static const char *const codes[] = { "ok", "failed" };
+	begin(&w);
+	call(&w, 0, "8", "acme", "tag", 500, "failed", NULL, jan_ms + 34 * day, jan_ms + 5 * day);
+	w.o.billable = codes;
+	w.o.n_billable = 2;
+	range(&w, "@2020-02:");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>12500 0>500 500>625 3000>3000 0>0; "); // an adjustment freezes nothing again
+	world_close(&w);
+}
+
+Test(replay, what_is_refused)
+{
+	struct world w;
+	begin(&w);
+	book(&w, "model: volume", "model: volum");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR && w.faults.n > 0 && w.faults.list[0].line > 0);
+	faults_free(&w.faults);
+	w.faults = (struct faults){ 0 };
+	book(&w, "currency: CNY", "currency: EUR");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR && w.faults.n == 1 && strstr(w.faults.list[0].text, "currency") != NULL);
+	w.o.catalog_name = NULL;
+	range(&w, "@2020-02:2020-02");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "where or before it begins") != NULL, "%s", w.e.text);
+	range(&w, "@2020-03:");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "no record lies in the range") != NULL, "%s", w.e.text);
+	world_close(&w);
+	world_open(&w);
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER, "%s", w.e.text); // no record yet
+	world_close(&w);
+}
+
+static void stop_at_once(void *ctx, uint64_t read, uint64_t all)
+{
+	(void)read, (void)all;
+	atomic_store((atomic_bool *)ctx, true);
+}
+
+Test(replay, stopped)
+{
+	struct world w;
+	atomic_bool stop = false;
+	begin(&w);
+	w.o.stop = &stop;
+	w.o.ctx = &stop;
+	w.o.progress = stop_at_once;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text); // too short to be told of
+	for (int i = 0; i < 4200; i++)
+		call(&w, 0, "9", "acme", "tag", 1, "ok", NULL, jan_ms + 35 * day, jan_ms + 35 * day);
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "stopped") != NULL, "%s", w.e.text);
+	world_close(&w);
+}
