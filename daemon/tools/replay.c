@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 #include "tools/stop.h"
 #include "tools/tools.h"
 
-enum { READ_TIMEOUT_MS = 30000, TAIL = 64, STATUS_MOST = 64 };
+enum { READ_TIMEOUT_MS = 30000, TAIL = 64, STATUS_MOST = 64, WATCH_MS = 100, PATIENCE_MS = 2000 };
 
 struct tool {
 	struct options options;
@@ -29,7 +30,7 @@ struct tool {
 	int month;                   // whose prices hold
 	char *text;                  // of the price book
 	size_t text_n;
-	atomic_bool stop;
+	atomic_bool stop, ended;
 	pthread_t watch;
 	struct progress progress;
 };
@@ -344,6 +345,21 @@ static int run(struct tool *t, int64_t now_ms)
 	return c != ERROR_NONE ? options_fail(&t->options, &e) : verdict(t, r);
 }
 
+// A signal ends it in order; where it waits for brokers that are away, soon afterwards all the same: nothing is held that must be given back.
+static void *watch_signals(void *ctx)
+{
+	struct tool *t = ctx;
+	while (!atomic_load(&t->ended) && !stop_wait(WATCH_MS))
+		;
+	atomic_store(&t->stop, true);
+	for (int waited_ms = 0; !atomic_load(&t->ended) && waited_ms < PATIENCE_MS; waited_ms += WATCH_MS)
+		clock_sleep_ms(WATCH_MS);
+	if (atomic_load(&t->ended))
+		return NULL;
+	fprintf(stderr, "\nmeterctl %s: stopped; nothing was changed, nothing is left behind\n", t->options.verb);
+	_exit(EXIT_LATER);
+}
+
 int tool_replay(int argc, char **argv)
 {
 	CLEANUP(tool_free) struct tool t = { .options = { .verb = argv[0] }, .month = MONTH_NONE };
@@ -355,11 +371,11 @@ int tool_replay(int argc, char **argv)
 	if (code != OPTIONS_GO_ON)
 		return code;
 	options_kafka(&t.options, &t.kafka);
-	check(pthread_create(&t.watch, NULL, stop_watch, &t.stop) == 0);
+	check(pthread_create(&t.watch, NULL, watch_signals, &t) == 0);
 	code = find_now(&t, &now_ms);
 	if (code == OPTIONS_GO_ON)
 		code = run(&t, now_ms);
-	atomic_store(&t.stop, true);
+	atomic_store(&t.ended, true);
 	pthread_join(t.watch, NULL);
 	return code;
 }

@@ -99,6 +99,19 @@ sed 's/model: volume/model: volum/' "$DIR/april.yaml" >"$DIR/bad.yaml"
 refused 78 'bad.yaml:[0-9]+:[0-9]+: error: ' --dry-run --catalog "$DIR/bad.yaml"
 sed 's/id: beta/id: gamma/' "$DIR/april.yaml" >"$DIR/bad.yaml"
 refused 78 'refused: service `beta` is gone' --dry-run --catalog "$DIR/bad.yaml"
+
+# -- a signal ends it, also while it waits for a broker that is away
+config away kafka.bootstrap=127.0.0.1:1
+"$METERCTL" replay --config "$DIR/away.yaml" --dry-run --billable ok 2>"$DIR/words" &
+away=$!
+wait_for 10 '(((0x$(sed -n "s/^SigBlk:\t//p" "/proc/$away/status") & 0x4000) != 0))' 'it to watch for signals'
+SECONDS_BEFORE=$SECONDS
+kill -TERM "$away"
+wait "$away"
+expect_equal "exit code" $? 75
+expect_match "words" "$(cat "$DIR/words")" 'stopped; nothing was changed'
+((SECONDS - SECONDS_BEFORE < 20)) || fail "it waited for the broker"
+
 printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":5}]}\n' "$INPUT" >"$DIR/delete.json"
 kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$(bootstrap)" --offset-json-file "$DIR/delete.json" >"$DIR/delete.out" 2>&1 || fail "delete"
 refused 78 'was counted from offset 0 on, and holds 5 to ' --dry-run --billable ok
