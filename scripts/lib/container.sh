@@ -4,9 +4,12 @@
 # and common.sh. The mirror is the one in this machine's own apt sources.
 
 # What the package depends on is there already, so that dpkg alone installs it, without a mirror.
-CONTAINER_PACKAGES=systemd,systemd-sysv,dbus,init-system-helpers,tzdata,curl,man-db,librdkafka1,libhiredis0.14,libjansson4,libmicrohttpd12,libncursesw6,libssl3,libxxhash0,libyaml-0-2
-
 container_suite() { if [[ -n ${CONTAINER_SUITE:-} ]]; then echo "$CONTAINER_SUITE"; else (. /etc/os-release && echo "$VERSION_CODENAME"); fi; }
+CONTAINER_PACKAGES=systemd,systemd-sysv,dbus,init-system-helpers,tzdata,curl,man-db,librdkafka1,libjansson4,libncursesw6,libxxhash0,libyaml-0-2,libzstd1
+case $(container_suite) in # names that carry a version
+bookworm) CONTAINER_PACKAGES+=,libhiredis0.14,libmicrohttpd12,libssl3 ;;
+*) CONTAINER_PACKAGES+=,libhiredis1.1.0,libmicrohttpd12t64,libssl3t64 ;;
+esac
 container_tree() { # prints the path of the tree, made where it is missing; another list of packages makes another tree
 	local suite tree mirror
 	suite=$(container_suite)

@@ -1,26 +1,40 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian 13 beside this machine's Debian 12 (gcc 14, librdkafka 2.8, hiredis 1.2, Redis 8): the tree is built there, every unit test passes, and
-# its package installs and runs. In a tree made once by mmdebstrap in the cache directory, under systemd-nspawn; sources are read-only there,
-# and what is made lies in build/debian13. Too long for each run of scripts/test: `scripts/test debian13`, some minutes. Needs root.
+# Debian 13 beside this machine's Debian 12 (gcc 14, librdkafka 2.8, hiredis 1.2, Redis 8, systemd 257): the tree is built there, every unit
+# test passes, scenarios run with its Redis, and its package is installed and run under its systemd, by the same test as Debian 12's. In trees
+# made once by mmdebstrap in the cache directory, under systemd-nspawn; sources are read-only there, and what is made lies in build/debian13.
+# Apache Kafka runs outside. Too long for each run of scripts/test: `scripts/test debian13`, some minutes. Needs root.
+#   tests/systemd/debian13.sh [SCENARIO…]     those scenarios instead (parts of names; such as need no broker of their own)
 set -euo pipefail
 . "$(dirname "$0")/../../scripts/lib/common.sh"
-. "$LIB/container.sh"
+. "$LIB/kafka.sh"
 cd "$ROOT"
+((EUID == 0)) || die "a container needs root"
+scenarios=(a06 a08 b01 c01 c05 d01 d03 f01 f03 f04 g01)
+(($# == 0)) || scenarios=("$@")
 # shellcheck disable=SC2046
 need_packages $(all_packages)
+work=$(mktemp -d)
+at_exit() { local rc=$?; trap - EXIT; [[ ! -d $work/kafka ]] || kafka_down "$work/kafka"; rm -rf "$work"; exit "$rc"; }
+trap at_exit EXIT
+trap 'exit 130' INT TERM
+if [[ -z ${KAFKA_DIR:-} ]]; then
+	kafka_up "$work/kafka"
+	KAFKA_DIR=$work/kafka KAFKA_BOOTSTRAP=$(cat "$work/kafka/kafka.bootstrap")
+	export KAFKA_BOOTSTRAP
+fi
 
-# packages.txt says what building and unit tests need; what only the checks, the real parts and the peers need is left out, and what has
-# another name there is named.
-here_only='^(clang|clang-tidy|cppcheck|libclang-rt-.*|prometheus|universal-ctags|kcat|maven|openjdk-.*|python3-confluent-kafka|fish|zsh|lintian|man-db|mmdebstrap|systemd-container|tmux|curl|jq)$'
-packages=$(all_packages | grep -vE "$here_only" | paste -sd ,)
-CONTAINER_SUITE=trixie CONTAINER_PACKAGES=$packages,systemd-sysv,librdkafka1
-tree=$(container_tree)
+# packages.txt says what building and testing need; what only the checks, the broker, the package and the peers need is left out.
+here_only='^(clang|clang-tidy|cppcheck|libclang-rt-.*|prometheus|universal-ctags|maven|openjdk-.*|fish|zsh|lintian|man-db|mmdebstrap|systemd-container|tmux|valgrind)$'
+export CONTAINER_SUITE=trixie
+. "$LIB/container.sh"
+tree=$(CONTAINER_PACKAGES=$(all_packages | grep -vE "$here_only" | paste -sd ,),systemd-sysv,librdkafka1 container_tree)
 made=$ROOT/build/debian13
 mkdir -p "$made" "$CACHE/ccache-trixie"
 inside() {
 	systemd-nspawn --quiet --directory="$tree" --register=no --keep-unit --volatile=overlay --as-pid2 --bind-ro="$ROOT:/src" --bind="$made:/src/build" \
-		--bind="$CACHE/ccache-trixie:/ccache" --setenv=CCACHE_DIR=/ccache --setenv=LC_ALL=C.UTF-8 --chdir=/src --pipe bash -euo pipefail -c "$1"
+		--bind="$CACHE/ccache-trixie:/ccache" --bind-ro="$KAFKA_DIR:/kafka" --setenv=CCACHE_DIR=/ccache --setenv=LC_ALL=C.UTF-8 --setenv=KAFKA_DIR=/kafka \
+		--setenv=BUILD=/src/build/all --setenv=METERD_CACHE=/tmp/cache --chdir=/src --pipe bash -euo pipefail -c "$@"
 }
 inside '
 	. /etc/os-release
@@ -36,11 +50,12 @@ inside '
 	done
 	echo "$n unit programs"
 	cd build/all && rm -f meterd_*.deb && cpack -G DEB >../cpack.log 2>&1 || { tail -n 20 ../cpack.log; exit 1; }
-	dpkg -i meterd_*.deb
-	[[ $(meterd --version) == "meterd "* && $(meterctl quote --catalog /etc/meterd/catalog.yaml --service image-tag --calls 1010000 --period 2020-01 --format json) == *2200.00* ]]
-	systemd-analyze verify --man=no /usr/lib/systemd/system/meterd.service
-	systemd-analyze security --offline=true /usr/lib/systemd/system/meterd.service | grep Overall
-	dpkg --purge meterd
-	[[ ! -e /usr/bin/meterd && ! -e /etc/meterd ]]
-	exit $failed'
+	exit $failed' -
+echo "built, unit tests passed, packed after $SECONDS s"
+inside 'tests/scenario/run "$@"' - "${scenarios[@]}"
+echo "scenarios after $SECONDS s"
+deb=("$made"/all/meterd_*.deb)
+said=$(tests/systemd/boot.sh "${deb[0]}") || { echo "$said"; exit 1; }
+echo "$said"
+[[ $said == *"ok systemd 257 "* ]] || die "that was not Debian 13's systemd"
 echo "ok Debian 13 in $SECONDS s"
