@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The package and the service as they are: the .deb in a small Debian whose own systemd boots in a container, Apache Kafka and Redis outside
-# on this machine's loopback. Shown: installation, start, STATUS, credentials, journal fields and their catalogue, reload, a refused
+# on this machine's loopback. Shown: installation, start, STATUS, credentials, journal fields and their catalogue, alerts by kind, reload, a refused
 # reload, socket activation, watchdog, crash and restart, exit 78 without restart, stop within the time-out, a second instance by the
 # template, upgrade to itself, removal, purge.
 #   tests/systemd/boot.sh [FILE.deb]     KAFKA_BOOTSTRAP names a broker; without a file the package is made first
@@ -20,39 +20,12 @@ at_exit() { local rc=$?; trap - EXIT; container_down; redis_down "$DIR"; rm -rf 
 trap at_exit EXIT
 trap 'exit 130' INT TERM
 
-fail() {
-	echo "FAILED: $*"
-	[[ -z ${CONTAINER:-} ]] || { in_container systemctl --no-pager status meterd; in_container journalctl --no-pager -n 40 -o short-monotonic; } 2>&1 | cut -c 1-300
-	exit 1
-}
-step() { printf "%4d s  %s\n" "$SECONDS" "$*"; }
-expect_equal() { [[ $2 == "$3" ]] || fail "$1: got '$2', wanted '$3'"; }
-expect_match() { [[ $2 =~ $3 ]] || fail "$1: '$2' does not match '$3'"; }
-condition() { eval "$1"; }
-wait_for() { wait_until "$1" condition "$2" || fail "waited $1 s for: ${3:-$2}"; }
-signal() { in_container sh -c "kill -$1 $2"; }
-sc() { in_container systemctl "$@"; }
-show() { sc show --value -p "$1" "${2:-meterd.service}"; }
-journal() { in_container journalctl --no-pager -q "$@"; }
-logged() { journal -u "${2:-meterd}" -o cat "METERD_EVENT=$1" | wc -l; }
-http() { in_container curl -fsS --max-time 5 "http://127.0.0.1:$port$1" 2>/dev/null; }
-ready() { [[ $(http /-/ready) == ready ]]; }
+. "$ROOT/tests/systemd/service.sh"
 
 export REDISCLI_AUTH=secret-of-redis
 redis_up "$DIR" requirepass secret-of-redis
 read -r port other_port <<<"$(free_ports 2)"
 "$PYTHON" "$LIB/topics.py" create "$KAFKA_BOOTSTRAP" --prefix "$PREFIX" --partitions 2 || fail topics
-settings() { # instance, port, credential
-	cat <<-C
-	instance: $1
-	state_dir: /var/lib/meterd
-	kafka: {bootstrap: "$KAFKA_BOOTSTRAP", group: $PREFIX}
-	topics: {input: [${PREFIX}usage.calls], alerts: ${PREFIX}meterd.alerts, settlements: ${PREFIX}meterd.settlements,
-	         control: ${PREFIX}meterd.control, accounts: ${PREFIX}meterd.accounts, dlq: ${PREFIX}usage.calls.dlq}
-	redis: {url: "$(redis_url "$DIR")", password_file: "$3"}
-	http: {listen: "127.0.0.1:$2"}
-	C
-}
 
 # -- installation
 container_copy "$TREE"
@@ -96,13 +69,37 @@ sc start meterd || fail start
 wait_for 60 ready
 wait_for 20 '[[ $(show StatusText) =~ ^running,\ 2\ partitions,\ lag\ 0$ ]]' 'the STATUS line'
 expect_equal "user" "$(in_container stat -c %U "/proc/$(show MainPID)")" meterd
-id=$(sed -n 's/^LOG("running", "\([0-9a-f]*\)".*/\1/p' "$ROOT/daemon/tbl/log.def")
+id=$(message_id running)
 expect_equal "the line by its message id" "$(journal "MESSAGE_ID=$id" -o json | jq -r '[.METERD_EVENT, .METERD_WORKERS, .PRIORITY, ._SYSTEMD_UNIT] | join(" ")')" \
 	"running 1 6 meterd.service"
 expect_match "journalctl -x" "$(journal -x "MESSAGE_ID=$id")" "Subject: meterd counts"
 expect_match "fields in the catalogue" "$(journal -x "MESSAGE_ID=$id")" "░ .*group $PREFIX"
 expect_equal "the password in the journal" "$(journal -o export | grep -c secret-of-redis)" 0
 step "running"
+
+# -- an alert: a line of its own kind, found by its id and explained
+call() { # id, calls
+	"$PYTHON" - "$KAFKA_BOOTSTRAP" "${PREFIX}usage.calls" "$@" <<-'PY' || fail produce
+	import datetime, json, sys
+	from confluent_kafka import Producer
+	bootstrap, topic, number, calls = sys.argv[1:]
+	p = Producer({"bootstrap.servers": bootstrap})
+	now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+	p.produce(topic, json.dumps({"id": number, "account": "100001234567", "service": "image-tag", "time": now, "calls": int(calls)}), "100001234567")
+	sys.exit(p.flush(30))
+	PY
+}
+call one 7999
+call two 2002000
+for kind in free_quota_warning free_quota_exhausted tier_crossed; do
+	id=$(message_id "alert_$kind")
+	[[ -n $id ]] || fail "no message id of $kind"
+	wait_for 30 '[[ -n $(journal "MESSAGE_ID=$id" -o cat) ]]' "the line of $kind"
+done
+expect_equal "fields of an alert" "$(journal "MESSAGE_ID=$id" -o json | jq -r '[.METERD_EVENT, .METERD_SERVICE, .METERD_THRESHOLD, ._SYSTEMD_UNIT] | join(" ")' | head -n 1)" \
+	"alert_tier_crossed image-tag 1000000 meterd.service"
+expect_match "journalctl -x of an alert" "$(journal -x "MESSAGE_ID=$id")" "Subject: An account reached the next price tier.*image-tag in [0-9-]+ reached 1000000 calls"
+step "alerts in the journal"
 
 # -- reload, a refused one, a file that is refused although somebody sends the signal
 pid=$(show MainPID)
