@@ -102,7 +102,7 @@ static void print_office(const json_t *outbox, const json_t *closing)
 		line("         ", text_of(outbox, "note", ""));
 	print_closing(closing);
 	if (json_is_string(json_object_get(closing, "note")))
-		line("         ", text_of(closing, "note", ""));
+		line("         waits for: ", text_of(closing, "note", ""));
 }
 
 static void print_checkpoints(const json_t *c)

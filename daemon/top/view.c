@@ -114,6 +114,20 @@ static int head_verdict(const struct top_view *v, struct top_line *l)
 	return 1;
 }
 
+// Figures that do not fit are left out whole: the end of a number must not look like one.
+static void line_of_figures(const struct top_view *v, struct top_line *l)
+{
+	while (terminal_width(l->text) > v->columns) {
+		char *last = l->text;
+		for (char *at = strstr(l->text, "  "); at != NULL; at = strstr(at + 2, "  "))
+			last = at;
+		if (last == l->text)
+			break;
+		*last = '\0';
+	}
+	clip(l->text, v->columns);
+}
+
 static int head_figures(const struct top_view *v, struct top_line *l)
 {
 	const struct top_sample *s = v->now;
@@ -122,10 +136,12 @@ static int head_figures(const struct top_view *v, struct top_line *l)
 		snprintf(left, sizeof(left), " (%s)", span_words(s->lag / s->events_rate, a));
 	if (s->cpu_permille >= 0)
 		snprintf(cpu, sizeof(cpu), "%" PRId64 "%%", s->cpu_permille / 10);
-	line_set(v, l, TOP_PLAIN, "events %s/s  calls %s/s  lag %s%s  commit %s  outbox %s  cpu %s  mem %s MiB  conflicts %s",
+	snprintf(l->text, sizeof(l->text), "events %s/s  calls %s/s  lag %s%s  commit %s  outbox %s  cpu %s  mem %s MiB  conflicts %s",
 		 count_text(s->events_rate, a), count_text(s->calls_rate, b), count_text(s->lag, c), left, milliseconds(s->commit_mean_us, commit),
 		 s->owner ? count_text(s->pending, d) : "elsewhere", cpu,
 		 count_text(s->resident_bytes >= 0 ? s->resident_bytes >> 20 : -1, m), count_text(s->conflicts, x));
+	l->style = TOP_PLAIN;
+	line_of_figures(v, l);
 	return 1;
 }
 
@@ -141,7 +157,7 @@ static int head_closing(const struct top_view *v, struct top_line *l)
 		line_set(v, l, TOP_PLAIN, "no month is open; published %s/s", count_text(s->published_rate, rate));
 	else
 		line_set(v, l, TOP_PLAIN, "month %s closes %s, due %s; published %s/s%s%s", s->open, closes, due, count_text(s->published_rate, rate),
-			 s->closing_note[0] != '\0' ? "; " : "", s->closing_note);
+			 s->closing_note[0] != '\0' ? "; waits for " : "", s->closing_note);
 	return 1;
 }
 
@@ -493,20 +509,24 @@ static void foot(const struct top_view *v, const struct top_ui *ui, struct top_l
 
 static void help(const struct top_view *v, struct top_line *lines)
 {
-	static const char *const text[] = {
-		"meterctl top: what the daemon at http.listen says of itself, once a second, and alerts as they are published",
+	static const char *const text[] = { // none wider than 80 columns
+		"meterctl top: what the daemon at http.listen says once a second, and its alerts",
 		"",
-		"  q            quit                       s / r        next order of the lists / the other way round",
-		"  /            show only rows with a text (partition, state, shard, service, account, kind); Esc shows all again",
-		"  Tab          choose the next list: it gets the room that is left, and scrolls (arrows, Page, Home)",
-		"  p            hold the screen            ?            this help",
+		"  q  quit       s / r  next order of the lists / the other way round",
+		"  /  show only rows with a text (partition, state, shard, service, account,",
+		"     kind); Esc shows all again",
+		"  Tab  choose the next list: it gets the room that is left, and scrolls by",
+		"       arrows, Page, Home",
+		"  p  hold the screen           ?  this help",
 		"",
 		"  EVENTS/S   records read a second, of the last three seconds",
-		"  LAG, LEFT  records that wait to be read, and how long that takes at this rate",
+		"  LAG, LEFT  records that wait to be read; how long that takes at this rate",
 		"  CLOCK      newest time stamp of a record (UTC): months close by it",
-		"  STATE      reading: fills its window of duplicates, counts nothing yet. halted: waits for a person, see above",
-		"  SHARD      a part of the ledger in Redis: commits, how long one takes, records read that it does not hold yet,",
-		"             commits without an answer, refused ones (Redis full or away, another owner: meterd_commit_conflicts_total)",
+		"  STATE      reading: fills its window of duplicates, counts nothing yet.",
+		"             halted: waits for a person, see above",
+		"  SHARD      a part of the ledger in Redis: commits and how long one takes,",
+		"             BEHIND: records read that it does not hold yet; UNDER WAY: commits",
+		"             without an answer; REFUSED: Redis full or away, another owner",
 		"  outbox     alerts and settlements that Kafka has not acknowledged yet",
 	};
 	for (int i = 0; i < v->rows - 1 && i < (int)ARRAY_LEN(text); i++)

@@ -188,6 +188,23 @@ Test(top, low_screens_show_shards_where_they_are_chosen)
 	top_sample_free(&now);
 }
 
+Test(top, nothing_is_cut_off_at_80_columns)
+{
+	struct top_sample before = sample(0, "null"), now = sample(1, "null");
+	struct top_ui ui = { 0 }, help = { .help = true };
+	CLEANUP(shown_free) struct shown s = { 24, 88, NULL }, narrow = { 24, 80, NULL }, wide = { 24, 200, NULL };
+	top_sample_rates(&now, &before);
+	show(&s, &now, NULL, &ui);
+	expect_line(&s, 1, "events 1,000/s  calls 1,500/s  lag 2,012 (2s)  commit 2.0 ms  outbox 4  cpu 25%");
+	show(&narrow, &now, NULL, &help);
+	show(&wide, &now, NULL, &help);
+	for (int i = 0; i < 24; i++)
+		cr_expect_str_eq(narrow.lines[i].text, wide.lines[i].text);
+	cr_expect(find(&narrow, "outbox     alerts") > 0);
+	top_sample_free(&before);
+	top_sample_free(&now);
+}
+
 Test(top, away_and_never_there)
 {
 	struct top_sample now = sample(1, "null");
