@@ -34,7 +34,7 @@ mkdir -p "$made" "$CACHE/ccache-trixie"
 inside() {
 	systemd-nspawn --quiet --directory="$tree" --register=no --keep-unit --volatile=overlay --as-pid2 --bind-ro="$ROOT:/src" --bind="$made:/src/build" \
 		--bind="$CACHE/ccache-trixie:/ccache" --bind-ro="$KAFKA_DIR:/kafka" --setenv=CCACHE_DIR=/ccache --setenv=LC_ALL=C.UTF-8 --setenv=KAFKA_DIR=/kafka \
-		--setenv=BUILD=/src/build/all --setenv=METERD_CACHE=/tmp/cache --chdir=/src --pipe bash -euo pipefail -c "$@"
+		--setenv=BUILD=/src/build/all --setenv=METERD_CACHE=/src/build/cache --chdir=/src --pipe bash -euo pipefail -c "$@"
 }
 inside '
 	. /etc/os-release
