@@ -18,6 +18,18 @@ hup() { # until it is done
 	kill -HUP "${PIDS[m]}"
 	wait_for 20 "(( \$(reloads) > $before ))" 'the outcome of a reload'
 }
+# The service manager's side of sd_notify: a line a variable.
+export NOTIFY_SOCKET=$DIR/notify
+"$PYTHON" - "$NOTIFY_SOCKET" >"$DIR/notified" <<-'PY' &
+	import socket, sys
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.bind(sys.argv[1])
+	while True:
+	    print(s.recv(65536).decode(), flush=True)
+	PY
+PIDS[notify]=$!
+wait_for 10 '[[ -S $NOTIFY_SOCKET ]]' 'the notify socket'
+told() { grep -aoE '^(RELOADING|READY)=1' "$DIR/notified" | paste -sd ' '; }
 start m
 wait_for 60 '[[ $(curl -fsS "http://127.0.0.1:'"$port"'/-/ready" 2>/dev/null) == ready ]]' 'ready'
 expect_equal "after the start" "$(good) $(open_ends)" "1 "
@@ -28,12 +40,17 @@ hup
 expect_match "the log" "$(grep event=reloaded "$DIR/m.log" | tail -n 1)" 'taken="flush.max_interval, log.level" restart="workers"'
 expect_equal "left open" "$(good) $(open_ends)" "1 waits for a restart: workers"
 
+wait_for 10 '[[ $(told) == "READY=1 RELOADING=1 READY=1" ]]' 'the service manager to hear of the reload and of its end'
+grep -aqE '^MONOTONIC_USEC=[0-9]+$' "$DIR/notified" || fail "RELOADING=1 without its time"
+
 # Refused whole: the level of the faulty file is not taken over either.
 config m "${settings[@]}" log.level=error flush.max_interval=0ms colour=red
 hup
 expect_match "the log" "$(grep event=reload_refused "$DIR/m.log" | tail -n 1)" 'errors=2 why="[^"]*m.yaml:[0-9]+:[0-9]+: '
 expect_match "all faults are told" "$(cat "$DIR/m.log")" 'unknown key \\?"colour'
 expect_match "left open" "$(good) $(open_ends)" '^0 reload refused: .*m.yaml:[0-9]+:'
+
+wait_for 10 '[[ $(told) == "READY=1 RELOADING=1 READY=1 RELOADING=1 READY=1" ]]' 'the end of a refused reload: nobody waits for ever'
 
 # So is a faulty price book, and a file that is gone.
 config m "${settings[@]}"
