@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "replay/inner.h"
 
+enum { ATTEMPTS = 5 };
+
 const char *replay_state_text(enum replay_state s)
 {
 	static const char *const texts[] = { [REPLAY_SETTLED] = "settled", [REPLAY_OPEN] = "open", [REPLAY_UNSETTLED] = "never closed" };
@@ -39,12 +41,27 @@ static enum error_class derive(struct replay *r, int side, struct error *e)
 	return c;
 }
 
+// Both sides know the same decisions.
+static enum error_class load_journals(struct replay *r, struct error *e)
+{
+	const struct replay_options *o = &r->o;
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		for (int side = 0; side < SIDES; side++) {
+			journal_freep(&r->sides[side].journal);
+			enum error_class c = journal_load_from(r->port, o->kafka, o->timeout_ms, &r->sides[side].journal, e);
+			if (c != ERROR_NONE)
+				return c;
+		}
+		if (r->sides[AS_IS].journal->next_offset == r->sides[OTHERWISE].journal->next_offset)
+			return ERROR_NONE;
+	}
+	return error_set(e, ERROR_RETRY, 0, "decisions were written to %s while it was read; try again", o->kafka->control_topic);
+}
+
 static enum error_class open_journals(struct replay *r, struct error *e)
 {
 	const struct replay_options *o = &r->o;
-	enum error_class c = ERROR_NONE;
-	for (int side = 0; side < SIDES && c == ERROR_NONE; side++)
-		c = journal_load_from(r->port, o->kafka, o->timeout_ms, &r->sides[side].journal, e);
+	enum error_class c = load_journals(r, e);
 	if (c == ERROR_NONE)
 		c = journal_begun(r->sides[AS_IS].journal, o->kafka, e);
 	if (c != ERROR_NONE)

@@ -51,7 +51,8 @@ enum error_class whatif_rules(struct replay *r, struct faults *faults, struct er
 	struct span text = book ? r->o.catalog_text : span_of(now->catalog_text);
 	r->sides[AS_IS].decider.newest = r->sides[OTHERWISE].decider.newest = now->catalog;
 	r->decides = book || r->o.n_producers > 0 || r->o.n_partitions > 0;
-	uint32_t n = is->n_rules < other->n_rules ? is->n_rules : other->n_rules; // one may have been read a moment later
+	const uint32_t n = is->n_rules;
+	check(other->n_rules == n);
 	if (book || r->o.prices_of != MONTH_NONE) {
 		r->shift = newest(other)->version;
 		for (uint32_t i = 0; i < n; i++)

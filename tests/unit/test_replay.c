@@ -168,12 +168,17 @@ static void january(struct world *w)
 	call(w, 1, "7", "other", "crop", 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
 }
 
-static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1)
+static void manifest_by(struct world *w, int month, int64_t version, int64_t cut0, int64_t cut1)
 {
 	struct journal_cut cuts[] = { { (char *)"usage.calls/0", cut0 }, { (char *)"usage.calls/1", cut1 } };
-	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .counters = 2, .calls = 12007 };
+	struct journal_manifest m = { .month = month, .rules_version = version, .n_cuts = 2, .cuts = cuts, .counters = 2, .calls = 12007 };
 	CLEANUP(freep) char *text = journal_manifest_record(&m);
 	fake_event(&w->k, "meterd.control", 0, 2, text);
+}
+
+static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1)
+{
+	manifest_by(w, month, 1, cut0, cut1);
 }
 
 static void begin(struct world *w)
@@ -370,6 +375,37 @@ Test(replay, late_calls)
 	range(&w, "@2020-02:");
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
 	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>12500 0>500 500>625 3000>3000 0>0; "); // an adjustment freezes nothing again
+	world_close(&w);
+}
+
+// Rules that changed on the way: each record by the version of its clock, and the other price book in the place of each.
+Test(replay, rules_that_changed)
+{
+	struct world w;
+	world_open(&w);
+	struct rules *later = rules_of_book("tests/table/settlement.yaml", CLOCK_RECORDS, "codes: [ok]", "codes: [ok, failed]");
+	CLEANUP(freep) char *second = journal_rules_record(2, jan_ms + 4 * day, later);
+	fake_event(&w.k, "meterd.control", 0, 1, second);
+	call(&w, 0, "1", "acme", "tag", 2000, "failed", NULL, jan_ms + 3 * day, jan_ms + 3 * day); // before the change: not billable
+	call(&w, 0, "2", "acme", "tag", 3000, "failed", NULL, jan_ms + 4 * day, jan_ms + 4 * day);
+	call(&w, 0, "3", "acme", "tag", 12000, "ok", NULL, jan_ms + 5 * day, jan_ms + 5 * day);
+	call(&w, 1, "4", "other", "crop", 1, "ok", NULL, jan_ms + 5 * day, jan_ms + 5 * day);
+	call(&w, 0, "5", "acme", "tag", 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
+	call(&w, 1, "6", "other", "crop", 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
+	manifest_by(&w, JAN, 2, 3, 1);
+	book(&w, "version: small-1", "version: small-2"); // in which only ok counts
+	range(&w, "@:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	// 15,000 calls, 12.50; 12,000 of them, 5.00
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 15000>12000 0>0 1250>500 3750>3000 0>0; 2020-02 acme tag open 1>1 0>0 0>0 0>0 3750>3000; ");
+	range(&w, "@:2020-01-05"); // before the change nothing is otherwise
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	w.o.account = "other";
+	range(&w, "@:");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	rules_freep(&later);
 	world_close(&w);
 }
 
