@@ -54,6 +54,7 @@ struct comparing {
 	bool enough;
 	struct rebuild_verdict *verdict;
 	uint32_t shard;
+	const struct store_keys *keys; // of the copy
 	const struct store_key *key;
 	bool from_live;             // the side that is scanned
 	struct arena arena;
@@ -115,6 +116,15 @@ static struct span canonical(struct comparing *c, struct span value)
 	return strcmp(c->key->what, "act") == 0 ? canonical_activation(&c->arena, value) : value;
 }
 
+// A partition that was claimed in one of them only, and of which nothing was counted yet.
+static bool is_start(const struct comparing *c, struct span field, struct span position)
+{
+	const struct journal_part *p = strcmp(c->key->what, "off") == 0 ? journal_part(c->r->journal, field) : NULL;
+	const char *blank = p != NULL && position.p != NULL ? memchr(position.p, ' ', position.n) : NULL;
+	int64_t next = 0;
+	return blank != NULL && span_int64((struct span){ position.p, (size_t)(blank - position.p) }, &next) && next == p->offset;
+}
+
 static void report(struct comparing *c, enum rebuild_kind kind, struct span field, struct span live, struct span made)
 {
 	struct rebuild_difference d = { kind, c->shard, c->key->month, c->key->adjust_month, field, live, made };
@@ -135,6 +145,8 @@ static void compare_batch(struct comparing *c)
 	for (uint32_t i = 0; i < c->n && c->cls == ERROR_NONE; i++) {
 		struct span here = canonical(c, c->values[i]), there = canonical(c, found[i]);
 		c->verdict->compared += c->from_live || there.p == NULL;
+		if (there.p == NULL && is_start(c, c->fields[i], here))
+			continue;
 		if (there.p == NULL || here.p == NULL || (c->from_live && !span_eq(here, there)))
 			report(c, kind_of(c->key->what), c->fields[i], c->from_live ? here : there, c->from_live ? there : here);
 	}
@@ -207,17 +219,43 @@ static bool note_pending(void *ctx, uint32_t shard, const struct outbox_entry *e
 	return true;
 }
 
+static bool is_out(struct comparing *c, struct span identity)
+{
+	struct published *p = NULL;
+	char id[33];
+	identity_id(identity, id);
+	HASH_FIND_STR(c->published, id, p);
+	return p != NULL;
+}
+
+// Of a pack each bound is told once in its life. That a call of a later month was told of is noted in the month that the pack begins in, too.
+static bool is_out_in_another_month(struct comparing *c, struct span identity)
+{
+	CLEANUP(freep) char *text = xstrndup(identity.p, identity.n);
+	char month[MONTH_TEXT], *period = text;
+	for (int i = 0; i < 3 && period != NULL; i++) { // alert, account, service
+		period = strchr(period, '\n');
+		period = period != NULL ? period + 1 : NULL;
+	}
+	if (period == NULL || strlen(period) <= MONTH_TEXT || strncmp(period + MONTH_TEXT, "pack.", 5) != 0)
+		return false;
+	for (uint32_t i = 0; i < c->keys->n; i++) {
+		if (strcmp(c->keys->list[i].what, "fired") != 0)
+			continue;
+		memcpy(period, month_text(c->keys->list[i].month, month), MONTH_TEXT - 1);
+		if (is_out(c, (struct span){ text, identity.n }))
+			return true;
+	}
+	return false;
+}
+
 static bool look_for_alert(void *ctx, struct span field, struct span value)
 {
 	struct comparing *c = ctx;
-	struct published *p = NULL;
-	char id[33];
 	if (span_is(value, "0")) // passed, not raised
 		return true;
-	identity_id(field, id);
-	HASH_FIND_STR(c->published, id, p);
 	c->verdict->compared++;
-	if (p == NULL)
+	if (!is_out(c, field) && !is_out_in_another_month(c, field))
 		report(c, REBUILD_UNPUBLISHED, field, SPAN_LIT("raised"), (struct span){ 0 });
 	return true;
 }
@@ -230,6 +268,7 @@ static bool is_open(struct rebuild *r, int month)
 
 static enum error_class compare_alerts(struct comparing *c, const struct store_keys *keys)
 {
+	c->keys = keys;
 	for (uint32_t i = 0; i < keys->n && c->cls == ERROR_NONE; i++) {
 		if (strcmp(keys->list[i].what, "fired") != 0 || !is_open(c->r, keys->list[i].month))
 			continue;
@@ -245,7 +284,7 @@ static enum error_class read_published(struct comparing *c)
 	enum error_class cls = ERROR_NONE;
 	for (uint32_t shard = 0; shard < r->journal->shards && cls == ERROR_NONE; shard++)
 		cls = r->live->ops->outbox_read(r->live, shard, INT32_MAX, note_pending, c, c->e);
-	return cls == ERROR_NONE ? sink_port_kafka.read_back(r->o.kafka, r->o.kafka->alerts_topic, TIME_NONE, TIMEOUT_MS, note_published, c, c->e) : cls;
+	return cls == ERROR_NONE ? r->o.ports->sink->read_back(r->o.kafka, r->o.kafka->alerts_topic, TIME_NONE, TIMEOUT_MS, note_published, c, c->e) : cls;
 }
 
 // ---- what the shard says of months
@@ -420,11 +459,30 @@ static enum error_class make_whole_copy(struct rebuild *r, int64_t copy, struct 
 	return c;
 }
 
+// A Redis that went back to an earlier moment meanwhile has neither the copy nor what was counted again as it was: what differs then says nothing. No
+// connection outlives that.
+static enum error_class check_undisturbed(struct rebuild *r, const uint64_t sessions[2], struct error *e)
+{
+	struct store *both[] = { r->live, r->store };
+	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		struct store_generations g = { 0 };
+		enum error_class c = both[i]->ops->generations(both[i], 0, &g, e);
+		store_generations_free(&g);
+		if (c != ERROR_NONE)
+			return c;
+		if (both[i]->ops->session(both[i]) != sessions[i])
+			return error_set(e, ERROR_RETRY, 0, "the connection to Redis was lost while both generations were compared, and what it holds may have "
+					 "gone back by then: differences that were shown may come of that. Run the same command again");
+	}
+	return ERROR_NONE;
+}
+
 enum error_class rebuild_verify(struct rebuild *r, rebuild_difference_fn *fn, void *ctx, struct rebuild_verdict *ret, struct error *e)
 {
 	int64_t copy = r->generation + 1;
 	*ret = (struct rebuild_verdict){ 0 };
 	enum error_class c = rebuild_catch_up(r, e); // so that little is left to be read after the copy
+	const uint64_t sessions[] = { r->live->ops->session(r->live), r->store->ops->session(r->store) };
 	if (c == ERROR_NONE)
 		c = make_whole_copy(r, copy, e);
 	if (c == ERROR_NONE)
@@ -437,6 +495,8 @@ enum error_class rebuild_verify(struct rebuild *r, rebuild_difference_fn *fn, vo
 		c = check_finished(r, e);
 	if (c == ERROR_NONE)
 		c = compare_all(r, fn, ctx, ret, e);
+	if (c == ERROR_NONE)
+		c = check_undisturbed(r, sessions, e);
 	r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
 	struct error later = { 0 };
 	enum error_class dropped = drop_copy(r, copy, &later);

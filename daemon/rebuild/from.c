@@ -15,7 +15,7 @@ enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struc
 	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
 		const struct journal_part *part = &r->journal->parts[p];
 		int64_t low = 0, high = 0, need = from != NULL ? from[p] : part->offset;
-		c = topic_offsets(r->o.kafka, part->topic, part->partition, TIMEOUT_MS, &low, &high, e);
+		c = r->o.ports->sink->offsets(r->o.kafka, part->topic, part->partition, TIMEOUT_MS, &low, &high, e);
 		if (c == ERROR_NONE && low > need)
 			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s begins at offset %lld, and counting from %lld on is needed: retention took %lld "
 				      "offsets. Bring the older log back", part->name, (long long)low, (long long)need, (long long)(low - need));

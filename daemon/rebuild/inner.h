@@ -21,6 +21,8 @@ struct goal {
 struct lane {                   // one worker and its two ends
 	struct kafka_options kafka; // the worker's own copies: the ports find the lane by them
 	struct store_options store;
+	const struct ports *real;   // Kafka and Redis, or twins of them
+	struct ports ports;         // what the worker is given
 	struct goal *goal;
 	struct worker *worker;
 	uint32_t n_parts, *of_goal; // its partitions, as indexes in the goal
@@ -36,19 +38,17 @@ struct lane {                   // one worker and its two ends
 	bool *there;
 	int64_t *reach;             // by partition and shard
 	struct store claims;        // what the worker sees
-	struct store *real;
+	struct store *behind;
 	struct dlq silent;
 	int64_t second_us, taken;   // for the rate
 	atomic_uint_fast64_t reached; // the phase whose limits it has read up to
 };
 
-extern const struct ports lane_ports;
-struct lane *lane_new(struct goal *g, const struct kafka_options *k, const struct store_options *s, const struct journal *j, uint32_t index,
-		      uint32_t of);
+struct lane *lane_new(struct goal *g, const struct rebuild_options *o, const struct journal *j, uint32_t index, uint32_t of);
 void lane_free(struct lane *l);
 
 struct rebuild {
-	struct rebuild_options o;
+	struct rebuild_options o;   // ports and crew are set
 	// Own connections: the generation being made; the one in force, or a cut of it; and one for the lease, since a scan must not be disturbed.
 	struct store *store, *live, *desk;
 	struct journal *journal;

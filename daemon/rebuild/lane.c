@@ -162,7 +162,7 @@ static enum error_class open_source(const struct kafka_options *o, const char *i
 	(void)instance_id;
 	l->up = *cb;
 	l->source.ops = &lane_source_ops;
-	enum error_class c = source_kafka_read(o, l->topics, l->partitions, l->n_parts, &mine, &l->inner, e);
+	enum error_class c = l->real->source_read(o, l->topics, l->partitions, l->n_parts, &mine, &l->inner, e);
 	if (c == ERROR_NONE)
 		*ret = &l->source;
 	return c;
@@ -189,7 +189,7 @@ static void show_claims(const struct lane *l, uint32_t shard, struct store_claim
 static enum error_class lane_claim(struct store *s, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n, struct error *e)
 {
 	struct lane *l = of_store(s);
-	enum error_class c = l->real->ops->claim(l->real, shard, token, claims, n, e);
+	enum error_class c = l->behind->ops->claim(l->behind, shard, token, claims, n, e);
 	if (c == ERROR_NONE)
 		show_claims(l, shard, claims, n);
 	return c;
@@ -199,7 +199,7 @@ static enum error_class lane_renew(struct store *s, uint32_t shard, struct span 
 				   bool *ret_foreign, struct error *e)
 {
 	struct lane *l = of_store(s);
-	enum error_class c = l->real->ops->renew(l->real, shard, old, new, claims, n, ret_foreign, e);
+	enum error_class c = l->behind->ops->renew(l->behind, shard, old, new, claims, n, ret_foreign, e);
 	if (c == ERROR_NONE && !*ret_foreign)
 		show_claims(l, shard, claims, n);
 	return c;
@@ -208,43 +208,43 @@ static enum error_class lane_renew(struct store *s, uint32_t shard, struct span 
 static void lane_identity(struct store *s, const char *init_id, int64_t generation)
 {
 	struct lane *l = of_store(s);
-	rebuild_identity(l->real, init_id, generation);
+	rebuild_identity(l->behind, init_id, generation);
 }
 
 static void lane_commit_send(struct store *s, struct commit *c)
 {
 	struct lane *l = of_store(s);
-	l->real->ops->commit_send(l->real, c);
+	l->behind->ops->commit_send(l->behind, c);
 }
 
 static bool lane_commit_receive(struct store *s, int timeout_ms, struct commit_result *ret)
 {
 	struct lane *l = of_store(s);
-	return l->real->ops->commit_receive(l->real, timeout_ms, ret);
+	return l->behind->ops->commit_receive(l->behind, timeout_ms, ret);
 }
 
 static enum error_class lane_mark(struct store *s, struct span name, int64_t offset, int64_t *ret, struct error *e)
 {
 	struct lane *l = of_store(s);
-	return l->real->ops->mark(l->real, name, offset, ret, e);
+	return l->behind->ops->mark(l->behind, name, offset, ret, e);
 }
 
 static uint64_t lane_session(struct store *s)
 {
 	struct lane *l = of_store(s);
-	return l->real->ops->session(l->real);
+	return l->behind->ops->session(l->behind);
 }
 
 static void lane_informed(struct store *s, uint64_t session)
 {
 	struct lane *l = of_store(s);
-	l->real->ops->informed(l->real, session);
+	l->behind->ops->informed(l->behind, session);
 }
 
 static void lane_store_close(struct store *s)
 {
 	struct lane *l = of_store(s);
-	l->real->ops->close(l->real);
+	l->behind->ops->close(l->behind);
 }
 
 static const struct store_ops lane_store_ops = {
@@ -257,7 +257,7 @@ static enum error_class open_store(const struct store_options *o, struct store *
 {
 	struct lane *l = CONTAINER(o, struct lane, store);
 	l->claims.ops = &lane_store_ops;
-	enum error_class c = store_redis_open(o, &l->real, e);
+	enum error_class c = l->real->store_open(o, &l->behind, e);
 	if (c == ERROR_NONE)
 		*ret = &l->claims;
 	return c;
@@ -292,14 +292,12 @@ static enum error_class open_silent(const struct kafka_options *o, struct dlq **
 	return ERROR_NONE;
 }
 
-const struct ports lane_ports = { &sink_port_kafka, open_source, open_store, open_silent };
-
 // ---- life
-struct lane *lane_new(struct goal *g, const struct kafka_options *k, const struct store_options *s, const struct journal *j, uint32_t index,
-		      uint32_t of)
+struct lane *lane_new(struct goal *g, const struct rebuild_options *o, const struct journal *j, uint32_t index, uint32_t of)
 {
 	struct lane *l = xcalloc(1, sizeof(*l));
-	*l = (struct lane){ .kafka = *k, .store = *s, .goal = g };
+	*l = (struct lane){ .kafka = *o->kafka, .store = *o->store, .real = o->ports, .goal = g };
+	l->ports = (struct ports){ .sink = o->ports->sink, .source_open = open_source, .store_open = open_store, .dlq_open = open_silent };
 	size_t most = j->n_parts / of + 1;
 	l->of_goal = xcalloc(most, sizeof(*l->of_goal));
 	l->names = xcalloc(most, sizeof(*l->names));

@@ -140,10 +140,11 @@ static void stop_workers(struct rebuild *r)
 {
 	atomic_store(&r->shared.stop, true);
 	for (uint32_t i = 0; i < r->n_lanes; i++) {
-		worker_join(&r->lanes[i]->worker);
+		r->o.crew->worker_join(&r->lanes[i]->worker);
 		lane_free(r->lanes[i]);
 	}
-	facts_join(&r->facts);
+	if (r->facts != NULL)
+		r->o.crew->facts_join(&r->facts);
 	free(r->lanes);
 	r->lanes = NULL;
 	r->n_lanes = 0;
@@ -168,11 +169,11 @@ static enum error_class start_workers(struct rebuild *r, struct error *e)
 	g->rate = r->o.rate > 0 && want > 0 ? (r->o.rate + want - 1) / want : 0;
 	atomic_store(&r->shared.stop, false);
 	r->lanes = xcalloc(want + 1, sizeof(*r->lanes));
-	enum error_class c = facts_start(r->o.kafka, &r->shared, &r->facts, e);
+	enum error_class c = r->o.crew->facts_start(r->o.kafka, &r->shared, &r->facts, e);
 	for (uint32_t i = 0; i < want && c == ERROR_NONE; i++) {
-		struct lane *l = lane_new(g, r->o.kafka, r->o.store, r->journal, i, want);
-		struct worker_options wo = { &lane_ports, r->o.settings, &l->kafka, &l->store, &r->shared, r->facts, r->generation, i, NULL };
-		c = worker_start(&wo, &l->worker, e);
+		struct lane *l = lane_new(g, &r->o, r->journal, i, want);
+		struct worker_options wo = { &l->ports, r->o.settings, &l->kafka, &l->store, &r->shared, r->facts, r->generation, i, NULL };
+		c = r->o.crew->worker_start(&wo, &l->worker, e);
 		if (c == ERROR_NONE)
 			r->lanes[r->n_lanes++] = l;
 		else
@@ -184,7 +185,7 @@ static enum error_class start_workers(struct rebuild *r, struct error *e)
 enum error_class rebuild_reload(struct rebuild *r, struct error *e)
 {
 	struct journal *j = NULL;
-	enum error_class c = journal_load(r->o.kafka, TIMEOUT_MS, &j, e);
+	enum error_class c = journal_load_from(r->o.ports->sink, r->o.kafka, TIMEOUT_MS, &j, e);
 	if (c != ERROR_NONE)
 		return c;
 	if (j->generation == r->generation) {
@@ -255,7 +256,7 @@ static enum error_class ends_of_log(struct rebuild *r, int64_t *ret_high, struct
 	*ret_high = 0;
 	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
 		int64_t low = 0, high = 0;
-		c = topic_offsets(r->o.kafka, r->journal->parts[p].topic, r->journal->parts[p].partition, TIMEOUT_MS, &low, &high, e);
+		c = r->o.ports->sink->offsets(r->o.kafka, r->journal->parts[p].topic, r->journal->parts[p].partition, TIMEOUT_MS, &low, &high, e);
 		*ret_high += high;
 	}
 	return c;
@@ -431,7 +432,23 @@ static enum error_class drop_halves(struct rebuild *r, struct error *e)
 	return c;
 }
 
-// The one that is being made in every shard, or in some of them after a crash; otherwise a new number, greater than any.
+// The copy that a verification of the generation before it left, when it was ended, or when Redis went back to that moment.
+static enum error_class drop_old_copy(struct rebuild *r, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+		struct store_generations g = { 0 };
+		c = r->store->ops->generations(r->store, shard, &g, e);
+		for (uint32_t i = 0; i < g.n && c == ERROR_NONE; i++)
+			if (g.list[i].number == r->generation && g.list[i].kind == GENERATION_CUT)
+				c = r->store->ops->drop(r->store, shard, r->generation, e);
+		store_generations_free(&g);
+	}
+	return c;
+}
+
+// The one that is being made in every shard, or in some of them after a crash; otherwise a new number, greater than any. One that was in force
+// before is not made again: a shard that went back may take it for that.
 static enum error_class find_generation(struct rebuild *r, bool *ret_new, struct error *e)
 {
 	int64_t building = 0, greatest = r->journal->generation_greatest;
@@ -440,7 +457,8 @@ static enum error_class find_generation(struct rebuild *r, bool *ret_new, struct
 		struct store_generations g = { 0 };
 		c = r->store->ops->generations(r->store, shard, &g, e);
 		for (uint32_t i = 0; i < g.n; i++) {
-			building = g.list[i].kind == GENERATION_BUILDING ? g.list[i].number : building;
+			bool made = g.list[i].kind == GENERATION_BUILDING && g.list[i].number > r->journal->generation_greatest;
+			building = made ? g.list[i].number : building;
 			greatest = g.list[i].number > greatest && g.list[i].kind != GENERATION_CUT ? g.list[i].number : greatest;
 		}
 		store_generations_free(&g);
@@ -477,6 +495,8 @@ static enum error_class begin_or_go_on(struct rebuild *r, struct error *e)
 {
 	bool new = false;
 	enum error_class c = find_generation(r, &new, e);
+	if (c == ERROR_NONE)
+		c = drop_old_copy(r, e);
 	if (c == ERROR_NONE && !new && r->o.from.kind != REBUILD_FROM_FIRST)
 		c = refuse_from(r, e);
 	if (c == ERROR_NONE && new)
@@ -489,13 +509,13 @@ static enum error_class begin_or_go_on(struct rebuild *r, struct error *e)
 
 static enum error_class open_all(struct rebuild *r, struct error *e)
 {
-	enum error_class c = store_redis_open(r->o.store, &r->store, e);
+	enum error_class c = r->o.ports->store_open(r->o.store, &r->store, e);
 	if (c == ERROR_NONE)
-		c = store_redis_open(r->o.store, &r->live, e);
+		c = r->o.ports->store_open(r->o.store, &r->live, e);
 	if (c == ERROR_NONE)
-		c = store_redis_open(r->o.store, &r->desk, e);
+		c = r->o.ports->store_open(r->o.store, &r->desk, e);
 	if (c == ERROR_NONE)
-		c = journal_load(r->o.kafka, TIMEOUT_MS, &r->journal, e);
+		c = journal_load_from(r->o.ports->sink, r->o.kafka, TIMEOUT_MS, &r->journal, e);
 	if (c == ERROR_NONE)
 		c = journal_begun(r->journal, r->o.kafka, e);
 	if (c != ERROR_NONE)
@@ -506,11 +526,15 @@ static enum error_class open_all(struct rebuild *r, struct error *e)
 	return c == ERROR_NONE ? begin_or_go_on(r, e) : c;
 }
 
+static const struct rebuild_crew threads = { worker_start, worker_join, facts_start, facts_join };
+
 enum error_class rebuild_open(const struct rebuild_options *o, struct rebuild **ret, struct error *e)
 {
 	char host[64] = "?";
 	struct rebuild *r = xcalloc(1, sizeof(*r));
 	r->o = *o;
+	r->o.ports = o->ports != NULL ? o->ports : &ports_real;
+	r->o.crew = o->crew != NULL ? o->crew : &threads;
 	r->feed = accounts_feed_new();
 	pthread_mutex_init(&r->goal.lock, NULL);
 	pthread_mutex_init(&r->shared.lock, NULL);
@@ -566,14 +590,15 @@ const char *rebuild_checkpoint(const struct rebuild *r)
 }
 
 // ---- putting it in force
-enum error_class rebuild_promote(struct store *s, const struct kafka_options *k, int64_t generation, int64_t wait_ms, const atomic_bool *stop,
-				 struct error *e)
+enum error_class rebuild_promote(struct store *s, const struct sink_port *port, const struct kafka_options *k, int64_t generation, int64_t wait_ms,
+				 const atomic_bool *stop, struct error *e)
 {
+	port = port != NULL ? port : &sink_port_kafka;
 	CLEANUP(journal_freep) struct journal *now = NULL;
 	int64_t until = clock_mono_us() + wait_ms * 1000;
 	if (stop != NULL && atomic_load(stop))
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "stopped before generation %lld was asked for", (long long)generation);
-	enum error_class c = journal_load(k, TIMEOUT_MS, &now, e);
+	enum error_class c = journal_load_from(port, k, TIMEOUT_MS, &now, e);
 	if (c != ERROR_NONE)
 		return c;
 	// Of this moment: a request that is found later, when another generation is in force, is dropped.
@@ -582,7 +607,7 @@ enum error_class rebuild_promote(struct store *s, const struct kafka_options *k,
 	c = s->ops->request_put(s, span_of(request), e);
 	while (c == ERROR_NONE) {
 		CLEANUP(journal_freep) struct journal *j = NULL;
-		c = journal_load(k, TIMEOUT_MS, &j, e);
+		c = journal_load_from(port, k, TIMEOUT_MS, &j, e);
 		if (c == ERROR_NONE && j->generation == generation)
 			return closing_adopt(s, j->shards, j, e);
 		if (clock_mono_us() > until || (stop != NULL && atomic_load(stop)))

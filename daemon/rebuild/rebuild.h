@@ -27,7 +27,16 @@ struct rebuild_from {
 	int64_t time_ms;          // of records' stamps
 };
 
+// Who runs its workers, and their reader of the accounts topic: on threads of their own, but where a test takes turns.
+struct rebuild_crew {
+	enum error_class (*worker_start)(const struct worker_options *o, struct worker **ret, struct error *e);
+	void (*worker_join)(struct worker **w); // after shared.stop was set
+	enum error_class (*facts_start)(const struct kafka_options *kafka, struct shared *shared, struct facts **ret, struct error *e);
+	void (*facts_join)(struct facts **f);
+};
 struct rebuild_options {
+	const struct ports *ports;       // NULL: Kafka and Redis
+	const struct rebuild_crew *crew; // NULL: threads
 	struct settings *settings;
 	const struct kafka_options *kafka;
 	const struct store_options *store;
@@ -82,7 +91,8 @@ enum error_class rebuild_verify(struct rebuild *r, rebuild_difference_fn *fn, vo
 typedef void rebuild_alert_fn(void *ctx, struct span identity);
 enum error_class rebuild_drop_stale(struct rebuild *r, rebuild_alert_fn *fn, void *ctx, struct error *e);
 // Asks the closer to put `generation` in force and waits until it has; within wait_ms, or ERROR_ABORT 75.
-enum error_class rebuild_promote(struct store *s, const struct kafka_options *k, int64_t generation, int64_t wait_ms, const atomic_bool *stop,
-				 struct error *e);
+// port NULL: Kafka.
+enum error_class rebuild_promote(struct store *s, const struct sink_port *port, const struct kafka_options *k, int64_t generation, int64_t wait_ms,
+				 const atomic_bool *stop, struct error *e);
 
 #endif

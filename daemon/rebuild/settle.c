@@ -139,7 +139,7 @@ enum error_class rebuild_drop_stale(struct rebuild *r, rebuild_alert_fn *fn, voi
 enum error_class rebuild_changes(struct rebuild *r, struct error *e)
 {
 	struct closing_books b = { .store = r->store, .journal = r->journal, .feed = r->feed };
-	enum error_class c = accounts_feed_refresh(r->feed, &sink_port_kafka, r->o.kafka, TIMEOUT_MS, e);
+	enum error_class c = accounts_feed_refresh(r->feed, r->o.ports->sink, r->o.kafka, TIMEOUT_MS, e);
 	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
 		c = closing_look(&b, r->live, shard, e);
 		c = c == ERROR_NONE ? rebuild_look(r, e) : c;
@@ -157,7 +157,7 @@ enum error_class rebuild_settle(struct rebuild *r, struct error *e)
 	const struct journal *j = r->journal;
 	enum error_class c = rebuild_drain(r, e);
 	if (c == ERROR_NONE && j->n_manifests > 0)
-		c = accounts_feed_refresh(r->feed, &sink_port_kafka, r->o.kafka, TIMEOUT_MS, e);
+		c = accounts_feed_refresh(r->feed, r->o.ports->sink, r->o.kafka, TIMEOUT_MS, e);
 	struct closing_books b = { .store = r->store, .shards = j->shards, .source = r->source, .journal = j, .feed = r->feed,
 				   .accounts_topic = r->o.kafka->accounts_topic, .drain = rebuild_drain, .look = look_on, .ctx = r };
 	for (uint32_t i = 0; i < j->n_manifests && c == ERROR_NONE; i++) {

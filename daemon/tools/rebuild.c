@@ -225,7 +225,7 @@ static void say_stale(void *ctx, struct span identity)
 static int put_in_force(struct tool *t, int64_t generation)
 {
 	struct error e = { 0 };
-	if (rebuild_promote(t->state.store, &t->state.kafka, generation, WAIT_MS, &t->stop, &e) != ERROR_NONE)
+	if (rebuild_promote(t->state.store, NULL, &t->state.kafka, generation, WAIT_MS, &t->stop, &e) != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	fprintf(stderr, "meterctl rebuild: generation %" PRId64 " is in force; `meterctl rebuild --rollback` goes back, `meterctl generations drop N` "
 		"gives the memory of the old one back\n", generation);

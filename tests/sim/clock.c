@@ -16,6 +16,9 @@ int64_t clock_mono_us(void)
 
 void clock_sleep_ms(int64_t ms)
 {
-	if (sim != NULL)
-		sim->mono_us += ms * 1000;
+	if (sim == NULL)
+		return;
+	sim->mono_us += ms * 1000;
+	sim_waits(ms);
+	sim_person_waits();
 }

@@ -53,8 +53,9 @@ enum fate sim_fate(enum sim_step step, unsigned allowed)
 {
 	if (sim->dies_next) {
 		sim->dies_next = false;
-		longjmp(sim->death, 1);
+		longjmp(*sim->death, 1);
 	}
+	sim_person_calls();
 	if (sim->running == NULL || sim->quiet || !sim_chance(sim->intensity))
 		return FATE_OK;
 	enum fate f = (enum fate)(1 + sim_below(FATE_COUNT - 1));
@@ -65,14 +66,14 @@ enum fate sim_fate(enum sim_step step, unsigned allowed)
 	sim->coverage->fates[step][f]++;
 	sim_say("instance %d, %s: %s", sim->running->index, step_text(step), fate_text(f));
 	if (f == FATE_DIES_BEFORE)
-		longjmp(sim->death, 1);
+		longjmp(*sim->death, 1);
 	return f;
 }
 
 void sim_die_after(enum fate f)
 {
 	if (f == FATE_DIES_AFTER)
-		longjmp(sim->death, 1);
+		longjmp(*sim->death, 1);
 }
 
 const char *fate_text(enum fate f)

@@ -232,6 +232,13 @@ static void keys_free(struct redis_keys *c)
 	}
 }
 
+bool redis_twin_copy_has(const struct redis_keys *c, const char *name, const char *field)
+{
+	const struct key *k = NULL;
+	HASH_FIND(hh, c->all, name, strlen(name), k);
+	return k != NULL && field_find(k, span_of(field)) != NULL;
+}
+
 void redis_twin_copy_free(struct redis_keys *c)
 {
 	if (c == NULL)

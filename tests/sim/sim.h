@@ -18,6 +18,7 @@
 
 enum {
 	SIM_INSTANCES = 2,
+	SIM_PERSON = SIM_INSTANCES,      // the process of a person's command
 	SIM_PARTITIONS = 3,              // at the beginning; one more may appear
 	SIM_PARTITIONS_MOST = 4,
 	SIM_SHARDS = 2,
@@ -69,6 +70,14 @@ enum sim_step {
 	STEP(DLQ, "dlq")                                                                                                               \
 	STEP(SLICE_WRITE, "slice_write")                                                                                               \
 	STEP(SLICE_READ, "slice_read")                                                                                                 \
+	STEP(GENERATIONS, "generations")                                                                                               \
+	STEP(BEGIN, "begin")                                                                                                           \
+	STEP(CUT_COPY, "cut_copy")                                                                                                     \
+	STEP(ADOPT, "adopt")                                                                                                           \
+	STEP(DROP, "drop")                                                                                                             \
+	STEP(LEASE, "lease")                                                                                                           \
+	STEP(COMPARE, "compare")                                                                                                       \
+	STEP(ASK, "request_put")                                                                                                       \
 	STEP(POLL, "poll")
 	SIM_STEPS
 #undef STEP
@@ -88,7 +97,9 @@ enum sim_event {
 	EVENT(PROPOSE, "new rules are proposed")                                                                                      \
 	EVENT(SAY, "something is said of an account")                                                                                         \
 	EVENT(DISK, "the state directory is deleted, changed or put back")                                                             \
-	EVENT(JUMP, "the wall clock jumps")
+	EVENT(JUMP, "the wall clock jumps")                                                                                            \
+	EVENT(PERSON, "a person works on generations")                                                                                 \
+	EVENT(PERSON_DIES, "and is killed")
 	SIM_EVENTS
 #undef EVENT
 	EVENT_COUNT
@@ -102,6 +113,7 @@ struct sim_coverage {                // shared by all processes of a run
 	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
 	uint64_t versions, admitted, with_contract, with_packs;
 	uint64_t digest;             // of all that came out; the order of seeds does not matter
+	uint64_t rebuilt, verified, promoted, rolled_back, dropped;
 	uint64_t slices_written, sets_of_slices, slices_refused, slices_failed;
 };
 
@@ -162,9 +174,16 @@ struct sim {
 	struct store *plain;             // without faults: for the audit
 	struct rules *rules;             // the first version
 	struct sim_group *group;
-	struct sim_instance instances[SIM_INSTANCES];
+	struct sim_instance instances[SIM_INSTANCES + 1];
+	bool generations;                // somebody makes them anew: in every third seed
+	struct sim_person *person;
+	const struct ports *ports;
+	const struct store_options *store_options;
+	uint32_t events;                 // records that come
+	bool wrong;
 	struct sim_instance *running;    // whose code runs now
-	jmp_buf death;                   // out of it
+	jmp_buf *death;                  // out of it
+	int64_t waited_ms;               // within its turn
 	bool dies_next;                  // at its next call
 	struct sim_snapshots *snapshots;
 	// the log
@@ -196,6 +215,20 @@ bool sim_fault(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // o
 enum fate sim_fate(enum sim_step step, unsigned allowed); // allowed: bits of enum fate; may not return: the process dies before
 void sim_die_after(enum fate f);                          // with what sim_fate gave, after the call
 
+// simulate.c
+void sim_wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // the run has failed
+int64_t sim_generation(void);                             // in force, as the control topic has it
+void sim_waits(int64_t ms);
+void sim_world_goes_on(void);                             // a step of everybody else, while a call is under way
+void sim_person_enters(void (*fn)(struct sim_instance *x));
+
+// person.c
+void sim_person_works(struct sim_instance *x);
+bool sim_person_concludes(bool put_in_force);             // when all is counted: what is made again is the same
+void sim_person_waits(void);
+void sim_person_calls(void);
+void sim_person_forget(void);
+
 // store.c
 enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e);
 void sim_store_forget(struct sim_instance *of);           // connections of a dead process
@@ -207,6 +240,8 @@ void sim_redis_close(void);
 // source.c
 enum error_class sim_source_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb, struct source **ret,
 				 struct error *e);
+enum error_class sim_source_read(const struct kafka_options *o, const char *const *topics, const int32_t *partitions, uint32_t n,
+				 const struct source_callbacks *cb, struct source **ret, struct error *e);
 void sim_source_forget(struct sim_instance *of);          // a dead process: the group notices
 void sim_group_expire(struct sim_instance *of);           // its session is over
 void sim_group_changed(void);                             // partitions were added

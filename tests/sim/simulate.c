@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <stdarg.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -21,7 +22,49 @@ static const int64_t begin_ms = 1578153600000, hour_ms = 3600000; // 2020-01-05T
 static struct sim_coverage *coverage;
 
 // ---- instances
-static const struct ports sim_ports = { &fake_port, sim_source_open, sim_store_open, sim_dlq_open };
+// A rebuild's workers have their own copies of the options, which the twin would take for itself.
+static enum error_class k_txn_open(const struct kafka_options *o, const char *id, int timeout_ms, struct txn_sink **ret, struct error *e)
+{
+	(void)o;
+	return fake_port.txn_open(&sim->kafka.o, id, timeout_ms, ret, e);
+}
+
+static enum error_class k_read_back(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms, topic_reader_fn *fn, void *ctx,
+				    struct error *e)
+{
+	(void)o;
+	return fake_port.read_back(&sim->kafka.o, topic, from_ms, timeout_ms, fn, ctx, e);
+}
+
+static enum error_class k_read_from(const struct kafka_options *o, const char *topic, const int64_t *starts, const int64_t *ends, int32_t n, int timeout_ms,
+				    topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	(void)o;
+	return fake_port.read_from(&sim->kafka.o, topic, starts, ends, n, timeout_ms, fn, ctx, e);
+}
+
+static enum error_class k_describe(const struct kafka_options *o, const char *topic, int timeout_ms, struct topic_info *ret, struct error *e)
+{
+	(void)o;
+	return fake_port.describe(&sim->kafka.o, topic, timeout_ms, ret, e);
+}
+
+static enum error_class k_offsets(const struct kafka_options *o, const char *topic, int32_t partition, int timeout_ms, int64_t *low, int64_t *high,
+				  struct error *e)
+{
+	(void)o;
+	return fake_port.offsets(&sim->kafka.o, topic, partition, timeout_ms, low, high, e);
+}
+
+static enum error_class k_offset_at(const struct kafka_options *o, const char *topic, int32_t partition, int64_t time_ms, int timeout_ms, int64_t *ret,
+				    struct error *e)
+{
+	(void)o;
+	return fake_port.offset_at(&sim->kafka.o, topic, partition, time_ms, timeout_ms, ret, e);
+}
+
+static const struct sink_port kafka_port = { k_txn_open, k_read_back, k_read_from, k_describe, k_offsets, k_offset_at };
+static const struct ports sim_ports = { &kafka_port, sim_source_open, sim_source_read, sim_store_open, sim_dlq_open };
 
 static enum fake_outcome kafka_fate(void *ctx)
 {
@@ -79,14 +122,66 @@ static void instance_dies(struct sim_instance *x)
 	x->office = NULL;
 }
 
+static void person_dies(struct sim_instance *x)
+{
+	sim->running = NULL;
+	sim->dies_next = false;
+	sim_store_forget(x);
+	sim_person_forget();
+}
+
+// May be within another's call: whose death is meant is known by where it is entered.
 static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
 {
+	jmp_buf death, *outer = sim->death;
+	sim->waited_ms = 0;
 	sim->running = x;
-	if (setjmp(sim->death) == 0)
+	sim->death = &death;
+	if (setjmp(death) == 0)
 		fn(x);
+	else if (x->index == SIM_PERSON)
+		person_dies(x);
 	else
 		instance_dies(x);
 	sim->running = NULL;
+	sim->death = outer;
+}
+
+// Who waits within a turn until Kafka's topics are stable again, waits for the coordinator's time-out.
+void sim_waits(int64_t ms)
+{
+	enum { TRANSACTION_MS = 60000 };
+	sim->waited_ms += ms;
+	if (sim->kafka.late != NULL && sim->waited_ms > TRANSACTION_MS)
+		fake_late_abort(&sim->kafka);
+}
+
+void sim_person_enters(void (*fn)(struct sim_instance *x))
+{
+	struct sim_instance *x = &sim->instances[SIM_PERSON];
+	x->alive = true;
+	enter(x, fn);
+	x->alive = false;
+}
+
+void sim_wrong(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	sim->wrong = true;
+}
+
+int64_t sim_generation(void)
+{
+	static const char type[] = "\"type\":\"generation\"", number[] = "\"generation\":";
+	const struct fake_log *l = fake_log(&sim->kafka, "meterd.control", 0);
+	for (size_t i = l->n; i > 0; i--)
+		if (strstr(l->list[i - 1].value, type) != NULL)
+			return strtoll(strstr(l->list[i - 1].value, number) + strlen(number), NULL, 10);
+	return 1;
 }
 
 static void turn_worker(struct sim_instance *x)
@@ -194,7 +289,7 @@ static void world_open(void)
 	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++)
 		check(sim->plain->ops->register_rules(sim->plain, shard, 1, &e) == ERROR_NONE);
 	sim_snapshot();
-	for (int i = 0; i < SIM_INSTANCES; i++) {
+	for (int i = 0; i < SIM_INSTANCES + sim->generations; i++) {
 		struct sim_instance *x = &sim->instances[i];
 		CLEANUP(freep) char *text = xasprintf("instance: i%d\nkafka:\n  bootstrap: 127.0.0.1:1\nredis:\n  shards: 2\nflush:\n  max_events: %d\n  max_deltas: 1\n", i,
 						      1 + (int)sim_below(60));
@@ -257,6 +352,8 @@ static void chance_of_the_world(void)
 	}
 	if (!x->alive && sim_chance(sim->quiet ? 1.0 : 0.1))
 		enter(x, instance_begin);
+	if (sim->generations && !sim->instances[SIM_PERSON].alive && event_happens(EVENT_PERSON, 0.01))
+		sim_person_enters(sim_person_works);
 }
 
 // A process that ends by itself is started again, unless a person would have to mend something first: nothing here is a person's fault.
@@ -283,9 +380,34 @@ static bool step_once(void)
 	return ended(x);
 }
 
+// A step, and maybe a record.
+static bool world_step(void)
+{
+	if (sim->n_log < sim->events && sim_chance(0.25))
+		produce();
+	return step_once() && !sim->wrong;
+}
+
+void sim_world_goes_on(void)
+{
+	struct sim_instance *had = sim->running;
+	bool dies = sim->dies_next;
+	sim->running = NULL;
+	sim->dies_next = false;
+	if (!world_step())
+		sim->wrong = true;
+	sim->running = had;
+	sim->dies_next = dies;
+	bool killed = had->index == SIM_PERSON && event_happens(EVENT_PERSON_DIES, 0.001);
+	if (killed || sim->wrong)
+		longjmp(*sim->death, 1);
+}
+
 static bool all_taken(void)
 {
 	struct error e = { 0 };
+	if (sim->generations)
+		sim->plain->ops->identity(sim->plain, "sim", sim_generation());
 	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++) {
 		struct store_positions at = { 0 };
 		int64_t outbox = 0;
@@ -319,6 +441,7 @@ static bool drain(void)
 	const struct zone *z = catalog_zone(sim->rules->catalog);
 	int last = period_month(z, sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
 	bool again = sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_ROLLBACK));
+	int concluded = 0;
 	sim->quiet = true;
 	sim->dies_next = false;
 	for (int i = 0; i < SIM_INSTANCES; i++)
@@ -329,8 +452,17 @@ static bool drain(void)
 			return false;
 		if (i % 50 != 49 || !all_taken() || !all_settled(last))
 			continue;
-		if (!again)
+		if (!again && (!sim->generations || concluded++ == 2))
 			return true;
+		if (!again && concluded == 1) { // what was put in force is drained, and made again once more
+			if (!sim_person_concludes(sim_chance(0.5)))
+				return false;
+			continue;
+		} else if (!again) {
+			if (!sim_person_concludes(false))
+				return false;
+			continue;
+		}
 		again = false; // when all is done, and nothing comes any more
 		coverage->events[EVENT_ROLLBACK]++;
 		sim_rollback(-1);
@@ -365,18 +497,16 @@ static bool run(uint64_t seed, const uint8_t *mask, bool trace, char (*told)[120
 {
 	sim = xcalloc(1, sizeof(*sim));
 	*sim = (struct sim){ .seed = seed, .random = seed * 0x2545f4914f6cdd1d + 1, .coverage = coverage, .mask = mask, .trace = trace, .told = told,
-			     .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
+			     .generations = seed % 3 == 0, .ports = &sim_ports, .store_options = &shared_store_options, .wall_ms = begin_ms, .stamp_ms = begin_ms, .log = xcalloc(SIM_EVENTS_MOST, sizeof(*sim->log)) };
 	snprintf(sim->prefix, sizeof(sim->prefix), "sim:");
 	sim_draw();
 	sim->intensity = (double)sim_below(5) * 0.004;
 	world_open();
-	uint32_t events = 60 + (uint32_t)sim_below(240);
+	sim->events = 60 + (uint32_t)sim_below(240);
 	bool good = true;
-	while (good && sim->n_log < events) {
-		if (sim_chance(0.25))
-			produce();
-		good = step_once();
-	}
+	while (good && sim->n_log < sim->events)
+		good = world_step();
+	sim->events = 0; // none comes by itself any more
 	for (int32_t p = 0; good && p < sim_partitions(); p++) { // so that a month ends in each of them
 		sim->stamp_ms += 20 * 24 * hour_ms;
 		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .service = 0, .billable = true, .readable = true, .calls = 1,
@@ -470,6 +600,8 @@ static void print_coverage(void)
 	       coverage->settlements, coverage->adjustments, coverage->rounds);
 	printf("%" PRIu64 " rules versions, %" PRIu64 " partitions admitted, %" PRIu64 " lines under a contract, %" PRIu64 " with packs\n", coverage->versions,
 	       coverage->admitted, coverage->with_contract, coverage->with_packs);
+	printf("%" PRIu64 " generations made again, %" PRIu64 " held against the one in force, %" PRIu64 " put in force, %" PRIu64 " times back, %" PRIu64 " dropped\n",
+	       coverage->rebuilt, coverage->verified, coverage->promoted, coverage->rolled_back, coverage->dropped);
 	printf("%" PRIu64 " slices of windows written, %" PRIu64 " sets made of them, %" PRIu64 " refused, %" PRIu64 " not written\n", coverage->slices_written,
 	       coverage->sets_of_slices, coverage->slices_refused, coverage->slices_failed);
 	printf("%-16s", "");
@@ -493,7 +625,8 @@ static uint32_t never_met(void)
 	for (int s = 0; s < STEP_COUNT; s++)
 		for (int f = 1; f < FATE_COUNT; f++) {
 			bool can = f == FATE_LOST || f == FATE_DIES_BEFORE ||
-				   (f == FATE_DIES_AFTER && s != STEP_POLL) || (f == FATE_REPLY_LOST && s != STEP_POLL && s != STEP_DLQ && s != STEP_SLICE_READ) ||
+				   (f == FATE_DIES_AFTER && s != STEP_POLL && s != STEP_GENERATIONS) ||
+				   (f == FATE_REPLY_LOST && s != STEP_POLL && s != STEP_DLQ && s != STEP_SLICE_READ && s != STEP_GENERATIONS) ||
 				   (f == FATE_TORN && s == STEP_SLICE_WRITE) || ((f == FATE_REFUSED || f == FATE_LATE) && s == STEP_COMMIT);
 			if (can && coverage->fates[s][f] == 0)
 				printf("never met: %s, %s\n", step_text((enum sim_step)s), fate_text((enum fate)f)), n++;

@@ -119,20 +119,21 @@ static enum error_class follow_group(struct sim_source *s, struct error *e)
 	return ERROR_NONE;
 }
 
-static void read_part(struct sim_source *s, uint32_t i, uint32_t most, uint32_t *n)
+static void read_records(const struct source_part *part, uint32_t i, int64_t *next, struct header *tick, const struct source_callbacks *cb, struct record *to,
+			 uint32_t most, uint32_t *n)
 {
-	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", s->parts[i].partition);
+	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", part->partition);
 	size_t at = 0;
-	while (at < l->n && l->list[at].offset < s->next[i])
+	while (at < l->n && l->list[at].offset < *next)
 		at++;
 	for (; at < l->n && most > 0; at++, most--) {
 		const struct fake_message *m = &l->list[at];
-		s->records[(*n)++] = (struct record){ .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = { NULL, 0 },
-			.value = { m->value, m->value_n }, .headers = m->tick ? &s->tick : NULL, .n_headers = m->tick, .part = i };
-		s->next[i] = m->offset + 1;
+		to[(*n)++] = (struct record){ .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = { NULL, 0 },
+			.value = { m->value, m->value_n }, .headers = m->tick ? tick : NULL, .n_headers = m->tick, .part = i };
+		*next = m->offset + 1;
 	}
-	if (at == l->n && s->cb.at_end != NULL)
-		s->cb.at_end(s->cb.ctx, i, l->high);
+	if (at == l->n && cb->at_end != NULL)
+		cb->at_end(cb->ctx, i, l->high);
 }
 
 static enum error_class s_poll(struct source *base, int timeout_ms, struct record **ret, uint32_t *ret_n, uint32_t *ret_part, struct error *e)
@@ -149,7 +150,7 @@ static enum error_class s_poll(struct source *base, int timeout_ms, struct recor
 		return sim->mono_us += timeout_ms * 1000, c;
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < s->n_parts; i++)
-		read_part(s, i, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
+		read_records(&s->parts[i], i, &s->next[i], &s->tick, &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
 	*ret_n = n;
 	if (n == 0)
 		sim->mono_us += timeout_ms * 1000;
@@ -233,6 +234,88 @@ void sim_source_forget(struct sim_instance *of)
 	parts_free(of->source);
 	free(of->source);
 	of->source = NULL;
+}
+
+// ---- partitions that are given, without a group (a rebuild's)
+struct given {
+	struct source s;                 // first
+	struct source_callbacks cb;
+	uint32_t n;
+	struct source_part *parts;
+	int64_t *next;
+	bool out;                        // handed out
+	struct record records[BATCH_MOST];
+	struct header tick;
+};
+
+static enum error_class g_poll(struct source *base, int timeout_ms, struct record **ret, uint32_t *ret_n, uint32_t *ret_part, struct error *e)
+{
+	struct given *s = (struct given *)base;
+	uint32_t n = 0;
+	(void)ret_part;
+	*ret = s->records;
+	*ret_n = 0;
+	if (sim_fate(STEP_POLL, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE)) == FATE_LOST)
+		return error_set(e, ERROR_RETRY, 0, "Kafka is away (simulated)");
+	if (!s->out) {
+		enum error_class c = s->cb.assigned(s->cb.ctx, s->parts, s->n, e);
+		if (c != ERROR_NONE)
+			return c;
+		s->out = true;
+		for (uint32_t i = 0; i < s->n; i++)
+			s->next[i] = s->parts[i].read_from;
+		return ERROR_NONE;
+	}
+	for (uint32_t i = 0; i < s->n; i++)
+		read_records(&s->parts[i], i, &s->next[i], &s->tick, &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
+	*ret_n = n;
+	if (n == 0)
+		sim->mono_us += timeout_ms * 1000;
+	return ERROR_NONE;
+}
+
+static enum error_class g_rejoin(struct source *base, struct error *e)
+{
+	struct given *s = (struct given *)base;
+	(void)e;
+	if (s->out)
+		s->cb.revoked(s->cb.ctx, false);
+	s->out = false;
+	return ERROR_NONE;
+}
+
+static int64_t g_high(struct source *base, uint32_t part)
+{
+	return fake_log(&sim->kafka, "usage.calls", ((struct given *)base)->parts[part].partition)->high;
+}
+
+static void g_close(struct source *base, int deadline_ms)
+{
+	struct given *s = (struct given *)base;
+	struct error e;
+	(void)deadline_ms;
+	g_rejoin(base, &e);
+	for (uint32_t i = 0; i < s->n; i++) {
+		free(s->parts[i].topic);
+		free(s->parts[i].name);
+	}
+	free(s->parts);
+	free(s->next);
+	free(s);
+}
+
+enum error_class sim_source_read(const struct kafka_options *o, const char *const *topics, const int32_t *partitions, uint32_t n,
+				 const struct source_callbacks *cb, struct source **ret, struct error *e)
+{
+	static const struct source_ops ops = { g_poll, s_release, g_rejoin, s_hint, g_high, g_close };
+	struct given *s = xcalloc(1, sizeof(*s));
+	(void)o, (void)e;
+	*s = (struct given){ .s = { &ops }, .cb = *cb, .n = n, .parts = xcalloc(n + 1, sizeof(*s->parts)), .next = xcalloc(n + 1, sizeof(*s->next)),
+			     .tick = { SPAN_LIT("__meterd.tick"), SPAN_LIT("1") } };
+	for (uint32_t i = 0; i < n; i++)
+		s->parts[i] = (struct source_part){ .topic = xstrdup(topics[i]), .partition = partitions[i], .name = xasprintf("%s/%d", topics[i], partitions[i]) };
+	*ret = &s->s;
+	return ERROR_NONE;
 }
 
 // ---- dead letters: queued, then there; what a dead process had queued may be there or not

@@ -6,7 +6,7 @@
 #include "redis.h"
 #include "sim.h"
 
-enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES };
+enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES + 4 + SIM_PARTITIONS_MOST };
 #define BIT(f) (1u << FATE_##f)
 static const unsigned any_fate = BIT(LOST) | BIT(REPLY_LOST) | BIT(DIES_BEFORE) | BIT(DIES_AFTER);
 
@@ -345,7 +345,7 @@ static enum error_class s_end_run(struct store *s, int month, struct span identi
 static enum error_class s_adopt(struct store *s, uint32_t shard, int64_t epoch, struct error *e)
 {
 	struct store *r = self(s)->real;
-	WITH_FATE(REGISTER, r->ops->adopt(r, shard, epoch, e));
+	WITH_FATE(ADOPT, r->ops->adopt(r, shard, epoch, e));
 }
 
 static enum error_class s_looked(struct store *s, uint32_t shard, int64_t *ret, struct error *e)
@@ -372,10 +372,68 @@ static enum error_class s_counter(struct store *s, uint32_t shard, int month, st
 	return r->ops->counter(r, shard, month, account, service, ret, e);
 }
 
+// ---- generations
+static enum error_class s_generations(struct store *s, uint32_t shard, struct store_generations *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_GENERATIONS, BIT(LOST) | BIT(DIES_BEFORE));
+	return f == FATE_LOST ? away(e) : r->ops->generations(r, shard, ret, e);
+}
+
+static enum error_class s_begin(struct store *s, uint32_t shard, int64_t generation, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(BEGIN, r->ops->begin(r, shard, generation, e));
+}
+
+static enum error_class s_cut_copy(struct store *s, uint32_t shard, int64_t of, int64_t copy, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(CUT_COPY, r->ops->cut_copy(r, shard, of, copy, e));
+}
+
+static enum error_class s_drop(struct store *s, uint32_t shard, int64_t generation, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(DROP, r->ops->drop(r, shard, generation, e));
+}
+
+static enum error_class s_lease(struct store *s, enum store_lease of, const char *holder, int64_t ttl_ms, char **ret_other, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(LEASE, r->ops->lease(r, of, holder, ttl_ms, ret_other, e));
+}
+
+static enum error_class s_keys(struct store *s, uint32_t shard, struct store_keys *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	enum fate f = sim_fate(STEP_COMPARE, BIT(LOST) | BIT(DIES_BEFORE));
+	return f == FATE_LOST ? away(e) : r->ops->keys(r, shard, ret, e);
+}
+
+static enum error_class s_scan_key(struct store *s, uint32_t shard, const struct store_key *k, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(COMPARE, r->ops->scan_key(r, shard, k, fn, ctx, e));
+}
+
+static enum error_class s_get_key(struct store *s, uint32_t shard, const struct store_key *k, const struct span *fields, uint32_t n,
+				  struct arena *arena, struct span *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(COMPARE, r->ops->get_key(r, shard, k, fields, n, arena, ret, e));
+}
+
+static enum error_class s_marks(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(COMPARE, r->ops->marks(r, shard, fn, ctx, e));
+}
+
 static enum error_class s_request_put(struct store *s, struct span request, struct error *e)
 {
 	struct store *r = self(s)->real;
-	return r->ops->request_put(r, request, e);
+	WITH_FATE(ASK, r->ops->request_put(r, request, e));
 }
 
 static enum error_class s_request_peek(struct store *s, char **ret, struct error *e)
@@ -412,7 +470,8 @@ static const struct store_ops sim_ops = {
 	.packs_get = s_packs_get, .settle = s_settle, .finish = s_finish, .finished = s_finished, .end_run = s_end_run, .looked = s_looked,
 	.adopt = s_adopt, .looked_set = s_looked_set, .scan_active = s_scan_active, .counter = s_counter, .request_put = s_request_put,
 	.request_peek = s_request_peek,
-	.request_drop = s_request_drop, .close = s_close,
+	.generations = s_generations, .begin = s_begin, .cut_copy = s_cut_copy, .drop = s_drop, .lease = s_lease, .keys = s_keys,
+	.scan_key = s_scan_key, .get_key = s_get_key, .marks = s_marks, .request_drop = s_request_drop, .close = s_close,
 };
 
 enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e)
@@ -474,13 +533,39 @@ void sim_snapshot(void)
 	all->list[all->n++] = redis_twin_copy();
 }
 
+// Where Redis is set back behind the making of the generation in force, that one is lost, and a person must act (scenario g03): not here. So a copy
+// that does not hold it is of no use any more, and while its coming into force is under way none is put back.
+static bool generation_kept(void)
+{
+	struct sim_snapshots *all = snapshots();
+	char generation[40], meta[64];
+	for (size_t i = 0; i < sim->kafka.n_late; i++)
+		if (strcmp(sim->kafka.late[i].topic, "meterd.control") == 0)
+			return false;
+	snprintf(generation, sizeof(generation), "g:%lld", (long long)sim_generation());
+	for (uint32_t at = 0; at < all->n;) {
+		bool whole = true;
+		for (int shard = 0; shard < SIM_SHARDS; shard++) {
+			snprintf(meta, sizeof(meta), "%s{s%02d}:meta", sim->prefix, shard);
+			whole = whole && redis_twin_copy_has(all->list[at], meta, generation);
+		}
+		if (whole) {
+			at++;
+			continue;
+		}
+		redis_twin_copy_free(all->list[at]);
+		memmove(&all->list[at], &all->list[at + 1], (--all->n - at) * sizeof(all->list[0]));
+	}
+	return all->n > 0;
+}
+
 // To an earlier state of this course of events: copies that were made after it, of a course that never was, are gone. (Whoever restores first an
 // older copy and then a newer one of the course before may have rules dated before what that one counted.)
 void sim_rollback(int shard)
 {
 	struct sim_snapshots *all = snapshots();
 	char tag[16] = "";
-	if (all->n == 0)
+	if (all->n == 0 || (sim->generations && !generation_kept()))
 		return;
 	if (shard >= 0)
 		snprintf(tag, sizeof(tag), "{s%02d}", shard);
