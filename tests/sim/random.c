@@ -56,7 +56,8 @@ enum fate sim_fate(enum sim_step step, unsigned allowed)
 		longjmp(*sim->death, 1);
 	}
 	sim_person_calls();
-	if (sim->running == NULL || sim->quiet || !sim_chance(sim->intensity))
+	double p = step == STEP_ASK ? 20 * sim->intensity : sim->intensity; // what is asked for once in a whole rebuild
+	if (sim->running == NULL || sim->quiet || !sim_chance(p))
 		return FATE_OK;
 	enum fate f = (enum fate)(1 + sim_below(FATE_COUNT - 1));
 	if ((allowed & (1u << f)) == 0)

@@ -232,11 +232,12 @@ static void keys_free(struct redis_keys *c)
 	}
 }
 
-bool redis_twin_copy_has(const struct redis_keys *c, const char *name, const char *field)
+bool redis_twin_copy_has(const struct redis_keys *c, const char *name, const char *field, const char *but)
 {
 	const struct key *k = NULL;
 	HASH_FIND(hh, c->all, name, strlen(name), k);
-	return k != NULL && field_find(k, span_of(field)) != NULL;
+	const struct field *f = k != NULL ? field_find(k, span_of(field)) : NULL;
+	return f != NULL && !span_is((struct span){ f->value, f->value_n }, but);
 }
 
 void redis_twin_copy_free(struct redis_keys *c)

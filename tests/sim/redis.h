@@ -19,7 +19,7 @@ extern int64_t (*redis_twin_now_ms)(void); // for leases
 struct redis_keys;
 struct redis_keys *redis_twin_copy(void);
 void redis_twin_copy_free(struct redis_keys *c);
-bool redis_twin_copy_has(const struct redis_keys *c, const char *key, const char *field); // of a hash
+bool redis_twin_copy_has(const struct redis_keys *c, const char *key, const char *field, const char *but); // a field with another value
 // Back to that moment, as by a restart that lost what came after: connections end. tag: only keys that hold it (a shard's), "": all.
 void redis_twin_restore(const struct redis_keys *c, const char *tag);
 void redis_twin_clear(void);               // functions stay, as with FLUSHDB

@@ -547,7 +547,7 @@ static bool generation_kept(void)
 		bool whole = true;
 		for (int shard = 0; shard < SIM_SHARDS; shard++) {
 			snprintf(meta, sizeof(meta), "%s{s%02d}:meta", sim->prefix, shard);
-			whole = whole && redis_twin_copy_has(all->list[at], meta, generation);
+			whole = whole && redis_twin_copy_has(all->list[at], meta, generation, "cut"); // a copy of the one before bore its number
 		}
 		if (whole) {
 			at++;
