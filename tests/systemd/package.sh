@@ -9,7 +9,7 @@ failed=0
 fault() { echo "FAIL $*"; failed=1; }
 deb=$(made_package) || die "no package"
 DIR=$(mktemp -d) || exit 1
-trap 'rm -rf "$DIR"' EXIT
+trap 'tmux -S "$DIR/tmux" kill-server 2>/dev/null; rm -rf "$DIR"' EXIT
 dpkg-deb -x "$deb" "$DIR"
 dpkg-deb -f "$deb" Depends
 
@@ -76,6 +76,24 @@ done
 [[ -z $(complete_bash meterctl rules apply di) ]] || fault "bash: no part behind a part"
 [[ -z $(complete_bash meterctl audit --follow) ]] || fault "bash: audit has no --follow"
 for f in "$DIR"/usr/share/zsh/vendor-completions/_meter*; do zsh -n "$f" || fault "zsh: $f"; done
+# zsh completes only what somebody types: on a terminal.
+tm() { tmux -S "$DIR/tmux" "$@"; }
+screen_has() { tm capture-pane -p -t zsh | grep -qE -e "$1"; }
+tm -f /dev/null new-session -d -s zsh -x 200 -y 50 'zsh -f'
+tm send-keys -t zsh "PS1='zsh> '; fpath=($DIR/usr/share/zsh/vendor-completions \$fpath); autoload -Uz compinit; compinit -D; clear; echo be''gun" Enter
+wait_until 30 screen_has '^begun' || fault "zsh does not begin"
+expect_zsh() { # line, what it becomes
+	tm send-keys -t zsh C-u
+	tm send-keys -t zsh -l "$1"
+	tm send-keys -t zsh Tab
+	wait_until 20 screen_has "zsh> $2( |\$)" || fault "zsh: completing '$1' does not make it '$2': $(tm capture-pane -p -t zsh | grep . | tail -n 5)"
+}
+expect_zsh 'meterctl sett' 'meterctl settlements'
+expect_zsh 'meterctl alerts --fol' 'meterctl alerts --follow'
+expect_zsh 'meterctl alerts --kind tier' 'meterctl alerts --kind tier.crossed'
+expect_zsh 'meterctl audit --format nd' 'meterctl audit --format ndjson'
+expect_zsh 'meterctl help statu' 'meterctl help status'
+expect_zsh 'meterctl rules di' 'meterctl rules diff'
 
 ((failed)) || echo "ok $(basename "$deb"), $(stat -c %s "$deb") bytes"
 exit $failed
