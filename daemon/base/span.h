@@ -39,6 +39,17 @@ static inline int span_order(struct span a, struct span b)
 	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+// At the first byte `at`: what stands before and behind it. False: there is none.
+static inline bool span_cut(struct span s, char at, struct span *before, struct span *behind)
+{
+	const char *p = s.p != NULL ? memchr(s.p, at, s.n) : NULL;
+	if (p == NULL)
+		return false;
+	*before = (struct span){ s.p, (size_t)(p - s.p) };
+	*behind = (struct span){ p + 1, s.n - before->n - 1 };
+	return true;
+}
+
 // Decimal integer, the whole span, optional '-', no '+', no leading zeros, overflow detected. Written on success only.
 bool span_int64(struct span s, int64_t *ret);
 // Hexadecimal, lower or upper case, the whole span of 1 to 16 digits. Written on success only.

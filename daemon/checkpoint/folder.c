@@ -87,11 +87,11 @@ static enum error_class stands_before(void *ctx, const struct store_key *k, stru
 {
 	const struct standing *s = ctx;
 	const struct journal_part *p = strcmp(k->what, "off") == 0 ? journal_part(s->j, field) : NULL;
-	const char *blank = value.n > 0 ? memchr(value.p, ' ', value.n) : NULL;
+	struct span word, rest;
 	int64_t next = 0;
 	if (s->upto == NULL || p == NULL)
 		return ERROR_NONE;
-	if (blank == NULL || !span_int64((struct span){ value.p, (size_t)(blank - value.p) }, &next))
+	if (!span_cut(value, ' ', &word, &rest) || !span_int64(word, &next))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s is damaged (a position of it is none): take another one", s->path);
 	if (next > s->upto[p - s->j->parts])
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s stands at offset %lld of %s, and is to stand at %lld at the most",

@@ -43,14 +43,12 @@ static bool take_field(void *ctx, struct span field, struct span value)
 {
 	struct gathering *g = ctx;
 	struct raw r = { .freeze = g->freeze };
-	const char *slash = memchr(field.p, '/', field.n);
-	if (slash == NULL || !span_int64(value, &r.value) || r.value < 0) {
+	struct span account, service;
+	if (!span_cut(field, '/', &account, &service) || !span_int64(value, &r.value) || r.value < 0) {
 		error_set(&g->e, ERROR_HALT, 0, "a %s of the month cannot be read; look for what else writes to this Redis",
 			  g->freeze ? "freeze" : "counter");
 		return false;
 	}
-	struct span account = { field.p, (size_t)(slash - field.p) };
-	struct span service = { slash + 1, (size_t)(field.p + field.n - slash - 1) };
 	if (!catalog_find_id(g->catalog, service, &r.service)) {
 		error_set(&g->e, ERROR_HALT, 0, "calls of service \"%.*s\" are to be settled, and the price book has no such service; put it back",
 			  (int)(service.n < 64 ? service.n : 64), service.p);
@@ -153,14 +151,12 @@ static struct late_holding *late_slot(struct late_gathering *g)
 static bool take_late(void *ctx, struct span field, struct span value)
 {
 	struct late_gathering *g = ctx;
-	const char *slash = memchr(field.p, '/', field.n);
+	struct span account, service;
 	struct late_holding l = { .month = g->month, .service = UINT32_MAX };
-	if (slash == NULL || !span_int64(value, &l.calls) || l.calls < 0) {
+	if (!span_cut(field, '/', &account, &service) || !span_int64(value, &l.calls) || l.calls < 0) {
 		error_set(&g->e, ERROR_HALT, 0, "a counter of late calls cannot be read; look for what else writes to this Redis");
 		return false;
 	}
-	struct span account = { field.p, (size_t)(slash - field.p) };
-	struct span service = { slash + 1, (size_t)(field.p + field.n - slash - 1) };
 	bool known = catalog_find_id(g->catalog, service, &l.service);
 	l.account = arena_copy(&g->h->arena, known ? account : field);
 	*late_slot(g) = l;

@@ -105,18 +105,7 @@ static void status_busiest(const struct worker *w, struct worker_status *s)
 	}
 }
 
-// The first offset that a shard is not known to cover: where its oldest commit without an answer begins.
-static int64_t covered(const struct worker *w, uint32_t part, uint32_t shard)
-{
-	for (uint32_t i = 0; i < w->n_flights; i++) {
-		const struct flight *f = &w->flights[(w->first_flight + i) % FLIGHTS];
-		for (uint32_t k = 0; f->states[shard] != STATE_NONE && f->states[shard] != STATE_DONE && k < f->commits[shard].n_parts; k++)
-			if (f->commits[shard].parts[k].part == part)
-				return f->commits[shard].parts[k].from;
-	}
-	return w->parts[part].shards[shard].from;
-}
-
+// Commits of a shard are chained: what it does not cover yet is what they hold that have no answer, and what was read behind the last of them.
 static void status_shards(const struct worker *w, struct worker_status *s)
 {
 	s->n_shards = w->o.store->shards;
@@ -125,13 +114,14 @@ static void status_shards(const struct worker *w, struct worker_status *s)
 		struct status_shard *out = &s->shards[shard];
 		*out = w->shards[shard];
 		for (uint32_t i = 0; i < w->n_flights; i++) {
-			enum commit_state state = w->flights[(w->first_flight + i) % FLIGHTS].states[shard];
-			out->under_way += state == STATE_SENT || state == STATE_AGAIN;
+			const struct flight *f = &w->flights[(w->first_flight + i) % FLIGHTS];
+			bool under_way = f->states[shard] == STATE_SENT || f->states[shard] == STATE_AGAIN;
+			out->under_way += under_way;
+			for (uint32_t k = 0; under_way && !w->adrift && k < f->commits[shard].n_parts; k++)
+				out->behind += f->commits[shard].parts[k].to.next - f->commits[shard].parts[k].from;
 		}
-		for (uint32_t i = 0; i < w->n_parts && !w->adrift; i++) {
-			int64_t from = covered(w, i, shard);
-			out->behind += w->parts[i].next > from ? w->parts[i].next - from : 0;
-		}
+		for (uint32_t i = 0; i < w->n_parts && !w->adrift; i++)
+			out->behind += w->parts[i].next > w->parts[i].shards[shard].from ? w->parts[i].next - w->parts[i].shards[shard].from : 0;
 	}
 }
 

@@ -22,8 +22,6 @@ struct log {
 	struct decider decider;
 	struct reading *list;       // of all topics
 	uint32_t n;
-	int32_t *index;             // partition of the topic being read -> reading; -1: none
-	int32_t n_index;
 	uint32_t n_manifests;       // up to the last one
 	struct month_calls *calls;
 	uint32_t n_calls;
@@ -36,7 +34,6 @@ static void log_close(struct log *l)
 		free(l->list[i].confirmed);
 	}
 	free(l->list);
-	free(l->index);
 	free(l->calls);
 	decider_free(&l->decider);
 }
@@ -125,14 +122,11 @@ static void note_gap(struct log *l, const struct reading *r, int64_t offset)
 						 : arena_printf(&l->p->arena, "%lld to %lld", (long long)r->next, (long long)offset - 1) });
 }
 
-static bool take_record(void *ctx, const struct topic_record *t)
+static bool take_record(void *ctx, uint32_t span, const struct topic_record *t)
 {
 	struct log *l = ctx;
 	struct proof *p = l->p;
-	int32_t at = t->partition < l->n_index ? l->index[t->partition] : -1;
-	if (at < 0)
-		return true;
-	struct reading *r = &l->list[at];
+	struct reading *r = &l->list[span];
 	struct decision d;
 	int open = r->course.open_month;
 	note_gap(l, r, t->r.offset);
@@ -201,29 +195,15 @@ static enum error_class log_open(struct log *l, struct error *e)
 	return c;
 }
 
-static enum error_class read_topic(struct log *l, const char *topic, struct error *e)
+static enum error_class read_all(struct log *l, struct error *e)
 {
 	const struct proof_options *o = &l->p->o;
-	int32_t n = 0;
-	for (uint32_t i = 0; i < l->n; i++)
-		if (strcmp(l->list[i].part->topic, topic) == 0 && l->list[i].part->partition >= n)
-			n = l->list[i].part->partition + 1;
-	if (n == 0)
-		return ERROR_NONE;
-	CLEANUP(freep) int64_t *starts = xcalloc((size_t)n, sizeof(*starts)), *ends = xcalloc((size_t)n, sizeof(*ends));
-	l->index = xrealloc(l->index, (size_t)n, sizeof(*l->index));
-	l->n_index = n;
-	for (int32_t i = 0; i < n; i++)
-		l->index[i] = -1;
+	CLEANUP(freep) struct topic_span *spans = xcalloc(l->n + 1, sizeof(*spans));
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct reading *r = &l->list[i];
-		if (strcmp(r->part->topic, topic) != 0)
-			continue;
-		l->index[r->part->partition] = (int32_t)i;
-		starts[r->part->partition] = r->part->offset;
-		ends[r->part->partition] = r->end;
+		spans[i] = (struct topic_span){ r->part->topic, r->part->partition, r->part->offset, r->end };
 	}
-	enum error_class c = l->p->port->read_from(o->kafka, topic, starts, ends, n, o->timeout_ms, take_record, l, e);
+	enum error_class c = topic_read_spans(l->p->port, o->kafka, spans, l->n, o->timeout_ms, take_record, l, e);
 	return c == ERROR_NONE && l->p->held.cls != ERROR_NONE ? error_set(e, l->p->held.cls, l->p->held.exit_code, "%s", l->p->held.text) : c;
 }
 
@@ -255,13 +235,8 @@ enum error_class proof_read_log(struct proof *p, struct error *e)
 {
 	CLEANUP(log_close) struct log l = { .p = p };
 	enum error_class c = log_open(&l, e);
-	for (uint32_t i = 0; i < l.n && c == ERROR_NONE; i++) {
-		bool first = true; // of its topic
-		for (uint32_t k = 0; k < i; k++)
-			first = first && strcmp(l.list[k].part->topic, l.list[i].part->topic) != 0;
-		if (first)
-			c = read_topic(&l, l.list[i].part->topic, e);
-	}
+	if (c == ERROR_NONE)
+		c = read_all(&l, e);
 	if (c != ERROR_NONE)
 		return c;
 	for (uint32_t i = 0; i < l.n; i++)

@@ -120,9 +120,9 @@ static struct span canonical(struct comparing *c, struct span value)
 static bool is_start(const struct comparing *c, struct span field, struct span position)
 {
 	const struct journal_part *p = strcmp(c->key->what, "off") == 0 ? journal_part(c->r->journal, field) : NULL;
-	const char *blank = p != NULL && position.p != NULL ? memchr(position.p, ' ', position.n) : NULL;
+	struct span word, rest;
 	int64_t next = 0;
-	return blank != NULL && span_int64((struct span){ position.p, (size_t)(blank - position.p) }, &next) && next == p->offset;
+	return p != NULL && span_cut(position, ' ', &word, &rest) && span_int64(word, &next) && next == p->offset;
 }
 
 static void report(struct comparing *c, enum rebuild_kind kind, struct span field, struct span live, struct span made)

@@ -57,22 +57,12 @@ static struct replay_figures *figures_of(const struct gathering *g, struct row *
 	return g->side == AS_IS ? &row->bill.before : &row->bill.after;
 }
 
-static bool split(struct span field, struct span *account, struct span *service)
-{
-	const char *slash = memchr(field.p, '/', field.n);
-	if (slash == NULL)
-		return false;
-	*account = (struct span){ field.p, (size_t)(slash - field.p) };
-	*service = (struct span){ slash + 1, (size_t)(field.p + field.n - slash - 1) };
-	return true;
-}
-
 static bool take_counter(void *ctx, struct span field, struct span value)
 {
 	struct gathering *g = ctx;
 	struct span account, service;
 	int64_t calls = 0;
-	check(split(field, &account, &service) && span_int64(value, &calls)); // of our own books
+	check(span_cut(field, '/', &account, &service) && span_int64(value, &calls)); // of our own books
 	arena_reset(&g->scratch);
 	struct replay_figures *f = figures_of(g, row_of(g, account, service));
 	if (__builtin_add_overflow(f->calls, calls, &f->calls))
@@ -106,7 +96,7 @@ static bool take_settled(void *ctx, struct span field, struct span value)
 	struct span account, service;
 	struct settled_line line = { 0 }, *lines = NULL;
 	uint32_t n = 0;
-	if (!split(field, &account, &service))
+	if (!span_cut(field, '/', &account, &service))
 		return true; // a statement: sums of its lines
 	arena_reset(&g->scratch);
 	if (account.n > 0 && account.p[0] != '#') {

@@ -22,8 +22,6 @@ struct log {
 	struct replay *r;
 	struct reading *list;       // of all topics
 	uint32_t n;
-	int32_t *index;             // partition of the topic being read -> reading; -1: none
-	int32_t n_index;
 	uint64_t *found;            // by producer that is left out
 	uint32_t n_seen;            // producers in the range, as far as they are remembered: for who mistyped one
 	const char *seen[SEEN_MOST + 1];
@@ -36,7 +34,6 @@ static void log_close(struct log *l)
 		for (int side = 0; side < SIDES; side++)
 			dedupe_freep(&l->list[i].dedupe[side]);
 	free(l->list);
-	free(l->index);
 	free(l->found);
 }
 
@@ -161,14 +158,11 @@ static bool take_decided(struct log *l, struct reading *p, const struct record *
 	return count(l, AS_IS, p, &is) && (!there || count(l, OTHERWISE, p, &other));
 }
 
-static bool take_record(void *ctx, const struct topic_record *t)
+static bool take_record(void *ctx, uint32_t span, const struct topic_record *t)
 {
 	struct log *l = ctx;
 	struct replay *r = l->r;
-	int32_t at = t->partition < l->n_index ? l->index[t->partition] : -1;
-	if (at < 0)
-		return true;
-	struct reading *p = &l->list[at];
+	struct reading *p = &l->list[span];
 	course_move(&p->course, r->sides[AS_IS].journal, t->r.timestamp_ms);
 	if (p->course.clock_ms > r->end_clock)
 		r->end_clock = p->course.clock_ms;
@@ -228,27 +222,15 @@ static enum error_class reading_begin(struct log *l, struct reading *p, struct e
 	return ERROR_NONE;
 }
 
-static enum error_class read_topic(struct log *l, const char *topic, struct error *e)
+static enum error_class read_all(struct log *l, struct error *e)
 {
 	const struct replay_options *o = &l->r->o;
-	int32_t n = 0;
-	for (uint32_t i = 0; i < l->n; i++)
-		if (strcmp(l->list[i].part->topic, topic) == 0 && l->list[i].part->partition >= n)
-			n = l->list[i].part->partition + 1;
-	CLEANUP(freep) int64_t *starts = xcalloc((size_t)n + 1, sizeof(*starts)), *ends = xcalloc((size_t)n + 1, sizeof(*ends));
-	l->index = xrealloc(l->index, (size_t)n + 1, sizeof(*l->index));
-	l->n_index = n;
-	for (int32_t i = 0; i < n; i++)
-		l->index[i] = -1;
+	CLEANUP(freep) struct topic_span *spans = xcalloc(l->n + 1, sizeof(*spans));
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct reading *p = &l->list[i];
-		if (strcmp(p->part->topic, topic) != 0)
-			continue;
-		l->index[p->part->partition] = (int32_t)i;
-		starts[p->part->partition] = p->part->offset;
-		ends[p->part->partition] = p->end;
+		spans[i] = (struct topic_span){ p->part->topic, p->part->partition, p->part->offset, p->end };
 	}
-	enum error_class c = l->r->port->read_from(o->kafka, topic, starts, ends, n, o->timeout_ms, take_record, l, e);
+	enum error_class c = topic_read_spans(l->r->port, o->kafka, spans, l->n, o->timeout_ms, take_record, l, e);
 	if (c == ERROR_NONE && replay_stopped(l->r))
 		return replay_look(l->r, e);
 	return c == ERROR_NONE && l->held.cls != ERROR_NONE ? error_set(e, l->held.cls, l->held.exit_code, "%s", l->held.text) : c;
@@ -315,13 +297,8 @@ enum error_class replay_read_log(struct replay *r, struct error *e)
 		c = reading_begin(&l, &l.list[i], e);
 	}
 	r->numbers.partitions = l.n;
-	for (uint32_t i = 0; i < l.n && c == ERROR_NONE; i++) {
-		bool first = true; // of its topic
-		for (uint32_t k = 0; k < i; k++)
-			first = first && strcmp(l.list[k].part->topic, l.list[i].part->topic) != 0;
-		if (first)
-			c = read_topic(&l, l.list[i].part->topic, e);
-	}
+	if (c == ERROR_NONE)
+		c = read_all(&l, e);
 	if (c == ERROR_NONE)
 		c = check_range(&l, e);
 	return c == ERROR_NONE ? check_producers(&l, e) : c;

@@ -138,4 +138,15 @@ struct sink_port {
 };
 extern const struct sink_port sink_port_kafka;
 
+// Stretches of partitions, of however many topics, in offset order per partition: `from` to below `to`, which must be there, as with topic_read_from.
+// fn returns false to stop early.
+struct topic_span {
+	const char *topic;
+	int32_t partition;
+	int64_t from, to;
+};
+typedef bool topic_span_fn(void *ctx, uint32_t span, const struct topic_record *r);
+enum error_class topic_read_spans(const struct sink_port *port, const struct kafka_options *o, const struct topic_span *list, uint32_t n, int timeout_ms,
+				  topic_span_fn *fn, void *ctx, struct error *e);
+
 #endif

@@ -62,21 +62,20 @@ struct gather {
 static bool gather_field(void *ctx, struct span field, struct span value)
 {
 	struct gather *g = ctx;
-	const char *slash = memchr(field.p, '/', field.n);
+	struct span account, service;
 	int64_t n;
-	g->good = slash != NULL && span_int64(value, &n);
+	g->good = span_cut(field, '/', &account, &service) && span_int64(value, &n);
 	if (!g->good)
 		return false;
-	size_t account = (size_t)(slash - field.p);
-	if (g->account != NULL && !span_is((struct span){ field.p, account }, g->account))
+	if (g->account != NULL && !span_is(account, g->account))
 		return true;
 	struct usage_counters *c = g->to;
 	if (c->n == c->size) {
 		c->size = c->size * 2 + 256;
 		c->list = xrealloc(c->list, c->size, sizeof(*c->list));
 	}
-	c->list[c->n++] = (struct usage_counter){ .account = xstrndup(field.p, account),
-						  .service = xstrndup(slash + 1, field.n - account - 1),
+	c->list[c->n++] = (struct usage_counter){ .account = xstrndup(account.p, account.n),
+						  .service = xstrndup(service.p, service.n),
 						  .month = g->month,
 						  .calls = g->late ? 0 : n,
 						  .late = g->late ? n : 0 };

@@ -8,6 +8,7 @@
 #   config NAME [key=value]…    writes NAME.yaml: settings of meterd by their paths; a later call for the same NAME replaces it
 #   ctl VERB …                  meterctl with --config of the instance written first ($MAIN)
 #   start NAME, stop NAME, kill9 NAME, pause NAME, resume NAME      meterd instances; stop expects exit 0
+#   service_manager             its side of sd_notify: what instances tell it from here on is appended to $DIR/notified, a line a variable
 #   ends_with NAME CODE [TEXT]  runs meterd until it ends by itself; expects the exit code, and TEXT among its words
 #   last_words NAME             the reason it gave for its end, whole, for expect_equal
 #   event key=value…            one flat event as JSON; numbers unquoted
@@ -142,6 +143,18 @@ stop() {
 kill9() { kill -KILL "${PIDS[$1]}" || fail "$1 does not run any more"; reaped "$1" 2>/dev/null; }
 pause() { kill -STOP "${PIDS[$1]}" || fail "$1 does not run any more"; }
 resume() { kill -CONT "${PIDS[$1]}" || fail "$1 does not run any more"; }
+service_manager() {
+	export NOTIFY_SOCKET=$DIR/notify
+	"$PYTHON" - "$NOTIFY_SOCKET" >"$DIR/notified" <<-'PY' &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		while True:
+		    print(s.recv(65536).decode(), flush=True)
+	PY
+	PIDS[notify]=$!
+	wait_for 10 '[[ -S $NOTIFY_SOCKET ]]' 'the notify socket'
+}
 ends_with() {
 	local name=$1 want=$2 text=${3:-}
 	start "$name"

@@ -18,17 +18,7 @@ hup() { # until it is done
 	kill -HUP "${PIDS[m]}"
 	wait_for 20 "(( \$(reloads) > $before ))" 'the outcome of a reload'
 }
-# The service manager's side of sd_notify: a line a variable.
-export NOTIFY_SOCKET=$DIR/notify
-"$PYTHON" - "$NOTIFY_SOCKET" >"$DIR/notified" <<-'PY' &
-	import socket, sys
-	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-	s.bind(sys.argv[1])
-	while True:
-	    print(s.recv(65536).decode(), flush=True)
-	PY
-PIDS[notify]=$!
-wait_for 10 '[[ -S $NOTIFY_SOCKET ]]' 'the notify socket'
+service_manager
 told() { grep -aoE '^(RELOADING|READY)=1' "$DIR/notified" | paste -sd ' '; }
 start m
 wait_for 60 '[[ $(curl -fsS "http://127.0.0.1:'"$port"'/-/ready" 2>/dev/null) == ready ]]' 'ready'

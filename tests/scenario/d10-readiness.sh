@@ -9,17 +9,7 @@ port=$(free_ports 1)
 config m http.listen="127.0.0.1:$port" redis.timeout=1s kafka.session_timeout=6s
 expect_code 0 ctl init
 
-# The service manager's side of sd_notify: what comes is appended to a file, a line a variable.
-export NOTIFY_SOCKET=$DIR/notify
-"$PYTHON" - "$NOTIFY_SOCKET" >"$DIR/notified" <<-'PY' &
-	import socket, sys
-	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-	s.bind(sys.argv[1])
-	while True:
-	    print(s.recv(65536).decode(), flush=True)
-	PY
-PIDS[notify]=$!
-wait_for 10 '[[ -S $NOTIFY_SOCKET ]]' 'the notify socket'
+service_manager
 
 ready() { curl -s -o "$DIR/ready.out" -w '%{http_code}' "http://127.0.0.1:$port/-/ready"; }
 is_ready() { [[ $(ready) == 200 ]]; }

@@ -11,16 +11,7 @@ port=$(free_ports 1)
 config m http.listen="127.0.0.1:$port" redis.timeout=1s kafka.session_timeout=6s health.stuck_after=6s
 expect_code 0 ctl init
 
-export NOTIFY_SOCKET=$DIR/notify
-"$PYTHON" - "$NOTIFY_SOCKET" >"$DIR/notified" <<-'PY' &
-	import socket, sys
-	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-	s.bind(sys.argv[1])
-	while True:
-	    print(s.recv(65536).decode(), flush=True)
-	PY
-PIDS[notify]=$!
-wait_for 10 '[[ -S $NOTIFY_SOCKET ]]' 'the notify socket'
+service_manager
 get() { curl -s --max-time 5 "http://127.0.0.1:$port$1"; }
 is_ready() { [[ $(get /-/ready) == ready ]]; }
 unready() { [[ $(get /-/ready) =~ $1 ]]; }

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "base/log.h"
+#include "begun_log.h"
 #include "closing/closing.h"
 #include "decide/decide.h"
 #include "fake_kafka.h"
@@ -68,12 +69,7 @@ static void world_begin(struct world *w, struct rules *own_rules, uint32_t parts
 	fake_kafka_init(&w->k, (int32_t)parts, &w->fault);
 	fake_store_init(&w->s, SHARDS, &w->fault);
 	w->rules = own_rules;
-	struct journal_part list[FAKE_PARTITIONS];
-	for (uint32_t i = 0; i < parts; i++)
-		list[i] = (struct journal_part){ .topic = (char *)"usage.calls", .partition = (int32_t)i, .clock_ms = TIME_NONE };
-	CLEANUP(freep) char *init = journal_init_record("i", SHARDS, list, parts), *rules = journal_rules_record(1, TIME_NONE, w->rules);
-	fake_event(&w->k, "meterd.control", 0, 1, init);
-	fake_event(&w->k, "meterd.control", 0, 1, rules);
+	begin_log(&w->k, SHARDS, parts, w->rules);
 	w->now_ms = month_ms(w, JAN);
 	office_open(w);
 }

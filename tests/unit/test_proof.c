@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <jansson.h>
 
+#include "begun_log.h"
 #include "fake_kafka.h"
 #include "journal/journal.h"
 #include "journal/json.h"
@@ -28,11 +29,7 @@ static void world_open(struct world *w)
 	*w = (struct world){ 0 };
 	fake_kafka_init(&w->k, 2, &w->fault);
 	w->rules = rules_of_book("tests/table/settlement.yaml", CLOCK_RECORDS, NULL, NULL);
-	struct journal_part parts[] = { { .topic = (char *)"usage.calls", .partition = 0, .clock_ms = TIME_NONE },
-					{ .topic = (char *)"usage.calls", .partition = 1, .clock_ms = TIME_NONE } };
-	CLEANUP(freep) char *init = journal_init_record("i", 4, parts, 2), *rules = journal_rules_record(1, TIME_NONE, w->rules);
-	fake_event(&w->k, "meterd.control", 0, 1, init);
-	fake_event(&w->k, "meterd.control", 0, 1, rules);
+	begin_log(&w->k, 4, 2, w->rules);
 }
 
 static void world_close(struct world *w)

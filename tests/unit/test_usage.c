@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "begun_log.h"
 #include "fake_kafka.h"
 #include "fake_store.h"
 #include "journal/journal.h"
@@ -61,10 +62,7 @@ static void world_open(struct world *w)
 	ops.close = close_store;
 	w->s.s.ops = &ops;
 	w->rules = some_rules(CLOCK_RECORDS, NULL, NULL);
-	struct journal_part part = { .topic = (char *)"usage.calls", .clock_ms = TIME_NONE };
-	CLEANUP(freep) char *init = journal_init_record("i", SHARDS, &part, 1), *rules = journal_rules_record(1, TIME_NONE, w->rules);
-	fake_event(&w->k, "meterd.control", 0, 1, init);
-	fake_event(&w->k, "meterd.control", 0, 1, rules);
+	begin_log(&w->k, SHARDS, 1, w->rules);
 	w->reader = usage_reader_new(&(struct usage_reader_options){ .port = &fake_port, .kafka = &w->k.o, .store = &w->s.s, .timeout_ms = 1000 });
 }
 
