@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the topic meterd.accounts says: activations, contracts, packs (pricing.md, rules 5 to 8). Read in log order into a book that
-// keeps every version of everything, so that it can be asked as of any moment.
+// What the topic meterd.accounts says: activations, contracts, packs (pricing.md, rules 5 to 8), and corrections of months that were
+// closed. Read in log order into a book that keeps every version of everything, so that it can be asked as of any moment.
 //
 // One record is one JSON object, read as strictly as a usage event: unknown, repeated, missing or null fields are refused, and so
 // is a version that does not grow. Money is a decimal string, calls are integers, months are "YYYY-MM" in the price book's zone.
@@ -14,6 +14,10 @@
 //	{"type":"pack","account":"A","id":"p-1","version":1,"services":["image-tag"],"calls":1000000,"price":"2000.00","warn":"0.8",
 //	 "start":"2020-03-15T00:00:00+08:00","expiry":"2021-03-15T00:00:00+08:00"}
 //	{"type":"pack.cancelled","account":"A","id":"p-1","version":2,"from":"2020-06"}
+//	{"type":"correction","account":"A","id":"9f86d081884c7d65","version":1,"reason":"the producer sent test calls",
+//	 "lines":[{"period":"2020-03","service":"image-tag",
+//	           "was":{"revision":0,"calls":12000,"free":10000,"packs":[],"billable":2000,"charge":"5.00"},
+//	           "becomes":{"calls":11000,"free":10000,"packs":[{"id":"p-1","calls":400}],"billable":600,"charge":"1.50"}}]}
 //
 // `prices` has the words of the price book: model (volume, graduated, flat, package, free), per or package, bounds, tier_basis,
 // fee_at_zero, and tiers (from, to, price, fee) or one price; they are judged by the price book's own judge (catalog/price.h).
@@ -27,6 +31,11 @@
 // All records of an account are meant to lie in one partition (keyed by account). Where they do not, they are taken in the order of
 // record clock, partition, offset, whatever the order in which they were read: what holds as of a horizon is a function of the
 // records below it, and of nothing else.
+//
+// A correction says what lines of closed months become, and what they were when it was worked out: settled with the next close, or passed
+// over whole where they are not that any more (closing/adjust.c). `was` is absent where there was no line. Lines stand in the order of
+// month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. It has version 1 and
+// stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
 //
 // Service names are not judged here, but where terms are made: a name that the price book of the day does not have is inert.
 //
@@ -42,6 +51,7 @@ enum {
 	ACCOUNT_NAME_MOST = 64,           // bytes of an account, an id, a service
 	ACCOUNT_CONTRACT_SERVICES = 1000, // of one contract
 	ACCOUNT_PACK_SERVICES = 64,       // of one pack
+	ACCOUNT_REASON_MOST = 400,        // bytes of a correction's reason
 	ACCOUNT_FACTS_MOST = 250000,      // of one account
 	// Packs of one account in all its life, where one that several services share counts for each of them. The store weighs all of them in
 	// each commit that touches the account (a fifth of a second for so many), and the line that they all gave to still fits a record
@@ -50,7 +60,7 @@ enum {
 };
 #define ACCOUNT_NUMBER_MOST INT64_C(9007199254740991) // versions, calls of packs, free calls: 2^53 - 1, as the store counts
 
-enum account_kind { ACCOUNT_ACTIVATION, ACCOUNT_CONTRACT, ACCOUNT_PACK };
+enum account_kind { ACCOUNT_ACTIVATION, ACCOUNT_CONTRACT, ACCOUNT_PACK, ACCOUNT_CORRECTION };
 
 struct contract_service {        // of one contract; what is absent is as in the price list
 	struct span service;     // id, never an alias
@@ -60,6 +70,22 @@ struct contract_service {        // of one contract; what is absent is as in the
 	int64_t quota, warn_micro; // has_free
 	enum first_month first_month;
 	enum tier_basis tier_basis; // has_basis: alone, without prices
+};
+
+struct correction_pack {
+	struct span id;
+	int64_t calls;           // at least 1
+};
+struct correction_side {         // of one line: as it was, or as it becomes
+	int64_t revision;        // `was`; -1: there was no line, and all else is 0
+	int64_t calls, free, billable, charge_fen;
+	uint32_t n_packs;
+	const struct correction_pack *packs; // in order of deduction
+};
+struct correction_line {
+	int month;
+	struct span service;     // id, never an alias
+	struct correction_side was, becomes;
 };
 
 // One record that could be read. Immutable, at the same address for the life of the book.
@@ -84,6 +110,10 @@ struct account_fact {
 	int cancelled_month;     // cancels: deducted no more from this month on
 	uint32_t n_pack_services;
 	const struct span *pack_services;
+	// ACCOUNT_CORRECTION
+	struct span reason;      // for people; UTF-8
+	uint32_t n_lines;
+	const struct correction_line *lines; // by month, then service
 };
 
 struct account_history {         // one thing: its records in the order in which they are taken, some of them refused
@@ -95,7 +125,9 @@ struct account {
 	struct span name;
 	uint32_t n_things;
 	const struct account_history *things; // in the order of first mention
-	uint32_t n_facts;        // of all things
+	uint32_t n_corrections;
+	const struct account_history *corrections; // by id, in the order of first mention; of one id the first record holds
+	uint32_t n_facts;        // of all things and corrections
 	uint32_t pack_services;  // of all things
 };
 
@@ -148,6 +180,9 @@ const struct account *account_book_find(const struct account_book *b, struct spa
 uint32_t account_book_size(const struct account_book *b);             // accounts
 uint64_t account_book_serial(const struct account_book *b);           // grows with every record taken
 const struct account *account_book_at(const struct account_book *b, uint32_t i); // in the order of first mention
+// Accounts that were ever corrected, so that nobody walks all of them: in the order of the first correction.
+uint32_t account_book_corrected(const struct account_book *b);
+const struct account *account_book_corrected_at(const struct account_book *b, uint32_t i);
 
 // Reads one record without a book: does it have the form? *ret lies in `arena`, `partition` and so on are 0. *ret_account likewise.
 bool account_read(struct span value, struct arena *arena, struct span *ret_account, struct account_fact *ret, struct account_fault *ret_fault);
@@ -157,7 +192,11 @@ bool account_visible(const struct account_horizon *h, const struct account_fact 
 bool account_fact_before(const struct account_fact *a, const struct account_fact *b);
 // Every thing of which something holds; `ret` has room for n_things. Order: of first mention.
 uint32_t account_as_of(const struct account *a, const struct account_horizon *h, struct account_thing *ret);
-// The first stamp later than `stamp_ms` at which something becomes visible; INT64_MAX: none.
+// Corrections that are visible by `h` and were not by `before` (NULL: none was), in the order in which they are taken; `ret` has room for
+// n_corrections.
+uint32_t account_corrections(const struct account *a, const struct account_horizon *before, const struct account_horizon *h,
+			     const struct account_fact **ret);
+// The first stamp later than `stamp_ms` at which a thing changes; INT64_MAX: none.
 int64_t account_next_change(const struct account *a, int64_t stamp_ms);
 
 #endif

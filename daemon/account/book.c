@@ -17,11 +17,16 @@ struct table { // open addressing; a hash of 0 is an empty slot
 	uint32_t n, room; // room: a power of two, or 0
 };
 
+struct shelf { // things, or corrections
+	uint32_t n, room;
+	struct account_history *list;
+	struct account_thing *stand; // of each, by all of its facts
+};
+
 struct entry {
 	struct account account;
-	uint32_t number, room;
-	struct account_history *things;
-	struct account_thing *stand; // of each thing, by all of its facts
+	uint32_t number;
+	struct shelf things, corrections;
 };
 
 struct partition {
@@ -33,13 +38,14 @@ struct account_book {
 	struct arena arena;
 	struct table accounts, things;
 	struct entry **entries; // in the order of first mention
+	uint32_t *corrected;    // of entries
 	struct thing_name {
-		uint32_t entry, thing;
+		uint32_t entry, thing; // thing: of its shelf
 		enum account_kind kind;
 		struct span id;
 	} *names; // what `things` points to
 	struct partition *partitions;
-	uint32_t n_entries, entries_room, n_names, names_room, n_partitions;
+	uint32_t n_entries, entries_room, n_corrected, corrected_room, n_names, names_room, n_partitions;
 	uint64_t serial;
 };
 
@@ -172,6 +178,36 @@ uint32_t account_as_of(const struct account *a, const struct account_horizon *h,
 	return n;
 }
 
+// The first record of an id that is visible: it has one version, so what comes later is a repeat, or refused.
+static const struct account_fact *correction_at(const struct account_history *x, const struct account_horizon *h)
+{
+	for (uint32_t i = 0; i < x->n; i++)
+		if (account_visible(h, x->facts[i]))
+			return x->facts[i];
+	return NULL;
+}
+
+static int fact_order(const void *x, const void *y)
+{
+	const struct account_fact *const *a = x, *const *b = y;
+	return account_fact_before(*a, *b) ? -1 : account_fact_before(*b, *a) ? 1 : 0;
+}
+
+uint32_t account_corrections(const struct account *a, const struct account_horizon *before, const struct account_horizon *h,
+			     const struct account_fact **ret)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < a->n_corrections; i++) {
+		const struct account_history *x = &a->corrections[i];
+		const struct account_fact *f = before != NULL && correction_at(x, before) != NULL ? NULL : correction_at(x, h);
+		if (f != NULL)
+			ret[n++] = f;
+	}
+	if (n > 1)
+		qsort(ret, n, sizeof(const struct account_fact *), fact_order);
+	return n;
+}
+
 int64_t account_next_change(const struct account *a, int64_t stamp_ms)
 {
 	int64_t next = INT64_MAX;
@@ -208,22 +244,44 @@ static struct entry *make_entry(struct account_book *b, struct span account)
 	return e;
 }
 
+static struct shelf *shelf_of(struct entry *e, enum account_kind kind)
+{
+	return kind == ACCOUNT_CORRECTION ? &e->corrections : &e->things;
+}
+
+static uint32_t shelf_add(struct shelf *s)
+{
+	if (s->n == s->room) {
+		s->room = wider(s->room);
+		s->list = xrealloc(s->list, s->room, sizeof(*s->list));
+		s->stand = xrealloc(s->stand, s->room, sizeof(*s->stand));
+	}
+	s->list[s->n] = (struct account_history){ 0 };
+	s->stand[s->n] = (struct account_thing){ .cancelled_month = MONTH_NONE };
+	return s->n++;
+}
+
+static void note_corrected(struct account_book *b, uint32_t entry)
+{
+	if (b->n_corrected == b->corrected_room)
+		b->corrected = xrealloc(b->corrected, b->corrected_room = wider(b->corrected_room), sizeof(*b->corrected));
+	b->corrected[b->n_corrected++] = entry;
+}
+
 static uint32_t make_thing(struct account_book *b, struct entry *e, const struct account_fact *f)
 {
-	uint32_t thing = e->account.n_things;
+	uint32_t thing = shelf_add(shelf_of(e, f->kind));
 	if (b->n_names == b->names_room)
 		b->names = xrealloc(b->names, b->names_room = wider(b->names_room), sizeof(*b->names));
 	b->names[b->n_names] = (struct thing_name){ e->number, thing, f->kind, f->id };
 	table_add(&b->things, thing_hash(e->number, f->kind, f->id), b->n_names++);
-	if (thing == e->room) {
-		e->room = wider(e->room);
-		e->things = xrealloc(e->things, e->room, sizeof(*e->things));
-		e->stand = xrealloc(e->stand, e->room, sizeof(*e->stand));
-		e->account.things = e->things;
-	}
-	e->things[thing] = (struct account_history){ 0 };
-	e->stand[thing] = (struct account_thing){ .cancelled_month = MONTH_NONE };
-	return e->account.n_things++;
+	if (f->kind == ACCOUNT_CORRECTION && thing == 0)
+		note_corrected(b, e->number);
+	e->account.n_things = e->things.n;
+	e->account.things = e->things.list;
+	e->account.n_corrections = e->corrections.n;
+	e->account.corrections = e->corrections.list;
+	return thing;
 }
 
 // The fact in its place, and how the thing stands now. What became of the fact.
@@ -269,13 +327,13 @@ static void refuse(struct account_fault *ret, enum account_fault_code why, const
 }
 
 // How many more services its account's packs name with this fact.
-static uint32_t more_pack_services(const struct entry *e, const struct thing_name *name, const struct account_fact *f)
+static uint32_t more_pack_services(struct entry *e, const struct thing_name *name, const struct account_fact *f)
 {
-	uint32_t before = name != NULL ? e->things[name->thing].pack_services : 0;
+	uint32_t before = name != NULL ? shelf_of(e, f->kind)->list[name->thing].pack_services : 0;
 	return f->n_pack_services > before ? f->n_pack_services - before : 0;
 }
 
-static bool has_room(const struct entry *e, const struct thing_name *name, const struct account_fact *f, enum account_fault_code *ret_why)
+static bool has_room(struct entry *e, const struct thing_name *name, const struct account_fact *f, enum account_fault_code *ret_why)
 {
 	*ret_why = ACCOUNT_FAULT_ACCOUNT_FULL;
 	if (e != NULL && e->account.n_facts >= ACCOUNT_FACTS_MOST)
@@ -290,18 +348,20 @@ static enum account_applied enter(struct account_book *b, struct span account, c
 {
 	struct entry *e = find_entry(b, account);
 	const struct thing_name *name = e != NULL ? find_thing(b, e->number, f->kind, f->id) : NULL;
-	const struct account_fact *newest = name != NULL ? e->stand[name->thing].newest : NULL;
+	const struct account_thing *stand = name != NULL ? &shelf_of(e, f->kind)->stand[name->thing] : NULL;
+	const struct account_fact *newest = stand != NULL ? stand->newest : NULL;
 	enum account_fault_code why;
 	enum account_applied how = ACCOUNT_REFUSED;
-	if (name != NULL && never_matters(&e->stand[name->thing], f)) {
-		how = judge(&e->stand[name->thing], f, &why);
+	if (stand != NULL && never_matters(stand, f)) {
+		how = judge(stand, f, &why);
 	} else if (has_room(e, name, f, &why)) {
 		uint32_t more = more_pack_services(e, name, f);
 		if (e == NULL)
 			e = make_entry(b, account);
 		uint32_t thing = name != NULL ? name->thing : make_thing(b, e, f);
-		how = insert(&e->things[thing], &e->stand[thing], f, &why);
-		e->things[thing].pack_services += more;
+		struct shelf *s = shelf_of(e, f->kind);
+		how = insert(&s->list[thing], &s->stand[thing], f, &why);
+		s->list[thing].pack_services += more;
 		e->account.pack_services += more;
 		e->account.n_facts++;
 		b->serial++;
@@ -344,20 +404,26 @@ struct account_book *account_book_new(void)
 	return xcalloc(1, sizeof(struct account_book));
 }
 
+static void shelf_free(struct shelf *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		free(s->list[i].facts);
+	free(s->list);
+	free(s->stand);
+}
+
 void account_book_freep(struct account_book **pb)
 {
 	struct account_book *b = *pb;
 	if (b == NULL)
 		return;
 	for (uint32_t i = 0; i < b->n_entries; i++) {
-		struct entry *e = b->entries[i];
-		for (uint32_t k = 0; k < e->account.n_things; k++)
-			free(e->things[k].facts);
-		free(e->things);
-		free(e->stand);
-		free(e);
+		shelf_free(&b->entries[i]->things);
+		shelf_free(&b->entries[i]->corrections);
+		free(b->entries[i]);
 	}
 	free(b->entries);
+	free(b->corrected);
 	free(b->names);
 	free(b->partitions);
 	free(b->accounts.slots);
@@ -387,4 +453,15 @@ const struct account *account_book_at(const struct account_book *b, uint32_t i)
 {
 	check(i < b->n_entries);
 	return &b->entries[i]->account;
+}
+
+uint32_t account_book_corrected(const struct account_book *b)
+{
+	return b->n_corrected;
+}
+
+const struct account *account_book_corrected_at(const struct account_book *b, uint32_t i)
+{
+	check(i < b->n_corrected);
+	return &b->entries[b->corrected[i]]->account;
 }

@@ -39,6 +39,7 @@ bool record_number(struct record_reader *r, const json_t *object, const char *na
 bool record_month(struct record_reader *r, const json_t *object, const char *name, int *ret);
 bool record_time(struct record_reader *r, const json_t *object, const char *name, int64_t *ret_ms);
 bool record_price(struct record_reader *r, const json_t *object, const char *name, int64_t *ret_micro);
+bool record_fen(struct record_reader *r, const json_t *object, const char *name, int64_t *ret_fen);
 // Fields that may be absent; then *ret stays.
 bool record_choice(struct record_reader *r, const json_t *object, const char *name, const char *const *words, int *ret);
 bool record_warn(struct record_reader *r, const json_t *object, int64_t *ret_micro);
@@ -50,7 +51,10 @@ bool record_name_of(struct record_reader *r, const json_t *v, const char *at, co
 
 // `from`, `until`, `services` of a contract (contract.c).
 bool record_contract(struct record_reader *r, const json_t *object, struct account_fact *ret);
+// `reason`, `lines` of a correction (correction.c).
+bool record_correction(struct record_reader *r, const json_t *object, struct account_fact *ret);
 // No two names are equal. names[i] belongs to the i-th item.
-bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n);
+bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n); // of services
+bool record_differ(struct record_reader *r, const struct span *names, uint32_t n, enum account_fault_code code);
 
 #endif

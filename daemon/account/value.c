@@ -206,6 +206,15 @@ bool record_price(struct record_reader *r, const json_t *object, const char *nam
 	return money_parse_price(text, ret_micro) || record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "%s", price_text_flaw("the price", text, PRICE_MOST, flaw));
 }
 
+bool record_fen(struct record_reader *r, const json_t *object, const char *name, int64_t *ret_fen)
+{
+	struct span text;
+	if (!record_text(r, object, name, &text))
+		return false;
+	return money_parse_fen(text, ret_fen) || record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "`%.40s` is no sum with two decimals, such as 12.30 or -0.05",
+							      text.p);
+}
+
 bool record_choice(struct record_reader *r, const json_t *object, const char *name, const char *const *words, int *ret)
 {
 	const json_t *v;
@@ -268,7 +277,7 @@ static int by_name(const void *pa, const void *pb)
 	return c != 0 ? c : (a->i > b->i) - (a->i < b->i);
 }
 
-bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n)
+bool record_differ(struct record_reader *r, const struct span *names, uint32_t n, enum account_fault_code code)
 {
 	CLEANUP(freep) struct numbered *list = xcalloc(n, sizeof(*list));
 	uint32_t first = n; // the earliest that repeats another
@@ -281,5 +290,10 @@ bool record_all_differ(struct record_reader *r, const struct span *names, uint32
 	if (first == n)
 		return true;
 	record_enter_item(r, first);
-	return record_fault(r, ACCOUNT_FAULT_SERVICE_TWICE, NULL, "`%.*s`", (int)names[first].n, names[first].p);
+	return record_fault(r, code, NULL, "`%.*s`", (int)names[first].n, names[first].p);
+}
+
+bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n)
+{
+	return record_differ(r, names, n, ACCOUNT_FAULT_SERVICE_TWICE);
 }

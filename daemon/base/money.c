@@ -53,6 +53,25 @@ bool money_parse_sum(struct span text, int64_t *ret_micro)
 	return parse_decimal(text, SUM_MOST_MICRO, ret_micro);
 }
 
+// Read with its point left out, then written again: there is one text for each sum.
+bool money_parse_fen(struct span text, int64_t *ret_fen)
+{
+	char again[MONEY_TEXT];
+	int64_t fen = 0;
+	bool minus = text.n > 0 && text.p[0] == '-';
+	for (size_t i = minus; i < text.n; i++) {
+		if (i + 3 == text.n && text.p[i] == '.')
+			continue;
+		int64_t digit = minus ? '0' - text.p[i] : text.p[i] - '0';
+		if (text.p[i] < '0' || text.p[i] > '9' || __builtin_mul_overflow(fen, 10, &fen) || __builtin_add_overflow(fen, digit, &fen))
+			return false;
+	}
+	if (!span_is(text, money_fen_text(fen, again)))
+		return false;
+	*ret_fen = fen;
+	return true;
+}
+
 // value * 10^-decimals with at least `least` decimals. 39 digits, a sign and a point fit MONEY_TEXT.
 static const char *decimal_text(amount_pico value, int decimals, int least, char buf[MONEY_TEXT])
 {

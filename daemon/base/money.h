@@ -22,6 +22,8 @@ enum { MONEY_TEXT = 64 }; // bytes that hold any of the texts below, with the fi
 bool money_parse_price(struct span text, int64_t *ret_micro);
 // The same up to 10^18 micro (10^12 yuan): the price of a whole pack, which no count multiplies.
 bool money_parse_sum(struct span text, int64_t *ret_micro);
+// "12.30", "-0.05": two decimals, exactly as money_fen_text writes it.
+bool money_parse_fen(struct span text, int64_t *ret_fen);
 // Shortest form: "2.5", "2178", "0.000001".
 const char *money_price_text(int64_t price_micro, char buf[MONEY_TEXT]);
 // Shortest form of an exact amount, with sign: "2474.9975", "2178", "-12.3".

@@ -123,7 +123,8 @@ void plans_know(struct plans *p, const struct journal *j, const struct account_b
 
 static const struct account *find_account(const struct plans *p, struct span account)
 {
-	return p->n_facts > 0 ? account_book_find(p->book, account) : NULL;
+	const struct account *a = p->n_facts > 0 ? account_book_find(p->book, account) : NULL;
+	return a != NULL && a->n_things > 0 ? a : NULL; // corrections change no terms
 }
 
 bool plans_watched(const struct plans *p, struct span account)

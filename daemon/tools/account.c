@@ -53,7 +53,7 @@ int account_open(struct account_tool *t)
 
 const char *account_kind_text(const struct account_fact *f)
 {
-	static const char *const words[] = { "activation", "contract", "pack" };
+	static const char *const words[] = { "activation", "contract", "pack", "correction" };
 	return f->cancels ? "pack.cancelled" : words[f->kind];
 }
 

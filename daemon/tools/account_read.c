@@ -204,12 +204,36 @@ static void list_thing(struct output *out, struct span account, const struct acc
 	output_cell(out, NULL);
 }
 
+// Of its first month to its last; whether it was applied, the bills say.
+static void list_correction(struct output *out, struct span account, const struct account_fact *f)
+{
+	char first[MONTH_TEXT], behind[MONTH_TEXT];
+	output_span(out, account);
+	output_cell(out, "holds");
+	output_cell(out, account_kind_text(f));
+	output_span(out, f->id);
+	output_int(out, f->version);
+	output_cell(out, month_text(f->lines[0].month, first));
+	output_cell(out, month_text(f->lines[f->n_lines - 1].month + 1, behind));
+	for (int i = 0; i < 4; i++)
+		output_cell(out, NULL);
+	output_int(out, f->partition);
+	output_int(out, f->offset);
+	output_cell(out, NULL);
+	output_span(out, f->reason);
+}
+
 static void list_account(struct output *out, const struct account *a)
 {
+	const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	CLEANUP(freep) const struct account_fact **corrections = xcalloc(a->n_corrections, sizeof(*corrections));
+
 	CLEANUP(freep) struct account_thing *things = xcalloc(a->n_things, sizeof(*things));
-	uint32_t n = account_as_of(a, &(struct account_horizon){ .stamp_ms = INT64_MAX }, things);
+	uint32_t n = account_as_of(a, &all, things), n_corrections = account_corrections(a, NULL, &all, corrections);
 	for (uint32_t i = 0; i < n; i++)
 		list_thing(out, a->name, &things[i]);
+	for (uint32_t i = 0; i < n_corrections; i++)
+		list_correction(out, a->name, corrections[i]);
 }
 
 static void list_refusal(struct output *out, const struct refusal *r)

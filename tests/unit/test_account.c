@@ -148,6 +148,28 @@ static void ask_row(struct scene *s, const struct table_row *row)
 	s->asked++;
 }
 
+static void corrected_row(struct scene *s, const struct table_row *row)
+{
+	cr_assert_eq(row->n, 5, "line %d has %d fields", row->line, row->n);
+	struct account_cut before_cuts[8], cuts[8];
+	struct account_horizon before = { .stamp_ms = INT64_MAX }, h = { .stamp_ms = INT64_MAX };
+	const struct account_fact *facts[16];
+	char got[600] = "";
+	bool nothing = strcmp(row->field[2], "-") == 0;
+	cuts_of(row->field[2], row, &before, before_cuts);
+	cuts_of(row->field[3], row, &h, cuts);
+	const struct account *a = account_book_find(s->book, span_of(row->field[1]));
+	cr_assert_not_null(a);
+	FILE *f = fmemopen(got, sizeof(got), "w");
+	uint32_t n = account_corrections(a, nothing ? NULL : &before, &h, facts);
+	fputs(n == 0 ? "none" : "", f);
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(f, "%s%.*s=%d:%" PRId64, i > 0 ? " " : "", (int)facts[i]->id.n, facts[i]->id.p, facts[i]->partition, facts[i]->offset);
+	fclose(f);
+	cr_expect_str_eq(got, row->field[4], "line %d\n  got  %s\n  want %s", row->line, got, row->field[4]);
+	s->asked++;
+}
+
 static void book_row(void *ctx, const struct table_row *row)
 {
 	struct scene *s = ctx;
@@ -159,6 +181,8 @@ static void book_row(void *ctx, const struct table_row *row)
 		say_row(s, row);
 	} else if (strcmp(word, "ask") == 0) {
 		ask_row(s, row);
+	} else if (strcmp(word, "corrected") == 0) {
+		corrected_row(s, row);
 	} else {
 		cr_assert_str_eq(word, "next", "line %d: `%s`", row->line, word);
 		const struct account *a = account_book_find(s->book, span_of(row->field[1]));
@@ -314,6 +338,39 @@ Test(account, a_hundred_thousand_packs)
 	double asked = seconds() - begin;
 	fprintf(stderr, "book: 100,000 packs of 10,000 accounts read in %.2f s, asked in %.4f s\n", read, asked);
 	cr_assert(read < 30 && asked < 10);
+	account_book_freep(&b);
+}
+
+// Who closes a month walks the accounts that were corrected, and no others. What is read is the book's own.
+Test(account, a_correction_is_read_whole)
+{
+	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"reason\":\"a faulty hour\",\"lines\":["
+		"{\"period\":\"2020-03\",\"service\":\"crop\",\"was\":{\"revision\":2,\"calls\":9,\"free\":4,\"packs\":[{\"id\":\"p-1\",\"calls\":3}],"
+		"\"billable\":2,\"charge\":\"-1.05\"},\"becomes\":{\"calls\":8,\"free\":4,\"packs\":[{\"id\":\"p-2\",\"calls\":1},{\"id\":\"p-1\",\"calls\":2}],"
+		"\"billable\":1,\"charge\":\"12.30\"}},"
+		"{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
+	struct account_book *b = account_book_new();
+	struct account_fault fault;
+	for (int i = 0; i < 100; i++) {
+		char text[900];
+		if (i % 10 == 0)
+			pack_text_of(text, i == 50 ? "A5" : "other", (uint32_t)i, 1, "\"crop\"");
+		else
+			snprintf(text, sizeof(text), said, i % 10, i);
+		cr_assert_eq(account_book_apply(b, 0, i, i, span_of(text), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
+		memset(text, 'x', sizeof(text));
+	}
+	cr_assert_eq(account_book_corrected(b), 9);
+	const struct account *a = account_book_corrected_at(b, 4);
+	cr_assert(span_is(a->name, "A5") && a->n_corrections == 10 && a->n_things == 1 && a->n_facts == 11);
+	const struct account_fact *f = a->corrections[1].facts[0];
+	const struct correction_side *was = &f->lines[0].was, *becomes = &f->lines[0].becomes;
+	cr_assert(f->kind == ACCOUNT_CORRECTION && span_is(f->id, "c-15") && span_is(f->reason, "a faulty hour") && f->n_lines == 2 && f->offset == 15);
+	cr_assert(f->lines[0].month == 2020 * 12 + 2 && span_is(f->lines[0].service, "crop"));
+	cr_assert(was->revision == 2 && was->calls == 9 && was->free == 4 && was->billable == 2 && was->charge_fen == -105 && was->n_packs == 1);
+	cr_assert(becomes->calls == 8 && becomes->free == 4 && becomes->billable == 1 && becomes->charge_fen == 1230 && becomes->n_packs == 2);
+	cr_assert(span_is(becomes->packs[0].id, "p-2") && becomes->packs[0].calls == 1 && span_is(becomes->packs[1].id, "p-1") && becomes->packs[1].calls == 2);
+	cr_assert(f->lines[1].was.revision == -1 && f->lines[1].was.calls == 0 && f->lines[1].month == 2020 * 12 + 3);
 	account_book_freep(&b);
 }
 

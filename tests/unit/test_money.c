@@ -135,3 +135,20 @@ Test(money, calls_times_price_is_exact_and_overflow_is_seen)
 	cr_assert(money_of_calls(1000000000000, 1, INT64_MAX, &a));
 	cr_assert_not(money_of_calls(INT64_MAX, 1, INT64_MAX, &a));
 }
+
+// What money_fen_text writes, and nothing else.
+Test(money, sums_in_fen)
+{
+	static const int64_t sums[] = { 0, 1, -1, 99, 100, -1230, 123456789, INT64_MAX, INT64_MIN };
+	static const char *const refused[] = { "", "0", ".00", "0.0", "0.000", "00.00", "-0.00", "+1.00", "1,00", "1.0a", "a.00", " 1.00", "1.00 ", "-.50", "1e2.00",
+		"--1.00", "1.-1", "92233720368547758.08", "-92233720368547758.09", "9999999999999999999999.00" };
+	char b[MONEY_TEXT];
+	int64_t fen = 7;
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+		cr_assert(money_parse_fen(span_of(money_fen_text(sums[i], b)), &fen), "%s", b);
+		cr_expect_eq(fen, sums[i], "%s", b);
+	}
+	fen = 7;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		cr_expect(!money_parse_fen(span_of(refused[i]), &fen) && fen == 7, "%s", refused[i]);
+}
