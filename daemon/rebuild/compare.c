@@ -21,6 +21,7 @@ static const struct {
 	{ "off", "position", REBUILD_POSITION }, { "cut", "cut", REBUILD_CUT },              { "clk", "record clock", REBUILD_CLOCK },
 	{ "act", "activation", REBUILD_ACTIVATION }, { "fired", "alert", REBUILD_ALERT },    { "set", "settlement", REBUILD_SETTLED },
 	{ "frz", "freeze", REBUILD_FREEZE },     { "pk", "pack", REBUILD_PACK },             { "meta", "month", REBUILD_MARK },
+	{ "out", "outbox entry", REBUILD_OUTBOX },
 	{ "", "alert not published", REBUILD_UNPUBLISHED },
 };
 
@@ -287,6 +288,80 @@ static enum error_class read_published(struct comparing *c)
 	return cls == ERROR_NONE ? r->o.ports->sink->read_back(r->o.kafka, r->o.kafka->alerts_topic, TIME_NONE, TIMEOUT_MS, note_published, c, c->e) : cls;
 }
 
+// ---- what waits in the outbox
+struct outboxes {
+	struct comparing *c;
+	struct waiting *live, *made;
+};
+
+// The n-th line of an identity.
+static struct span line_of(struct span identity, int n)
+{
+	for (; n > 0; n--) {
+		const char *end = identity.n > 0 ? memchr(identity.p, '\n', identity.n) : NULL;
+		if (end == NULL)
+			return (struct span){ 0 };
+		identity = (struct span){ end + 1, (size_t)(identity.p + identity.n - end - 1) };
+	}
+	const char *end = identity.n > 0 ? memchr(identity.p, '\n', identity.n) : NULL;
+	return end != NULL ? (struct span){ identity.p, (size_t)(end - identity.p) } : identity;
+}
+
+static bool held(struct comparing *c, const char *what, int month, const struct span *fields, uint32_t n)
+{
+	struct span values[2] = { { 0 }, { 0 } };
+	struct store_key key = { what, month, MONTH_NONE };
+	check(n <= ARRAY_LEN(values));
+	if (c->cls == ERROR_NONE)
+		c->cls = c->r->store->ops->get_key(c->r->store, c->shard, &key, fields, n, &c->arena, values, c->e);
+	return values[0].p != NULL || (n > 1 && values[1].p != NULL);
+}
+
+// It left this outbox when it was published, or before an exchange that did not come about: then it happened here, too, and what it said is not known.
+static bool happened(struct comparing *c, struct span identity)
+{
+	struct span kind = line_of(identity, 0), account = line_of(identity, 1);
+	bool alert = span_is(kind, "alert"), line = span_is(kind, "settlement");
+	int month = MONTH_NONE;
+	if (!month_parse(line_of(identity, alert || line ? 3 : span_is(kind, "statement") ? 2 : 1), &month))
+		return false;
+	if (alert)
+		return held(c, "fired", month, &identity, 1);
+	const char *revision = arena_printf(&c->arena, "#rev/%.*s", (int)account.n, account.p);
+	struct span service = line_of(identity, 2);
+	const char *field = arena_printf(&c->arena, "%.*s%s%.*s", (int)account.n, account.p, line ? "/" : "", line ? (int)service.n : 0, line ? service.p : "");
+	if (span_is(kind, "closed"))
+		return held(c, "set", month, (struct span[]){ SPAN_LIT("#end") }, 1);
+	return held(c, "set", month, (struct span[]){ span_of(field), span_of(revision) }, 2);
+}
+
+static bool compare_entry(void *ctx, struct span identity, struct span content)
+{
+	static const struct store_key out = { "out", MONTH_NONE, MONTH_NONE };
+	struct outboxes *o = ctx;
+	struct comparing *c = o->c;
+	struct span made = waiting_find(o->made, identity);
+	bool same = made.p != NULL ? span_eq(content, made) : happened(c, identity);
+	c->key = &out;
+	c->verdict->compared++;
+	if (c->cls == ERROR_NONE && !same)
+		report(c, REBUILD_OUTBOX, identity, content, made);
+	arena_reset(&c->arena);
+	return c->cls == ERROR_NONE;
+}
+
+static void compare_outboxes(struct comparing *c)
+{
+	struct outboxes o = { .c = c };
+	c->cls = waiting_read(c->r->live, c->shard, &o.live, c->e);
+	if (c->cls == ERROR_NONE)
+		c->cls = waiting_read(c->r->store, c->shard, &o.made, c->e);
+	if (c->cls == ERROR_NONE)
+		waiting_each(o.live, compare_entry, &o);
+	waiting_free(&o.live);
+	waiting_free(&o.made);
+}
+
 // ---- what the shard says of months
 struct marks {
 	uint32_t n;
@@ -354,6 +429,8 @@ static enum error_class compare_shard(struct comparing *c)
 			compare_key(c, &made.list[i]);
 	if (c->cls == ERROR_NONE)
 		compare_alerts(c, &live);
+	if (c->cls == ERROR_NONE)
+		compare_outboxes(c);
 	if (c->cls == ERROR_NONE)
 		compare_marks(c);
 	store_keys_free(&live);

@@ -82,6 +82,13 @@ enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struc
 enum error_class rebuild_hold(void *ctx, struct error *e);
 // Takes out of the outbox what the generation of r->live raised, or published, too.
 enum error_class rebuild_drain(void *ctx, struct error *e);
+// What waits in a shard's outbox. waiting_free, also after an error.
+struct waiting;
+typedef bool waiting_fn(void *ctx, struct span identity, struct span content); // false: enough
+enum error_class waiting_read(struct store *s, uint32_t shard, struct waiting **ret, struct error *e);
+struct span waiting_find(struct waiting *list, struct span identity); // its content; p NULL: none
+bool waiting_each(struct waiting *list, waiting_fn *fn, void *ctx);
+void waiting_free(struct waiting **list);
 // Until every shard stands where that shard of r->live stands.
 enum error_class rebuild_meet(struct rebuild *r, struct error *e);
 

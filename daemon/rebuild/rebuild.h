@@ -69,6 +69,7 @@ enum rebuild_kind {
 	REBUILD_COUNTER, REBUILD_LATE, REBUILD_LEDGER, REBUILD_POSITION, REBUILD_CUT, REBUILD_CLOCK, REBUILD_ACTIVATION, REBUILD_ALERT,
 	REBUILD_SETTLED, REBUILD_FREEZE, REBUILD_PACK,
 	REBUILD_MARK,        // which months there are, are closed, are finished
+	REBUILD_OUTBOX,      // an entry that waits in the outbox says something else, or is of nothing that happened
 	REBUILD_UNPUBLISHED, // an alert that was raised, and lies neither in the topic nor in the outbox
 };
 struct rebuild_difference {

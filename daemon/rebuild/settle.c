@@ -14,7 +14,8 @@ struct draining {
 	struct arena arena;
 	struct span *stream_ids, *identities;
 	int *months;                // of alerts: of their period; MONTH_NONE: a document
-	bool stale;                 // alerts of finished months go too
+	bool stale;                 // alerts of finished months go too, and what the generation in force has not published either
+	struct waiting *waiting;    // what it has not
 	rebuild_alert_fn *fn;
 	void *ctx;
 };
@@ -51,14 +52,16 @@ static bool is_finished(const struct rebuild *r, int month)
 	return r->live->ops->finished(r->live, 0, month, &finished, NULL) == ERROR_NONE && finished;
 }
 
-// Which of the entries go: documents, since only what is finished is settled here; alerts that the generation in force has raised.
+// Which of the entries go: documents, since only what is finished is settled here; alerts that the generation in force has raised. What waits in
+// its outbox stays here too, as long as they are not exchanged: both are held against each other.
 static enum error_class choose(struct draining *d, bool *gone, struct error *e)
 {
 	struct rebuild *r = d->r;
 	struct span value;
 	for (uint32_t i = 0; i < d->n; i++) {
-		gone[i] = d->months[i] == MONTH_NONE;
-		if (gone[i])
+		bool waits = waiting_find(d->waiting, d->identities[i]).p != NULL;
+		gone[i] = d->months[i] == MONTH_NONE && !waits;
+		if (d->months[i] == MONTH_NONE || waits)
 			continue;
 		struct store_key fired = { "fired", d->months[i], MONTH_NONE };
 		enum error_class c = r->live->ops->get_key(r->live, d->shard, &fired, &d->identities[i], 1, &d->arena, &value, e);
@@ -83,8 +86,11 @@ static enum error_class drain_some(struct draining *d, uint32_t most, uint32_t *
 	arena_reset(&d->arena);
 	enum error_class c = s->ops->outbox_read(s, d->shard, most, take_entry, d, e);
 	uint32_t read = d->n, n = 0;
+	if (c == ERROR_NONE && d->n > 0 && !d->stale) // after it was read: what leaves that one first is out
+		c = waiting_read(d->r->live, d->shard, &d->waiting, e);
 	if (c == ERROR_NONE)
 		c = choose(d, gone, e);
+	waiting_free(&d->waiting);
 	for (uint32_t i = 0; i < read; i++) {
 		if (!gone[i])
 			continue;

@@ -424,6 +424,12 @@ static enum error_class s_get_key(struct store *s, uint32_t shard, const struct 
 	WITH_FATE(COMPARE, r->ops->get_key(r, shard, k, fields, n, arena, ret, e));
 }
 
+static enum error_class s_entries(struct store *s, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(COMPARE, r->ops->entries(r, shard, fn, ctx, e));
+}
+
 static enum error_class s_marks(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
 {
 	struct store *r = self(s)->real;
@@ -471,7 +477,7 @@ static const struct store_ops sim_ops = {
 	.adopt = s_adopt, .looked_set = s_looked_set, .scan_active = s_scan_active, .counter = s_counter, .request_put = s_request_put,
 	.request_peek = s_request_peek,
 	.generations = s_generations, .begin = s_begin, .cut_copy = s_cut_copy, .drop = s_drop, .lease = s_lease, .keys = s_keys,
-	.scan_key = s_scan_key, .get_key = s_get_key, .marks = s_marks, .request_drop = s_request_drop, .close = s_close,
+	.scan_key = s_scan_key, .get_key = s_get_key, .entries = s_entries, .marks = s_marks, .request_drop = s_request_drop, .close = s_close,
 };
 
 enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e)
