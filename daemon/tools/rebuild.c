@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterctl rebuild: the counters made again from the topics beside those in force, held against them, and put in force.
+#include "proof/proof.h"
 #include "rebuild/rebuild.h"
 
 #include <inttypes.h>
@@ -190,11 +191,11 @@ static bool print_difference(void *ctx, const struct rebuild_difference *d)
 	return true;
 }
 
-static int verify(struct tool *t, struct rebuild *r)
+static int verify(struct tool *t, struct rebuild *r, struct rebuild_verdict *ret)
 {
 	static const struct output_column columns[] = { { "what", OUTPUT_TEXT }, { "period", OUTPUT_TEXT }, { "adjusted_with", OUTPUT_TEXT },
 							{ "field", OUTPUT_TEXT }, { "live", OUTPUT_TEXT }, { "rebuilt", OUTPUT_TEXT } };
-	struct rebuild_verdict v;
+	struct rebuild_verdict v = { 0 };
 	struct error e = { 0 };
 	t->out = output_begin(stdout, t->options.format, OUTPUT_MANY, columns, ARRAY_LEN(columns));
 	enum error_class c = rebuild_verify(r, print_difference, t, &v, &e);
@@ -206,6 +207,7 @@ static int verify(struct tool *t, struct rebuild *r)
 		output_freep(&t->out);
 	}
 	fflush(stdout);
+	*ret = v;
 	if (c != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	fprintf(stderr, "meterctl rebuild: %" PRIu64 " fields of generations %" PRId64 " and %" PRId64 " compared, %" PRIu64 " difference%s\n", v.compared,
@@ -242,6 +244,31 @@ static int promote(struct tool *t, struct rebuild *r)
 	return c == ERROR_NONE ? put_in_force(t, rebuild_generation(r)) : options_fail(&t->options, &e);
 }
 
+static void show_read(void *ctx, uint64_t read, uint64_t all)
+{
+	show_progress(ctx, "records read for the proof", read, all);
+}
+
+// Where bills of finished months differ, what comes later is adjusted from those of the generation in force: they must be the ones that are out. This
+// generation has those that the log gives; whether these are out, prove says.
+static bool bills_stand(struct tool *t, const struct rebuild_verdict *v)
+{
+	CLEANUP(proof_freep) struct proof *p = NULL;
+	const struct proof_difference *list = NULL;
+	struct error e = { 0 };
+	struct proof_options po = { .kafka = &t->state.kafka, .timeout_ms = 2 * TIMEOUT_MS, .month = MONTH_NONE, .ctx = t, .progress = show_read };
+	if (v->by_kind[REBUILD_SETTLED] + v->by_kind[REBUILD_FREEZE] + v->by_kind[REBUILD_PACK] == 0)
+		return true;
+	enum error_class c = proof_run(&po, &p, &e);
+	end_progress(t);
+	uint32_t n = c == ERROR_NONE ? proof_differences(p, &list) : 0;
+	if (c == ERROR_NONE && n == 0)
+		return true;
+	fprintf(stderr, "meterctl rebuild: not put in force: bills of finished months differ, and %s%s. Adjustments would start from figures that were never billed. "
+		"`meterctl prove` shows them\n", n > 0 ? "those that are out are not what the log gives" : "what is out cannot be proved: ", e.text);
+	return false;
+}
+
 static int run(struct tool *t)
 {
 	struct error e = { 0 };
@@ -259,7 +286,10 @@ static int run(struct tool *t)
 	if (c != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	fprintf(stderr, "meterctl rebuild: generation %" PRId64 " stands where the live one stands\n", rebuild_generation(r));
-	int code = t->verify ? verify(t, r) : EXIT_DONE;
+	struct rebuild_verdict verdict = { 0 };
+	int code = t->verify ? verify(t, r, &verdict) : EXIT_DONE;
+	if (t->promote && t->accept && code == EXIT_FOUND && !bills_stand(t, &verdict))
+		return EXIT_FOUND;
 	if (t->promote && (code == OPTIONS_GO_ON || (code == EXIT_FOUND && t->accept))) {
 		int promoted = promote(t, r);
 		return promoted != EXIT_DONE ? promoted : code == EXIT_FOUND ? EXIT_FOUND : EXIT_DONE;

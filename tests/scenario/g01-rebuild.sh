@@ -127,7 +127,8 @@ expect_equal "found" "$(jq -r .what "$DIR/differences" | sort | paste -sd,)" 'al
 redis_do "$DIR" xdel "$raised:out" "$right" >/dev/null
 
 # -- what was made is right: it mends them
-expect_code 1 ctl_q rebuild --yes --verify --promote
+expect_code 1 ctl_q rebuild --yes --verify --promote --format table >"$DIR/table"
+expect_match "for the eye" "$(cat "$DIR/table")" "counter +2020-09 +.*$field +[0-9]+ +[0-9]+"
 expect_equal "not by itself" "$(generations | grep -c 'in force$')" 1
 expect_equal "not yet" "$(generations | grep '^1 ')" '1 in force'
 start m
@@ -150,3 +151,15 @@ wait_for 120 'settled 2020-11' 'the end of November'
 wait_for 60 outbox_empty
 wait_for 60 drained
 auditor_agrees
+
+# -- a bill that is out and that the log does not give: no other generation comes into force, its adjustments would start from another one
+december=1607184000000
+jq -nc --argjson t $december '{partition: 0, timestamp: $t, key: "open", value: {id: "open-2", account: "open", service: "image-tag", time: $t, calls: 1}}' | produce
+wait_for 60 '(($(redis_do "$DIR" --scan --pattern "*:g3:use:2020-12" | wc -l) > 0))' 'a call of December'
+wait_for 60 drained
+redis_do "$DIR" hset "$(redis_do "$DIR" --scan --pattern '*:g3:use:2020-12')" open/image-tag 20000 >/dev/null
+ctl gen --events 3000 --accounts 60 --seed 33 --from 2020-12 --to 2021-01 >/dev/null || fail gen
+wait_for 120 'settled 2020-12' 'the end of December'
+expect_code 1 rebuild --verify --promote --accept-differences
+expect_match "its words" "$(cat "$DIR/words")" 'not put in force: bills of finished months differ, and those that are out are not what the log gives'
+expect_equal "nothing was put in force" "$(generations | grep 'in force$' | grep -v was)" '3 in force'
