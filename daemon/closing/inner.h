@@ -42,7 +42,7 @@ enum error_class propose_make(struct store *s, uint32_t shards, const struct jou
 			      int64_t now_ms, char **ret_record, struct error *e);
 // May new rules be decided now, and which record clock have the shards seen? Not while they stand before a call that an alert was published for.
 enum error_class propose_floor(const struct closer_options *o, const struct journal *j, bool *ret_may, int64_t *ret_clock_ms, struct error *e);
-// May the generation be put in force: does every shard hold it, not as a mere copy?
+// May the generation be put in force: does every shard hold it, not as a mere copy, nor half of a checkpoint?
 enum error_class propose_generation(struct store *s, uint32_t shards, int64_t generation, bool *ret_may, struct error *e);
 // The rules of a request {"kind":"rules","rules":{…}}; NULL where they are the newest already or may not follow it, which the log says.
 struct rules *propose_read(const json_t *request, const struct journal *j);

@@ -46,7 +46,8 @@ enum error_class propose_generation(struct store *s, uint32_t shards, int64_t ge
 			return cls;
 		*ret_may = false;
 		for (uint32_t i = 0; i < g.n; i++)
-			*ret_may = *ret_may || (g.list[i].number == generation && g.list[i].kind != GENERATION_CUT);
+			*ret_may = *ret_may || (g.list[i].number == generation && g.list[i].kind != GENERATION_CUT &&
+						g.list[i].kind != GENERATION_RESTORING);
 		store_generations_free(&g);
 	}
 	return ERROR_NONE;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterctl generations: which there are, and giving one up.
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "journal/json.h"
 #include "tools/state.h"
 #include "tools/tools.h"
 
@@ -91,6 +93,21 @@ static int drop_everywhere(struct options *o, struct state *s, int64_t number)
 	return EXIT_DONE;
 }
 
+// Asked to be put in force, and not yet so in every shard: the request stays until then.
+static int pending(struct options *o, struct state *s, int64_t number)
+{
+	struct error e = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	if (s->store->ops->request_peek(s->store, &text, &e) != ERROR_NONE)
+		return options_fail(o, &e);
+	CLEANUP(json_freep) json_t *request = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	const char *kind = json_string_value(json_object_get(request, "kind"));
+	if (kind == NULL || strcmp(kind, "generation") != 0 || json_integer_value(json_object_get(request, "generation")) != number)
+		return OPTIONS_GO_ON;
+	fprintf(stderr, "meterctl generations: meterd was asked to put %" PRId64 " in force; nothing was dropped. Try again when it has answered\n", number);
+	return EXIT_LATER;
+}
+
 static int drop(struct options *o, struct state *s, int64_t number)
 {
 	struct error e = { 0 };
@@ -106,7 +123,8 @@ static int drop(struct options *o, struct state *s, int64_t number)
 		fprintf(stderr, "meterctl generations: a rebuild works on them (%s); nothing was dropped\n", other);
 		return EXIT_LATER;
 	}
-	int code = drop_everywhere(o, s, number);
+	int code = pending(o, s, number);
+	code = code == OPTIONS_GO_ON ? drop_everywhere(o, s, number) : code;
 	s->store->ops->lease(s->store, LEASE_GENERATIONS, me, 1, &other, NULL); // over at once
 	return code;
 }

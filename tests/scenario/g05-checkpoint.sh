@@ -110,6 +110,22 @@ expect_code 0 ctl_q restore --yes "$file"
 expect_equal "beside" "$(generations)" $'1 in force\n3 being made'
 expect_code 78 ctl restore --yes "$file" 2>"$DIR/words"
 expect_match "not twice" "$(words)" 'generation 3 is being made already'
+
+# -- half of a checkpoint is not put in force, whoever asks; what somebody asked for is not dropped before the answer
+decided=$(timeout 60 kcat -C -q -e -b "$(bootstrap)" -t "$CONTROL" -o beginning -f '%o %s\n' | grep '"type":"generation"' | tail -n 1 | cut -d ' ' -f 1)
+ask="{\"kind\":\"generation\",\"generation\":3,\"after\":$decided}"
+redis_do "$DIR" hset 'meterd:{s15}:meta' g:3 restoring >/dev/null
+redis_do "$DIR" rpush 'meterd:{s00}:req' "$ask" >/dev/null
+wait_for 60 'grep -q "event=generation_refused generation=3 in_force=1" "$DIR/m.log"' 'the answer of meterd'
+wait_for 60 '[[ $(redis_do "$DIR" llen "meterd:{s00}:req") == 0 ]]' 'the request to go'
+redis_do "$DIR" hset 'meterd:{s15}:meta' g:3 building >/dev/null
+stop m
+redis_do "$DIR" rpush 'meterd:{s00}:req' "$ask" >/dev/null
+expect_code 75 ctl generations drop 3 2>"$DIR/words"
+expect_match "asked for" "$(words)" 'meterd was asked to put 3 in force; nothing was dropped'
+expect_equal "still there" "$(generations)" $'1 in force\n3 being made'
+redis_do "$DIR" del 'meterd:{s00}:req' >/dev/null
+start m
 expect_code 0 ctl_q rebuild --yes --verify
 expect_code 0 ctl_q generations drop 3
 
