@@ -60,12 +60,13 @@ expect_equal "exit code" "$(show ExecMainStatus) $(show NRestarts)" "78 0"
 expect_match "the reason in the journal" "$(journal -u meterd -o cat METERD_EVENT=stopped | tail -n 1)" 'meterctl init'
 step "exit 78 twice, no restart"
 
-# -- start, STATUS, credentials, journal
-install -m 0600 /dev/stdin "$DIR/password" <<<secret-of-redis
-settings init 0 "$DIR/password" >"$DIR/init.yaml"
-cp "$ROOT/config/catalog.yaml" "$DIR/"
-"$ROOT/build/bin/meterctl" init --config "$DIR/init.yaml" >/dev/null || fail init
-sc start meterd || fail start
+# -- README's commands as they stand, by root, who reads the password where the credential comes from: meterd(8); STATUS, credentials, journal
+"$PYTHON" "$ROOT/tests/lib/readme_blocks.py" "$ROOT" --block editor >"$TREE/root/commands" || fail "README has no such block"
+sed -n 's/^\(sed .*\) >.*/\1/p' "$ROOT/systemd/man/meterd.8.scd" >"$TREE/root/by_hand"
+in_container bash -euc '. /root/by_hand >/etc/meterd/by-hand.yaml' || fail "meterd(8)'s file for meterctl"
+said=$(in_container env METERD_CONFIG=/etc/meterd/by-hand.yaml bash -euc 'editor() { :; }; . /root/commands' 2>&1) || fail "README's commands: $said"
+for want in 'init id [0-9a-f]{32}, 16 shards' 'Active: active \(running\)' '░ Subject: '; do expect_match "README's commands" "$said" "$want"; done
+rm "$TREE/etc/meterd/by-hand.yaml"
 wait_for 60 ready
 wait_for 20 '[[ $(show StatusText) =~ ^running,\ 2\ partitions,\ lag\ 0$ ]]' 'the STATUS line'
 expect_equal "user" "$(in_container stat -c %U "/proc/$(show MainPID)")" meterd
@@ -184,7 +185,7 @@ expect_equal "after removal" "$(show ActiveState meterd@second.service)" inactiv
 [[ -f $TREE/etc/meterd/meterd.yaml && -d $TREE/var/lib/meterd && ! -e $TREE/usr/bin/meterd ]] || fail "removal keeps configuration and state, and nothing else"
 rm "$TREE/etc/meterd/second.yaml"
 in_container dpkg --purge meterd >"$DIR/dpkg.log" 2>&1 || fail "dpkg: $(cat "$DIR/dpkg.log")"
-left=$(find "$TREE"/etc/meterd "$TREE"/var/lib/meterd "$TREE"/usr/share/doc/meterd "$TREE"/usr/lib/systemd/system/meterd* 2>/dev/null)
+left=$(find "$TREE"/etc/meterd "$TREE"/etc/systemd/system/*.wants/meterd* "$TREE"/var/lib/meterd "$TREE"/usr/share/doc/meterd "$TREE"/usr/lib/systemd/system/meterd* 2>/dev/null)
 expect_equal "what purge leaves" "$left" ""
 step "removed, purged"
 echo "ok systemd $(in_container systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p') in ${SECONDS} s"
