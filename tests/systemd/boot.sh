@@ -3,7 +3,7 @@
 # The package and the service as they are: the .deb in a small Debian whose own systemd boots in a container, Apache Kafka and Redis outside
 # on this machine's loopback. Shown: installation, start, STATUS, credentials, journal fields and their catalogue, alerts by kind, reload, a refused
 # reload, socket activation, watchdog, crash and restart, exit 78 without restart, stop within the time-out, a second instance by the
-# template, upgrade to itself, removal, purge.
+# template, upgrade to itself, also over a faulty configuration, removal, purge.
 #   tests/systemd/boot.sh [FILE.deb]     KAFKA_BOOTSTRAP names a broker; without a file the package is made first
 set -uo pipefail
 . "$(dirname "$0")/../../scripts/lib/common.sh"
@@ -61,10 +61,10 @@ expect_match "the reason in the journal" "$(journal -u meterd -o cat METERD_EVEN
 step "exit 78 twice, no restart"
 
 # -- README's commands as they stand, by root, who reads the password where the credential comes from: meterd(8); STATUS, credentials, journal
-"$PYTHON" "$ROOT/tests/lib/readme_blocks.py" "$ROOT" --block editor >"$TREE/root/commands" || fail "README has no such block"
-sed -n 's/^\(sed .*\) >.*/\1/p' "$ROOT/systemd/man/meterd.8.scd" >"$TREE/root/by_hand"
-in_container bash -euc '. /root/by_hand >/etc/meterd/by-hand.yaml' || fail "meterd(8)'s file for meterctl"
-said=$(in_container env METERD_CONFIG=/etc/meterd/by-hand.yaml bash -euc 'editor() { :; }; . /root/commands' 2>&1) || fail "README's commands: $said"
+"$PYTHON" "$ROOT/tests/lib/readme_blocks.py" "$ROOT" --block editor >"$TREE/opt/commands" || fail "README has no such block"
+sed -n 's/^\(sed .*\) >.*/\1/p' "$ROOT/systemd/man/meterd.8.scd" >"$TREE/opt/by_hand"
+in_container bash -euc '. /opt/by_hand >/etc/meterd/by-hand.yaml' || fail "meterd(8)'s file for meterctl"
+said=$(in_container env METERD_CONFIG=/etc/meterd/by-hand.yaml bash -euc 'editor() { :; }; . /opt/commands' 2>&1) || fail "README's commands: $said"
 for want in 'init id [0-9a-f]{32}, 16 shards' 'Active: active \(running\)' '░ Subject: '; do expect_match "README's commands" "$said" "$want"; done
 rm "$TREE/etc/meterd/by-hand.yaml"
 wait_for 60 ready
@@ -177,7 +177,12 @@ in_container dpkg --install /meterd.deb >"$DIR/dpkg.log" 2>&1 || fail "dpkg: $(c
 [[ $(show MainPID meterd@second.service) != "$pid" ]] || fail "an upgrade does not restart what runs"
 expect_equal "states after an upgrade" "$(show ActiveState meterd@second.service) $(show ActiveState)" "active inactive"
 expect_match "the edited configuration" "$(cat "$TREE/etc/meterd/meterd.yaml")" "$PREFIX"
-step "a second instance, an upgrade"
+pid=$(show MainPID meterd@second.service)
+echo 'colour: red' >>"$TREE/etc/meterd/second.yaml"
+in_container dpkg --install /meterd.deb >"$DIR/dpkg.log" 2>&1 || fail "dpkg: $(cat "$DIR/dpkg.log")"
+expect_equal "what runs, where the new version would refuse its configuration" "$(show MainPID meterd@second.service) $(show ActiveState meterd@second.service)" "$pid active"
+expect_match "what dpkg says of it" "$(cat "$DIR/dpkg.log")" 'unknown key "colour".*meterd@second.service goes on in the version before: mend /etc/meterd/second.yaml'
+step "a second instance, an upgrade, an upgrade over a faulty configuration"
 
 # -- removal and purge
 in_container dpkg --remove meterd >"$DIR/dpkg.log" 2>&1 || fail "dpkg: $(cat "$DIR/dpkg.log")"
