@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // In-memory twin of sink_port: topics, transactions with epochs and markers, fencing.
+// Transactional ids fence their own predecessors, and nobody else.
 // Injects: a lost request, a lost reply (of a transaction: unknown end), a transaction whose end arrives late, a fenced producer.
 // Never injects what Kafka does not do: a transaction half visible, one of a fenced epoch that becomes visible, records out of order.
 #ifndef FAKE_KAFKA_H
@@ -13,14 +14,20 @@
 #include "period/period.h"
 #include "sink/sink.h"
 
-enum { FAKE_TOPICS = 8, FAKE_PARTITIONS = 8 };
+enum { FAKE_TOPICS = 8, FAKE_PARTITIONS = 8, FAKE_IDS = 4 };
 struct fake_message {
 	char topic[64];
 	int32_t partition;
 	int64_t offset, timestamp_ms;
 	char *key, *value; // key NULL: none
 	size_t value_n;
+	struct header *headers; // of one block with their bytes
+	uint32_t n_headers;
 	bool tick;
+};
+struct fake_id {
+	char name[64];
+	unsigned epoch;
 };
 struct fake_log {
 	size_t n, size;
@@ -35,13 +42,13 @@ struct fake_kafka {
 		struct fake_log parts[FAKE_PARTITIONS];
 	} topics[FAKE_TOPICS];
 	int n_topics;
-	unsigned epoch;
+	struct fake_id ids[FAKE_IDS];
 	int64_t now_ms;
 	struct fake_fault *fault;
-	bool end_late;          // the next transaction's end stays under way
+	bool end_late;          // the next transaction's end stays under way, where none does
 	struct fake_message *late;
 	size_t n_late;
-	unsigned late_epoch;
+	struct fake_id *late_id;
 	int64_t read_from_ms;   // of the last read-back
 	long read_backs;
 };
@@ -59,6 +66,40 @@ static inline struct fake_log *fake_log(struct fake_kafka *k, const char *topic,
 	int t = fake_topic(k, topic);
 	check(t >= 0 && partition >= 0 && partition < k->topics[t].partitions);
 	return &k->topics[t].parts[partition];
+}
+
+static inline struct fake_id *fake_id(struct fake_kafka *k, const char *name)
+{
+	struct fake_id *id = k->ids;
+	while (id->name[0] != '\0' && strcmp(id->name, name) != 0)
+		check(++id < k->ids + FAKE_IDS);
+	snprintf(id->name, sizeof(id->name), "%s", name);
+	return id;
+}
+
+static inline struct header *fake_headers(const struct header *h, uint32_t n)
+{
+	size_t bytes = n * sizeof(*h);
+	for (uint32_t i = 0; i < n; i++)
+		bytes += h[i].name.n + h[i].value.n;
+	struct header *list = xcalloc(1, bytes + 1);
+	char *to = (char *)(list + n);
+	for (uint32_t i = 0; i < n; i++) {
+		list[i].name = (struct span){ memcpy(to, h[i].name.p, h[i].name.n), h[i].name.n };
+		to += h[i].name.n;
+		if (h[i].value.p == NULL)
+			continue;
+		list[i].value = (struct span){ memcpy(to, h[i].value.p, h[i].value.n), h[i].value.n };
+		to += h[i].value.n;
+	}
+	return list;
+}
+
+// As a reader gets it; valid as long as the message.
+static inline struct record fake_record(const struct fake_message *m)
+{
+	return (struct record){ .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = span_of(m->key), .value = { m->value, m->value_n },
+				.headers = m->headers, .n_headers = m->n_headers };
 }
 
 static inline void fake_append(struct fake_kafka *k, struct fake_message m) // takes key and value over
@@ -92,8 +133,10 @@ static inline struct fake_message fake_message(struct fake_kafka *k, const struc
 		f.partition = (int32_t)(h % (unsigned)k->topics[t].partitions);
 	}
 	f.key = m->key.p != NULL ? xstrndup(m->key.p, m->key.n) : NULL;
-	f.value = xstrndup(m->value.p, m->value.n);
+	f.value = xstrndup(m->value.p != NULL ? m->value.p : "", m->value.n);
 	f.value_n = m->value.n;
+	f.headers = fake_headers(m->headers, m->n_headers);
+	f.n_headers = m->n_headers;
 	f.tick = m->n_headers == 1 && span_is(m->headers[0].name, "__meterd.tick");
 	return f;
 }
@@ -121,16 +164,16 @@ static inline void fake_forget(struct fake_message *m, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		free(m[i].key);
 		free(m[i].value);
+		free(m[i].headers);
 	}
 	free(m);
 }
 
-// The end that was under way arrives: refused when its epoch is fenced.
+// The end that was under way arrives. Who opens its id anew ends it before.
 static inline void fake_late_end(struct fake_kafka *k)
 {
 	if (k->late == NULL)
 		return; // fenced meanwhile
-	check(k->late_epoch == k->epoch);
 	fake_commit(k, k->late, k->n_late);
 	free(k->late); // its messages are the log's now
 	k->late = NULL;
@@ -157,6 +200,7 @@ static inline bool fake_unstable(const struct fake_kafka *k, const char *topic)
 struct fake_txn {
 	struct txn_sink s;
 	struct fake_kafka *k;
+	struct fake_id *id;
 	unsigned epoch;
 };
 
@@ -166,18 +210,18 @@ static inline enum txn_status fake_publish(struct txn_sink *s, const struct mess
 	struct fake_kafka *k = t->k;
 	enum fake_outcome how = fake_call(k->fault);
 	check(n >= 1);
-	if (t->epoch != k->epoch) {
+	if (t->epoch != t->id->epoch) {
 		error_set(e, ERROR_HALT, 0, "fenced");
 		return TXN_FENCED;
 	}
 	struct fake_message *list = xcalloc(n, sizeof(*list));
 	for (uint32_t i = 0; i < n; i++)
 		list[i] = fake_message(k, &m[i]);
-	if (k->end_late) {
+	if (k->end_late && k->late == NULL) {
 		k->end_late = false;
 		k->late = list;
 		k->n_late = n;
-		k->late_epoch = t->epoch;
+		k->late_id = t->id;
 		how = FAKE_LOST;
 	} else if (how == FAKE_LOST) {
 		fake_forget(list, n);
@@ -206,16 +250,18 @@ static inline enum error_class fake_fail(struct fake_fault *f, struct error *e)
 static inline enum error_class fake_txn_open(const struct kafka_options *o, const char *id, int timeout_ms, struct txn_sink **ret, struct error *e)
 {
 	struct fake_kafka *k = (struct fake_kafka *)(uintptr_t)o;
-	(void)id, (void)timeout_ms;
+	struct fake_id *x = fake_id(k, id);
+	(void)timeout_ms;
 	enum fake_outcome how = fake_call(k->fault);
 	if (how != FAKE_LOST) {
-		k->epoch++;
-		fake_late_abort(k);
+		x->epoch++;
+		if (k->late_id == x)
+			fake_late_abort(k);
 	}
 	if (how != FAKE_OK)
 		return error_set(e, ERROR_RETRY, 0, "away");
 	struct fake_txn *t = xcalloc(1, sizeof(*t));
-	*t = (struct fake_txn){ { &fake_txn_ops }, k, k->epoch };
+	*t = (struct fake_txn){ { &fake_txn_ops }, k, x, x->epoch };
 	*ret = &t->s;
 	return ERROR_NONE;
 }
@@ -239,8 +285,7 @@ static inline enum error_class fake_read_back(const struct kafka_options *o, con
 		bool begun = from_ms == TIME_NONE; // offsets by time: from the first record at or behind it
 		for (size_t i = 0; i < l->n; i++) {
 			const struct fake_message *m = &l->list[i];
-			struct topic_record r = { p, { .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = span_of(m->key),
-						       .value = { m->value, m->value_n } } };
+			struct topic_record r = { p, fake_record(m) };
 			begun = begun || m->timestamp_ms >= from_ms;
 			if (begun && !fn(ctx, &r))
 				return ERROR_NONE;
@@ -267,8 +312,7 @@ static inline enum error_class fake_read_from(const struct kafka_options *o, con
 		const struct fake_log *l = &k->topics[t].parts[p];
 		for (size_t i = 0; i < l->n; i++) {
 			const struct fake_message *m = &l->list[i];
-			struct topic_record r = { p, { .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = span_of(m->key),
-						       .value = { m->value, m->value_n } } };
+			struct topic_record r = { p, fake_record(m) };
 			if (m->offset < (p < n ? starts[p] : 0) || (ends != NULL && (p >= n || m->offset >= ends[p])))
 				continue;
 			if (!fn(ctx, &r))
@@ -382,6 +426,7 @@ static inline void fake_kafka_free(struct fake_kafka *k)
 			for (size_t i = 0; i < l->n; i++) {
 				free(l->list[i].key);
 				free(l->list[i].value);
+				free(l->list[i].headers);
 			}
 			free(l->list);
 		}

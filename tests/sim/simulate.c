@@ -312,7 +312,7 @@ static bool event_happens(enum sim_event e, double p)
 
 static void transaction_arrives(void)
 {
-	if (sim->kafka.late == NULL || sim->kafka.late_epoch != sim->kafka.epoch)
+	if (sim->kafka.late == NULL)
 		return;
 	if (sim_chance(0.75))
 		fake_late_end(&sim->kafka);
