@@ -9,6 +9,8 @@
 //
 // A file is written whole or not at all (file_replace). One that is damaged, of another init, or of another form is refused whole.
 // Windows of duplicates are not in it: they are read back from the log, from `window` on.
+//
+// A `port` that is NULL is Kafka.
 #ifndef CHECKPOINT_CHECKPOINT_H
 #define CHECKPOINT_CHECKPOINT_H
 
@@ -42,6 +44,8 @@ void checkpoint_head_free(struct checkpoint_head *h);
 
 // ---- making one
 struct checkpoint_options {
+	const struct sink_port *port;
+	enum error_class (*store_open)(const struct store_options *o, struct store **ret, struct error *e); // NULL: Redis
 	const struct kafka_options *kafka;
 	const struct store_options *store;
 	const char *state_dir;
@@ -66,7 +70,8 @@ enum error_class checkpoint_verify(const char *path, struct checkpoint_head *ret
 // ERROR_ABORT 78 where it is not of this state: init id, shards, partitions, a control topic that is younger than it.
 enum error_class checkpoint_fits(const struct checkpoint_head *h, const struct journal *j, struct error *e);
 // ERROR_ABORT 78 where the log does not reach back to it. `published`: what was published since must be there, too.
-enum error_class checkpoint_reached(const struct checkpoint_head *h, const struct kafka_options *k, bool published, struct error *e);
+enum error_class checkpoint_reached(const struct checkpoint_head *h, const struct sink_port *port, const struct kafka_options *k, bool published,
+				    struct error *e);
 
 struct checkpoint_file {
 	char *path;
@@ -82,15 +87,15 @@ struct checkpoint_list {
 enum error_class checkpoint_list(const char *state_dir, struct checkpoint_list *ret, struct error *e);
 void checkpoint_list_free(struct checkpoint_list *l);
 // One that is given by name: whole, of this state, and the log goes on from it; of any generation.
-enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct kafka_options *k, struct error *e);
+enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct sink_port *port, const struct kafka_options *k, struct error *e);
 struct checkpoint_wish {
 	bool published;           // what was published since is there, too
 	const int64_t *upto;      // by partition of the journal: no shard of it stands behind this offset; NULL: wherever it stands
 };
 // The newest of the generation in force that is whole, fits, and from which the log goes on. ERROR_ABORT 78: there is none; the text says why the
 // newest is not.
-enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, const struct checkpoint_wish *w,
-				   char **ret_path, struct error *e);
+enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct sink_port *port, const struct kafka_options *k,
+				   const struct checkpoint_wish *w, char **ret_path, struct error *e);
 
 // ---- putting one back
 struct checkpoint_restore {
@@ -109,7 +114,10 @@ enum error_class checkpoint_restore(const struct checkpoint_restore *r, const ch
 enum error_class checkpoint_clear(struct store *s, uint32_t shard, struct error *e);
 
 // ---- by itself
-// A thread of the process that closes months: after each month's end a checkpoint, where there is none of it yet.
+// After a month's end one of it, where there is none of it or of a later one yet, of the generation in force. *ret: the newest there is then, path and
+// head of it; free both.
+enum error_class checkpoint_of_month(const struct checkpoint_options *o, int month, struct checkpoint_file *ret, bool *ret_new, struct error *e);
+// A thread of the process that closes months does so.
 struct keeper;
 struct keeper *keeper_new(const struct checkpoint_options *o); // its stop and progress are the keeper's own
 void keeper_see(struct keeper *k, int closed_month);           // the newest finished month, as often as you like; MONTH_NONE: none. Never waits

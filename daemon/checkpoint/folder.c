@@ -106,8 +106,8 @@ static enum error_class read_through(const char *path, const struct journal *j, 
 	return checkpoint_read(path, &v, NULL, NULL, e);
 }
 
-static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct kafka_options *k,
-				  const struct checkpoint_wish *w, struct error *e)
+static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct sink_port *port,
+				  const struct kafka_options *k, const struct checkpoint_wish *w, struct error *e)
 {
 	if (f->wrong.cls != ERROR_NONE)
 		return error_set(e, f->wrong.cls, f->wrong.exit_code, "%s", f->wrong.text);
@@ -115,24 +115,24 @@ static enum error_class is_usable(const struct checkpoint_file *f, const struct 
 	if (c == ERROR_NONE)
 		c = is_in_force(f, j, e);
 	if (c == ERROR_NONE)
-		c = checkpoint_reached(&f->head, k, w->published, e);
+		c = checkpoint_reached(&f->head, port, k, w->published, e);
 	return c == ERROR_NONE ? read_through(f->path, j, w->upto, e) : c;
 }
 
-enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct kafka_options *k, struct error *e)
+enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct sink_port *port, const struct kafka_options *k, struct error *e)
 {
 	struct checkpoint_head h = { .settled = MONTH_NONE };
 	enum error_class c = checkpoint_verify(path, &h, NULL, e);
 	if (c == ERROR_NONE)
 		c = checkpoint_fits(&h, j, e);
 	if (c == ERROR_NONE)
-		c = checkpoint_reached(&h, k, false, e);
+		c = checkpoint_reached(&h, port, k, false, e);
 	checkpoint_head_free(&h);
 	return c;
 }
 
-enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct kafka_options *k, const struct checkpoint_wish *w,
-				   char **ret_path, struct error *e)
+enum error_class checkpoint_newest(const char *state_dir, const struct journal *j, const struct sink_port *port, const struct kafka_options *k,
+				   const struct checkpoint_wish *w, char **ret_path, struct error *e)
 {
 	struct checkpoint_list l = { 0 };
 	struct error first = { 0 };
@@ -141,7 +141,7 @@ enum error_class checkpoint_newest(const char *state_dir, const struct journal *
 		return c;
 	c = ERROR_ABORT;
 	for (uint32_t i = 0; i < l.n && c == ERROR_ABORT; i++) {
-		c = is_usable(&l.files[i], j, k, w, &first); // the first one's reason stays
+		c = is_usable(&l.files[i], j, port, k, w, &first); // the first one's reason stays
 		if (c == ERROR_NONE)
 			*ret_path = xstrdup(l.files[i].path);
 	}

@@ -153,14 +153,14 @@ enum error_class checkpoint_fits(const struct checkpoint_head *h, const struct j
 }
 
 // `from`: what must be there; `stands`: what must have been.
-static enum error_class reaches(const struct kafka_options *k, const char *name, int64_t from, int64_t stands, const char *why, struct error *e)
+static enum error_class reaches(const struct sink_port *port, const struct kafka_options *k, const char *name, int64_t from, int64_t stands, const char *why, struct error *e)
 {
 	int64_t low = 0, high = 0, partition = 0;
 	const char *slash = strrchr(name, '/');
 	CLEANUP(freep) char *topic = slash != NULL ? xstrndup(name, (size_t)(slash - name)) : NULL;
 	if (topic == NULL || !span_int64(span_of(slash + 1), &partition) || partition < 0 || partition > INT32_MAX)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the checkpoint names a partition %s, which is none: take another one", name);
-	enum error_class c = topic_offsets(k, topic, (int32_t)partition, TIMEOUT_MS, &low, &high, e);
+	enum error_class c = port->offsets(k, topic, (int32_t)partition, TIMEOUT_MS, &low, &high, e);
 	if (c == ERROR_NONE && low > from)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s begins at offset %" PRId64 ", and %s, from %" PRId64 " on, is needed: retention took %" PRId64
 				 " offsets. Take a newer checkpoint, or bring the older log back", name, low, why, from, low - from);
@@ -170,12 +170,14 @@ static enum error_class reaches(const struct kafka_options *k, const char *name,
 	return c;
 }
 
-enum error_class checkpoint_reached(const struct checkpoint_head *h, const struct kafka_options *k, bool published, struct error *e)
+enum error_class checkpoint_reached(const struct checkpoint_head *h, const struct sink_port *port, const struct kafka_options *k, bool published,
+				    struct error *e)
 {
 	enum error_class c = ERROR_NONE;
+	port = port != NULL ? port : &sink_port_kafka;
 	for (uint32_t i = 0; i < h->n_parts && c == ERROR_NONE; i++)
-		c = reaches(k, h->parts[i].name, h->parts[i].window, h->parts[i].from, "the window of duplicates before the checkpoint", e);
+		c = reaches(port, k, h->parts[i].name, h->parts[i].window, h->parts[i].from, "the window of duplicates before the checkpoint", e);
 	for (uint32_t i = 0; published && i < h->n_outs && c == ERROR_NONE; i++)
-		c = reaches(k, h->outs[i].name, h->outs[i].offset, h->outs[i].offset, "what was published since the checkpoint", e);
+		c = reaches(port, k, h->outs[i].name, h->outs[i].offset, h->outs[i].offset, "what was published since the checkpoint", e);
 	return c;
 }

@@ -22,51 +22,69 @@ struct keeper {
 	struct keeper_numbers numbers;
 };
 
-// A checkpoint of the month, or of a later one, of the generation in force: a restart finds what was made before it.
-static bool is_there(struct keeper *k, int month)
+// Of the month or a later one, of the generation in force: a restart finds what was made before it.
+static enum error_class find_made(const struct checkpoint_options *o, int month, struct checkpoint_file *ret, struct error *e)
 {
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	struct checkpoint_list list = { 0 };
-	bool there = false;
-	if (journal_load(k->o.kafka, AGAIN_S * 1000, &j, NULL) != ERROR_NONE || checkpoint_list(k->o.state_dir, &list, NULL) != ERROR_NONE)
-		return false;
-	for (uint32_t i = 0; i < list.n && !there; i++) {
+	enum error_class c = journal_load_from(o->port != NULL ? o->port : &sink_port_kafka, o->kafka, AGAIN_S * 1000, &j, e);
+	if (c == ERROR_NONE)
+		c = checkpoint_list(o->state_dir, &list, e);
+	for (uint32_t i = 0; i < list.n && ret->path == NULL; i++) {
 		const struct checkpoint_head *h = &list.files[i].head;
-		there = list.files[i].wrong.cls == ERROR_NONE && strcmp(h->init_id, j->init_id) == 0 && h->generation == j->generation &&
-			h->settled != MONTH_NONE && h->settled >= month;
-		if (there) {
-			pthread_mutex_lock(&k->lock);
-			k->numbers.made_ms = h->made_ms;
-			k->numbers.bytes = list.files[i].bytes;
-			pthread_mutex_unlock(&k->lock);
+		if (list.files[i].wrong.cls == ERROR_NONE && strcmp(h->init_id, j->init_id) == 0 && h->generation == j->generation &&
+		    h->settled != MONTH_NONE && h->settled >= month) {
+			*ret = list.files[i];
+			list.files[i] = (struct checkpoint_file){ 0 };
 		}
 	}
 	checkpoint_list_free(&list);
-	return there;
+	return c;
 }
 
-static void note(struct keeper *k, const char *path, int64_t begun_us)
+enum error_class checkpoint_of_month(const struct checkpoint_options *o, int month, struct checkpoint_file *ret, bool *ret_new, struct error *e)
 {
 	struct stat st = { 0 };
-	bool there = stat(path, &st) == 0;
+	struct checkpoint_file f = { 0 };
+	enum error_class c = find_made(o, month, &f, e);
+	*ret_new = c == ERROR_NONE && f.path == NULL;
+	if (*ret_new) {
+		c = checkpoint_make(o, &f.path, e);
+		if (c == ERROR_NONE)
+			c = checkpoint_head_read(f.path, &f.head, e);
+		f.bytes = c == ERROR_NONE && stat(f.path, &st) == 0 ? (uint64_t)st.st_size : 0;
+	}
+	if (c == ERROR_NONE) {
+		*ret = f;
+	} else {
+		free(f.path);
+		checkpoint_head_free(&f.head);
+	}
+	return c;
+}
+
+static void note(struct keeper *k, const struct checkpoint_file *f, bool new, int64_t begun_us)
+{
 	pthread_mutex_lock(&k->lock);
-	k->numbers.written++;
-	k->numbers.made_ms = clock_wall_ms();
-	k->numbers.bytes = there ? (uint64_t)st.st_size : 0;
+	k->numbers.written += new;
+	k->numbers.made_ms = f->head.made_ms;
+	k->numbers.bytes = f->bytes;
 	pthread_mutex_unlock(&k->lock);
-	log_line(LVL_INFO, "checkpoint_written", "file=%s bytes=%llu ms=%lld", path, (unsigned long long)st.st_size,
-		 (long long)(clock_mono_us() - begun_us) / 1000);
+	if (new)
+		log_line(LVL_INFO, "checkpoint_written", "file=%s bytes=%llu ms=%lld", f->path, (unsigned long long)f->bytes,
+			 (long long)(clock_mono_us() - begun_us) / 1000);
 }
 
 static bool make(struct keeper *k, int month)
 {
-	CLEANUP(freep) char *path = NULL;
+	struct checkpoint_file f = { 0 };
 	struct error e = { 0 };
+	bool new = false;
 	int64_t begun_us = clock_mono_us();
-	if (is_there(k, month))
-		return true;
-	if (checkpoint_make(&k->o, &path, &e) == ERROR_NONE) {
-		note(k, path, begun_us);
+	if (checkpoint_of_month(&k->o, month, &f, &new, &e) == ERROR_NONE) {
+		note(k, &f, new, begun_us);
+		free(f.path);
+		checkpoint_head_free(&f.head);
 		return true;
 	}
 	if (atomic_load(&k->stop))

@@ -18,6 +18,7 @@ enum { TIMEOUT_MS = 15000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000 };
 
 struct making {
 	const struct checkpoint_options *o;
+	const struct sink_port *port;
 	struct store *live, *copy, *desk; // desk: for the lease, since a scan must not be disturbed
 	struct journal *journal;
 	struct checkpoint_head head;
@@ -196,7 +197,7 @@ static bool write_shard(struct making *m)
 static bool still_in_force(struct making *m)
 {
 	CLEANUP(journal_freep) struct journal *now = NULL;
-	m->cls = journal_load(m->o->kafka, TIMEOUT_MS, &now, m->e);
+	m->cls = journal_load_from(m->port, m->o->kafka, TIMEOUT_MS, &now, m->e);
 	if (m->cls == ERROR_NONE && now->generation_at != m->journal->generation_at)
 		m->cls = error_set(m->e, ERROR_RETRY, 0, "generation %" PRId64 " came into force while the checkpoint was written; run the same command again",
 				   now->generation);
@@ -251,7 +252,7 @@ static enum error_class take_window(struct making *m, struct checkpoint_part *p,
 	p->window = rs->dedupe ? dedupe_window_start(&d, p->from) : p->from;
 	if (!rs->dedupe || p->clock_ms == TIME_NONE || m->o->kafka->embedded) // which knows no offsets by time
 		return ERROR_NONE;
-	enum error_class c = topic_offset_at(m->o->kafka, jp->topic, jp->partition, p->clock_ms > d.max_age_ms ? p->clock_ms - d.max_age_ms : 0, TIMEOUT_MS, &at,
+	enum error_class c = m->port->offset_at(m->o->kafka, jp->topic, jp->partition, p->clock_ms > d.max_age_ms ? p->clock_ms - d.max_age_ms : 0, TIMEOUT_MS, &at,
 					     m->e);
 	if (c == ERROR_NONE && at > p->window)
 		p->window = at < p->from ? at : p->from;
@@ -263,10 +264,10 @@ static enum error_class take_published(struct making *m, const char *topic)
 {
 	struct topic_info info = { 0 };
 	struct checkpoint_head *h = &m->head;
-	enum error_class c = topic_describe(m->o->kafka, topic, TIMEOUT_MS, &info, m->e);
+	enum error_class c = m->port->describe(m->o->kafka, topic, TIMEOUT_MS, &info, m->e);
 	for (int32_t p = 0; p < info.partitions && c == ERROR_NONE; p++) {
 		int64_t low = 0, high = 0;
-		c = topic_offsets(m->o->kafka, topic, p, TIMEOUT_MS, &low, &high, m->e);
+		c = m->port->offsets(m->o->kafka, topic, p, TIMEOUT_MS, &low, &high, m->e);
 		h->outs = xrealloc(h->outs, h->n_outs + 1, sizeof(*h->outs));
 		h->outs[h->n_outs++] = (struct checkpoint_out){ xasprintf("%s/%" PRId32, topic, p), high };
 	}
@@ -368,13 +369,14 @@ static void drop_old(const struct making *m)
 static enum error_class open_all(struct making *m)
 {
 	const struct checkpoint_options *o = m->o;
-	enum error_class c = store_redis_open(o->store, &m->live, m->e);
+	enum error_class (*store_open)(const struct store_options *, struct store **, struct error *) = o->store_open != NULL ? o->store_open : store_redis_open;
+	enum error_class c = store_open(o->store, &m->live, m->e);
 	if (c == ERROR_NONE)
-		c = store_redis_open(o->store, &m->copy, m->e);
+		c = store_open(o->store, &m->copy, m->e);
 	if (c == ERROR_NONE)
-		c = store_redis_open(o->store, &m->desk, m->e);
+		c = store_open(o->store, &m->desk, m->e);
 	if (c == ERROR_NONE)
-		c = journal_load(o->kafka, TIMEOUT_MS, &m->journal, m->e);
+		c = journal_load_from(m->port, o->kafka, TIMEOUT_MS, &m->journal, m->e);
 	if (c == ERROR_NONE)
 		c = journal_begun(m->journal, o->kafka, m->e);
 	if (c != ERROR_NONE)
@@ -400,7 +402,7 @@ static void close_all(struct making *m)
 enum error_class checkpoint_make(const struct checkpoint_options *o, char **ret_path, struct error *e)
 {
 	struct error why = { 0 };
-	struct making m = { .o = o, .head.settled = MONTH_NONE, .e = &why };
+	struct making m = { .o = o, .port = o->port != NULL ? o->port : &sink_port_kafka, .head.settled = MONTH_NONE, .e = &why };
 	char host[64] = "?";
 	gethostname(host, sizeof(host) - 1);
 	snprintf(m.holder, sizeof(m.holder), "process %ld on %s", (long)getpid(), host);

@@ -8,18 +8,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
-#include "journal/journal.h"
-#include "sink/sink.h"
-#include "store/store.h"
 
 enum { TIMEOUT_MS = 10000 };
 #define DAY_MS (24LL * 3600 * 1000)
 // Twins of what is published must be found for as long as a month can be open: 31 days, its grace, and some.
 #define OUTPUT_RETENTION_MS (40 * DAY_MS)
 
-static enum error_class describe(const struct kafka_options *k, const char *topic, struct topic_info *info, struct error *e)
+// What is asked: Kafka and Redis, or twins of them.
+struct asked {
+	const struct ports *ports;
+	const struct kafka_options *k;
+};
+
+static enum error_class describe(const struct asked *a, const char *topic, struct topic_info *info, struct error *e)
 {
-	enum error_class cls = topic_describe(k, topic, TIMEOUT_MS, info, e);
+	enum error_class cls = a->ports->sink->describe(a->k, topic, TIMEOUT_MS, info, e);
 	if (cls == ERROR_NONE && !info->exists)
 		return error_set(e, ERROR_ABORT, EXIT_LATER,
 				 "topic %s does not exist: create it (kafka-topics --create --topic %s …), then start again; README says with "
@@ -27,11 +30,11 @@ static enum error_class describe(const struct kafka_options *k, const char *topi
 	return cls;
 }
 
-static enum error_class check_input(const struct settings *s, const struct kafka_options *k, const char *topic, struct error *e)
+static enum error_class check_input(const struct settings *s, const struct asked *a, const char *topic, struct error *e)
 {
 	struct topic_info info;
-	enum error_class cls = describe(k, topic, &info, e);
-	if (cls != ERROR_NONE || k->embedded)
+	enum error_class cls = describe(a, topic, &info, e);
+	if (cls != ERROR_NONE || a->k->embedded)
 		return cls;
 	if (s->clock == CLOCK_WALL && !info.log_append_time && info.timestamp_after_max_ms > s->close_grace)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
@@ -50,11 +53,11 @@ static enum error_class check_input(const struct settings *s, const struct kafka
 	return ERROR_NONE;
 }
 
-static enum error_class check_output(const struct settings *s, const struct kafka_options *k, const char *topic, struct error *e)
+static enum error_class check_output(const struct settings *s, const struct asked *a, const char *topic, struct error *e)
 {
 	struct topic_info info;
-	enum error_class cls = describe(k, topic, &info, e);
-	if (cls != ERROR_NONE || k->embedded)
+	enum error_class cls = describe(a, topic, &info, e);
+	if (cls != ERROR_NONE || a->k->embedded)
 		return cls;
 	if (info.compacted)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
@@ -77,25 +80,25 @@ static enum error_class check_kept(const struct kafka_options *k, const char *to
 	return ERROR_NONE;
 }
 
-static enum error_class check_control(const struct kafka_options *k, struct error *e)
+static enum error_class check_control(const struct asked *a, struct error *e)
 {
 	struct topic_info info;
-	enum error_class cls = describe(k, k->control_topic, &info, e);
+	enum error_class cls = describe(a, a->k->control_topic, &info, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	if (info.partitions != 1)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "topic %s has %d partitions and must have one: its order is the order of decisions", k->control_topic,
+				 "topic %s has %d partitions and must have one: its order is the order of decisions", a->k->control_topic,
 				 info.partitions);
-	return check_kept(k, k->control_topic, &info, e);
+	return check_kept(a->k, a->k->control_topic, &info, e);
 }
 
 // Contracts and packs are bills' business for years.
-static enum error_class check_accounts(const struct kafka_options *k, struct error *e)
+static enum error_class check_accounts(const struct asked *a, struct error *e)
 {
 	struct topic_info info;
-	enum error_class cls = describe(k, k->accounts_topic, &info, e);
-	return cls != ERROR_NONE ? cls : check_kept(k, k->accounts_topic, &info, e);
+	enum error_class cls = describe(a, a->k->accounts_topic, &info, e);
+	return cls != ERROR_NONE ? cls : check_kept(a->k, a->k->accounts_topic, &info, e);
 }
 
 enum error_class checks_shard(struct store *store, const struct journal *j, uint32_t shard, struct error *e)
@@ -146,10 +149,10 @@ static enum error_class count_lost(struct store *store, uint32_t shards, bool *r
 	return cls;
 }
 
-static enum error_class whole_from(const struct kafka_options *k, const char *topic, int32_t partition, int64_t from, struct error *e)
+static enum error_class whole_from(const struct asked *a, const char *topic, int32_t partition, int64_t from, struct error *e)
 {
 	int64_t low = 0, high = 0;
-	enum error_class cls = topic_offsets(k, topic, partition, TIMEOUT_MS, &low, &high, e);
+	enum error_class cls = a->ports->sink->offsets(a->k, topic, partition, TIMEOUT_MS, &low, &high, e);
 	if (cls == ERROR_NONE && low > from)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
 				 "the counters are lost, and %s/%d begins at offset %lld, not at %lld: they cannot be made again from the topics alone. "
@@ -159,12 +162,12 @@ static enum error_class whole_from(const struct kafka_options *k, const char *to
 }
 
 // What was published must be found again, whatever its age: an alert or a bill comes once.
-static enum error_class all_from_the_start(const struct kafka_options *k, const char *topic, struct error *e)
+static enum error_class all_from_the_start(const struct asked *a, const char *topic, struct error *e)
 {
 	struct topic_info info;
-	enum error_class cls = describe(k, topic, &info, e);
+	enum error_class cls = describe(a, topic, &info, e);
 	for (int32_t p = 0; cls == ERROR_NONE && p < info.partitions; p++)
-		cls = whole_from(k, topic, p, 0, e);
+		cls = whole_from(a, topic, p, 0, e);
 	return cls;
 }
 
@@ -188,15 +191,15 @@ static enum error_class heal_lease(void *ctx, struct error *e)
 
 // Empty shards under the same init: workers count into them from the first offsets, the closer settles by the manifests that stand, and
 // the relay passes over what is out.
-static enum error_class remake(const struct kafka_options *k, struct healing *h, struct store *store, const struct journal *j, uint32_t lost, struct error *e)
+static enum error_class remake(const struct asked *a, struct healing *h, struct store *store, const struct journal *j, uint32_t lost, struct error *e)
 {
 	enum error_class cls = ERROR_NONE;
 	for (uint32_t i = 0; i < j->n_parts && cls == ERROR_NONE; i++)
-		cls = whole_from(k, j->parts[i].topic, j->parts[i].partition, j->parts[i].offset, e);
+		cls = whole_from(a, j->parts[i].topic, j->parts[i].partition, j->parts[i].offset, e);
 	if (cls == ERROR_NONE)
-		cls = all_from_the_start(k, k->alerts_topic, e);
+		cls = all_from_the_start(a, a->k->alerts_topic, e);
 	if (cls == ERROR_NONE)
-		cls = all_from_the_start(k, k->settlements_topic, e);
+		cls = all_from_the_start(a, a->k->settlements_topic, e);
 	if (cls == ERROR_NONE)
 		cls = heal_lease(h, e);
 	if (cls != ERROR_NONE)
@@ -219,7 +222,7 @@ static enum error_class put_back(struct healing *h, struct store *store, const s
 }
 
 // From the newest checkpoint; where there is none to go on from, from the first offsets. Nothing is written before it is known that one of both can be.
-static enum error_class heal(const struct settings *s, const struct kafka_options *k, struct healing *h, struct store *store, const struct journal *j,
+static enum error_class heal(const struct settings *s, const struct asked *a, struct healing *h, struct store *store, const struct journal *j,
 			     struct error *e)
 {
 	CLEANUP(freep) char *path = NULL;
@@ -227,7 +230,7 @@ static enum error_class heal(const struct settings *s, const struct kafka_option
 	struct error why = { 0 }, whole = { 0 };
 	uint32_t n = 0;
 	const struct checkpoint_wish wish = { .published = true };
-	enum error_class cls = checkpoint_newest(settings_state_dir(s), j, k, &wish, &path, &why);
+	enum error_class cls = checkpoint_newest(settings_state_dir(s), j, a->ports->sink, a->k, &wish, &path, &why);
 	if (cls == ERROR_RETRY)
 		return error_set(e, cls, 0, "%s", why.text);
 	bool usable = cls == ERROR_NONE;
@@ -238,50 +241,50 @@ static enum error_class heal(const struct settings *s, const struct kafka_option
 		return cls;
 	if (usable)
 		cls = put_back(h, store, j, path, lost, n, e);
-	else if ((cls = remake(k, h, store, j, n, &whole)) != ERROR_NONE)
+	else if ((cls = remake(a, h, store, j, n, &whole)) != ERROR_NONE)
 		return error_set(e, cls, whole.exit_code, "%s%s%s", whole.text, cls == ERROR_ABORT ? ". " : "", cls == ERROR_ABORT ? why.text : "");
 	for (uint32_t i = 0; i < j->shards && cls == ERROR_NONE; i++)
 		cls = store->ops->register_rules(store, i, j->rules[j->n_rules - 1].version, e);
 	return cls;
 }
 
-static enum error_class heal_alone(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct store *store,
+static enum error_class heal_alone(const struct settings *s, const struct asked *a, const struct store_options *so, struct store *store,
 				   const struct journal *j, struct error *e)
 {
 	struct healing h = { 0 };
 	CLEANUP(freep) char *other = NULL;
 	snprintf(h.holder, sizeof(h.holder), "meterd, process %ld", (long)getpid());
-	enum error_class cls = store_redis_open(so, &h.desk, e);
+	enum error_class cls = a->ports->store_open(so, &h.desk, e);
 	if (cls != ERROR_NONE)
 		return cls;
-	cls = heal(s, k, &h, store, j, e);
+	cls = heal(s, a, &h, store, j, e);
 	if (h.leased_us != 0)
 		h.desk->ops->lease(h.desk, LEASE_GENERATIONS, h.holder, 1, &other, NULL);
 	h.desk->ops->close(h.desk);
 	return cls;
 }
 
-bool checks_lost(const struct store_options *so)
+bool checks_lost(const struct ports *ports, const struct store_options *so)
 {
 	struct store *store = NULL;
 	uint32_t lost = 0;
-	if (store_redis_open(so, &store, NULL) != ERROR_NONE)
+	if (ports->store_open(so, &store, NULL) != ERROR_NONE)
 		return false;
 	enum error_class cls = count_lost(store, so->shards, NULL, &lost, NULL);
 	store->ops->close(store);
 	return cls != ERROR_NONE || lost > 0;
 }
 
-static enum error_class check_state(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct store *store,
+static enum error_class check_state(const struct settings *s, const struct asked *a, const struct store_options *so, struct store *store,
 				    struct error *e)
 {
 	CLEANUP(journal_freep) struct journal *j = NULL;
-	enum error_class cls = journal_load(k, TIMEOUT_MS, &j, e);
+	enum error_class cls = journal_load_from(a->ports->sink, a->k, TIMEOUT_MS, &j, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	if (j->init_id[0] == '\0')
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "topic %s holds no init: run `meterctl init` once, then start again",
-				 k->control_topic);
+				 a->k->control_topic);
 	if (j->shards != so->shards)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "redis.shards is %u, but the state was made with %u: set it back", so->shards,
 				 j->shards);
@@ -290,36 +293,38 @@ static enum error_class check_state(const struct settings *s, const struct kafka
 	if (SETTING_NOW(s, on_state_loss) == ON_STATE_LOSS_REBUILD && j->n_rules > 0)
 		cls = count_lost(store, so->shards, NULL, &lost, e);
 	if (cls == ERROR_NONE && lost > 0)
-		cls = heal_alone(s, k, so, store, j, e);
+		cls = heal_alone(s, a, so, store, j, e);
 	for (uint32_t i = 0; i < so->shards && cls == ERROR_NONE; i++)
 		cls = checks_shard(store, j, i, e);
 	return cls;
 }
 
-enum error_class checks_run(const struct settings *s, const struct kafka_options *k, const struct store_options *so, struct error *e)
+enum error_class checks_run(const struct ports *ports, const struct settings *s, const struct kafka_options *k, const struct store_options *so,
+			    struct error *e)
 {
+	const struct asked a = { ports, k };
 	struct store *store = NULL;
-	enum error_class cls = store_redis_open(so, &store, e);
+	enum error_class cls = ports->store_open(so, &store, e);
 	if (cls != ERROR_NONE)
 		return cls;
 	cls = store->ops->verify(store, e);
 	for (const char *const *topic = k->input_topics; *topic != NULL && cls == ERROR_NONE; topic++)
-		cls = check_input(s, k, *topic, e);
+		cls = check_input(s, &a, *topic, e);
 	if (cls == ERROR_NONE)
-		cls = check_output(s, k, k->alerts_topic, e);
+		cls = check_output(s, &a, k->alerts_topic, e);
 	if (cls == ERROR_NONE)
-		cls = check_output(s, k, k->settlements_topic, e);
+		cls = check_output(s, &a, k->settlements_topic, e);
 	if (cls == ERROR_NONE)
-		cls = check_control(k, e);
+		cls = check_control(&a, e);
 	if (cls == ERROR_NONE)
-		cls = check_accounts(k, e);
+		cls = check_accounts(&a, e);
 	struct topic_info info;
 	if (cls == ERROR_NONE)
-		cls = describe(k, k->dlq_topic, &info, e);
+		cls = describe(&a, k->dlq_topic, &info, e);
 	if (cls == ERROR_NONE && k->embedded)
 		log_line(LVL_INFO, "topics_unchecked", "why=\"the embedded broker cannot describe its topics\"");
 	if (cls == ERROR_NONE)
-		cls = check_state(s, k, so, store, e);
+		cls = check_state(s, &a, so, store, e);
 	store->ops->close(store);
 	return cls;
 }

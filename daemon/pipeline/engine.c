@@ -98,7 +98,7 @@ static enum error_class engine_check(struct engine *g, struct error *e)
 	int64_t pause_ms = 100;
 	while (!atomic_load(&g->shared.stop)) {
 		struct error why = { 0 };
-		enum error_class cls = checks_run(g->settings, &g->kafka, &g->store, &why);
+		enum error_class cls = checks_run(&ports_real, g->settings, &g->kafka, &g->store, &why);
 		if (cls == ERROR_NONE)
 			return cls;
 		if (cls != ERROR_RETRY)
@@ -328,7 +328,7 @@ enum error_class engine_run(struct engine *g, struct error *e)
 	if (cls != ERROR_NONE || !atomic_load(&g->shared.failed))
 		return cls;
 	const struct error *why = &g->shared.failure;
-	if (why->exit_code == EXIT_CONFIG_ERR && SETTING_NOW(g->settings, on_state_loss) == ON_STATE_LOSS_REBUILD && checks_lost(&g->store))
+	if (why->exit_code == EXIT_CONFIG_ERR && SETTING_NOW(g->settings, on_state_loss) == ON_STATE_LOSS_REBUILD && checks_lost(&ports_real, &g->store))
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "the counters are lost; on_state_loss: rebuild has the next start make them again (%s)",
 				 why->text);
 	return error_set(e, why->cls, why->exit_code, "%s", why->text);

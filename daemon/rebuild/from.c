@@ -33,13 +33,13 @@ static enum error_class put_back(struct rebuild *r, struct error *e)
 static enum error_class begin_with_newest(struct rebuild *r, const int64_t *upto, struct error *e)
 {
 	const struct checkpoint_wish wish = { .upto = upto };
-	enum error_class c = checkpoint_newest(r->o.state_dir, r->journal, r->o.kafka, &wish, &r->checkpoint, e);
+	enum error_class c = checkpoint_newest(r->o.state_dir, r->journal, r->o.ports->sink, r->o.kafka, &wish, &r->checkpoint, e);
 	return c == ERROR_NONE ? put_back(r, e) : c;
 }
 
 static enum error_class begin_with_file(struct rebuild *r, struct error *e)
 {
-	enum error_class c = checkpoint_usable(r->o.from.text, r->journal, r->o.kafka, e);
+	enum error_class c = checkpoint_usable(r->o.from.text, r->journal, r->o.ports->sink, r->o.kafka, e);
 	if (c == ERROR_NONE)
 		r->checkpoint = xstrdup(r->o.from.text);
 	return c == ERROR_NONE ? put_back(r, e) : c;
@@ -100,7 +100,7 @@ static enum error_class by_time(const struct rebuild *r, int64_t *upto, struct e
 		return error_set(e, ERROR_ABORT, EXIT_USAGE_ERR, "--from %s: this broker knows no offsets by time; name an offset", r->o.from.text);
 	for (uint32_t p = 0; p < r->journal->n_parts && c == ERROR_NONE; p++) {
 		const struct journal_part *part = &r->journal->parts[p];
-		c = topic_offset_at(r->o.kafka, part->topic, part->partition, r->o.from.time_ms, TIMEOUT_MS, &upto[p], e);
+		c = r->o.ports->sink->offset_at(r->o.kafka, part->topic, part->partition, r->o.from.time_ms, TIMEOUT_MS, &upto[p], e);
 		upto[p] = upto[p] < 0 ? INT64_MAX : upto[p]; // all its records are older: it may stand anywhere
 	}
 	return c;

@@ -98,7 +98,7 @@ static int verify(struct tool *t, const char *path)
 	if (c == ERROR_NONE)
 		c = checkpoint_fits(&head, j, &e);
 	if (c == ERROR_NONE)
-		c = checkpoint_reached(&head, &kafka, false, &e);
+		c = checkpoint_reached(&head, NULL, &kafka, false, &e);
 	checkpoint_head_free(&head);
 	if (c != ERROR_NONE)
 		return options_fail(&t->options, &e);

@@ -20,7 +20,7 @@ static int open_journal(struct state *s)
 	return OPTIONS_GO_ON;
 }
 
-int state_open_lost(struct state *s, struct options *o)
+static int open_all(struct state *s, struct options *o)
 {
 	*s = (struct state){ .options = o };
 	int code = options_settings(o);
@@ -38,7 +38,7 @@ int state_open_lost(struct state *s, struct options *o)
 int state_open(struct state *s, struct options *o)
 {
 	struct error e = { 0 };
-	int code = state_open_lost(s, o);
+	int code = open_all(s, o);
 	for (uint32_t shard = 0; code == OPTIONS_GO_ON && shard < s->shards; shard++)
 		if (checks_shard(s->store, s->journal, shard, &e) != ERROR_NONE)
 			code = options_fail(o, &e); // an empty ledger is balanced: it must not look like one

@@ -19,8 +19,6 @@ struct state {
 
 // Opens all of it; OPTIONS_GO_ON, or an exit code with the reason on stderr.
 int state_open(struct state *s, struct options *o);
-// The same, where shards may have lost theirs: how much of it is there is not looked at.
-int state_open_lost(struct state *s, struct options *o);
 void state_close(struct state *s);
 
 // All counters, or those of one month and account: sorted by account, service, period.

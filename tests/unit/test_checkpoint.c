@@ -312,7 +312,7 @@ Test(checkpoint, what_goes_out_comes_back)
 	cr_expect_eq(h.n_outs, 3);
 	cr_expect_eq(h.outs[1].offset, 3);
 	cr_expect_eq(checkpoint_fits(&h, journal, &e), ERROR_NONE, "%s", e.text);
-	cr_expect_eq(checkpoint_reached(&h, &broker.o, true, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(checkpoint_reached(&h, NULL, &broker.o, true, &e), ERROR_NONE, "%s", e.text);
 	checkpoint_head_free(&h);
 	cr_assert_eq(restore_to(2, path, NULL, false, &e), ERROR_NONE, "%s", e.text);
 	for (uint32_t shard = 0; shard < 4; shard++) {
@@ -442,7 +442,7 @@ static void unfit(const char *path, const char *why)
 	cr_assert_eq(checkpoint_verify(path, &h, NULL, &e), ERROR_NONE, "%s", e.text);
 	enum error_class c = checkpoint_fits(&h, journal, &e);
 	if (c == ERROR_NONE)
-		c = checkpoint_reached(&h, &broker.o, true, &e);
+		c = checkpoint_reached(&h, NULL, &broker.o, true, &e);
 	cr_expect_eq(c, ERROR_ABORT, "%s", why);
 	cr_expect(e.exit_code == EXIT_CONFIG_ERR && strstr(e.text, why) != NULL, "%s", e.text);
 	checkpoint_head_free(&h);
@@ -462,11 +462,11 @@ Test(checkpoint, another_states_is_refused)
 	struct error e = { 0 };
 	char *found = NULL;
 	const struct checkpoint_wish published = { .published = true };
-	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &published, &found, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &published, &found, &e), ERROR_NONE, "%s", e.text);
 	cr_expect_str_eq(found, path);
 	free(found);
 	journal->generation = 7; // another one came into force since
-	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &published, &found, &e), ERROR_ABORT);
+	cr_expect_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &published, &found, &e), ERROR_ABORT);
 	cr_expect(strstr(e.text, "which is not in force any more") != NULL, "%s", e.text);
 }
 
@@ -479,16 +479,16 @@ Test(checkpoint, one_that_stands_before_an_offset_is_found)
 	fill(2, 3);
 	CLEANUP(freep) char *path = make();
 	char *found = NULL;
-	cr_assert_eq(checkpoint_newest(dir, journal, &broker.o, &wish, &found, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &wish, &found, &e), ERROR_NONE, "%s", e.text);
 	cr_expect_str_eq(found, path);
 	free(found);
 	upto[1] = 599;
-	cr_expect_eq(checkpoint_newest(dir, journal, &broker.o, &wish, &found, &e), ERROR_ABORT);
+	cr_expect_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &wish, &found, &e), ERROR_ABORT);
 	cr_expect(strstr(e.text, "stands at offset 600 of calls/1, and is to stand at 599 at the most") != NULL, "%s", e.text);
 	e = (struct error){ 0 };
 	journal->generation = 7;
-	cr_expect_eq(checkpoint_usable(path, journal, &broker.o, &e), ERROR_NONE, "by name, of any generation: %s", e.text);
-	cr_expect_eq(checkpoint_usable(write_file("x", 1), journal, &broker.o, &e), ERROR_ABORT);
+	cr_expect_eq(checkpoint_usable(path, journal, NULL, &broker.o, &e), ERROR_NONE, "by name, of any generation: %s", e.text);
+	cr_expect_eq(checkpoint_usable(write_file("x", 1), journal, NULL, &broker.o, &e), ERROR_ABORT);
 }
 
 // ---- the folder
