@@ -351,16 +351,17 @@ static enum error_class write_file(struct making *m, char **ret_path)
 	return ERROR_NONE;
 }
 
-// The newest of this init stay, and whatever is not a checkpoint of it.
-static void drop_old(const struct making *m)
+// The newest of this init stay, and whatever is not a checkpoint of it. The one just written does whatever it says of its time: clocks are set back.
+static void drop_old(const struct making *m, const char *written)
 {
 	struct checkpoint_list list = { 0 };
-	int64_t kept = 0;
+	int64_t kept = 1;
 	if (checkpoint_list(m->o->state_dir, &list, NULL) != ERROR_NONE)
 		return;
 	for (uint32_t i = 0; i < list.n; i++) {
 		const struct checkpoint_file *f = &list.files[i];
-		if (f->wrong.cls == ERROR_NONE && strcmp(f->head.init_id, m->head.init_id) == 0 && ++kept > m->o->keep)
+		if (f->wrong.cls == ERROR_NONE && strcmp(f->head.init_id, m->head.init_id) == 0 && strcmp(f->path, written) != 0 &&
+		    ++kept > m->o->keep)
 			unlink(f->path);
 	}
 	checkpoint_list_free(&list);
@@ -412,7 +413,7 @@ enum error_class checkpoint_make(const struct checkpoint_options *o, char **ret_
 	if (c == ERROR_NONE)
 		c = write_file(&m, ret_path);
 	if (c == ERROR_NONE)
-		drop_old(&m);
+		drop_old(&m, *ret_path);
 	close_all(&m);
 	return c == ERROR_NONE ? c : error_set(e, c, why.exit_code, "%s", why.text);
 }

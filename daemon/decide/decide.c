@@ -103,6 +103,25 @@ static const struct understood *understand(struct decider *d, const struct cours
 	return of;
 }
 
+// A record that was given back although it was not rejected where it stood first: a letter is out before its record is decided, and newer rules may
+// have been decided in between. There it counted, so here it repeats. What it was there follows from the log: it is the same record, its rules are
+// those at the clock that it bears.
+static bool was_taken(struct decider *d, const struct course *c, const struct record *r)
+{
+	struct span clock = { 0 };
+	int64_t clock_ms = TIME_NONE;
+	for (uint32_t i = 0; i < r->n_headers; i++)
+		if (span_is(r->headers[i].name, GIVEN_BACK_CLOCK_HEADER))
+			clock = r->headers[i].value;
+	if (clock.p == NULL || (!span_is(clock, "-") && !span_int64(clock, &clock_ms)))
+		return false;
+	const struct journal_rules *then = journal_rules_at(d->journal, clock_ms);
+	if (then == c->rules)
+		return true; // by which it is not rejected
+	read_record(d, r, then, r->timestamp_ms >= 0 ? r->timestamp_ms : clock_ms, &d->before);
+	return d->before.why.reject == REJECT_NONE;
+}
+
 void decide_record(struct decider *d, const struct course *c, struct dedupe *set, const struct record *r, struct decision *ret)
 {
 	ret->course = *c;
@@ -122,7 +141,8 @@ void decide_record(struct decider *d, const struct course *c, struct dedupe *set
 	ret->month = read->month;
 	ret->n = read->n;
 	memcpy(ret->items, read->items, read->n * sizeof(read->items[0]));
-	if (set != NULL && dedupe_seen(set, r->offset, read->key))
+	bool seen = set != NULL && dedupe_seen(set, r->offset, read->key);
+	if (seen || (r->n_headers > 0 && was_taken(d, c, r)))
 		ret->outcome = OUTCOME_DUPLICATE;
 	else if (!catalog_billable(c->rules->rules->catalog, read->event.status, read->event.time_ms))
 		ret->outcome = OUTCOME_NOT_BILLABLE;
@@ -134,6 +154,7 @@ void decider_free(struct decider *d)
 {
 	for (size_t i = 0; i < ARRAY_LEN(d->readings); i++)
 		decode_scratch_free(&d->readings[i].scratch);
+	decode_scratch_free(&d->before.scratch);
 }
 
 struct dedupe_options decide_dedupe_options(const struct journal *j, const struct rules_settings *s, int64_t first_offset)

@@ -29,9 +29,11 @@ struct understood {
 
 struct decider {
 	const struct catalog *newest; // its numbers are what services are called by: a later price book has those of earlier ones
+	const struct journal *journal;
 	const struct record *first;   // of those read ahead
 	uint32_t n;
 	struct understood readings[DECIDE_AHEAD + 1]; // the last: of a record that was not read ahead
+	struct understood before;     // of a record that was given back, where it stood first
 };
 
 struct decision {

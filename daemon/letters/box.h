@@ -5,7 +5,8 @@
 // there, in the transaction that gives it back.
 //
 // Invariant: a record is given back once. Whoever gives back fences first everybody who was at it, then reads the marks: what those gave back is
-// marked, or never came.
+// marked, or never came. A letter may be of a record that was not rejected after all (newer rules were decided before its offset was passed): the one
+// that is given back bears the clock of the letter, and whoever reads it finds that it repeats the other one (decide/decide.c).
 //
 // @thread one owner
 #ifndef LETTERS_BOX_H
@@ -18,6 +19,7 @@ struct letter {
 	struct span topic, code, message;
 	int64_t partition, offset;
 	int64_t timestamp_ms;        // the record's own; -1: none
+	struct span clock;           // record clock by whose rules it was rejected, as text; p NULL: written by a meterd that did not say
 	bool truncated;              // the value or more did not fit into the topic
 	bool given_back;
 	struct span key, value;
@@ -51,7 +53,7 @@ struct letters_wish {
 bool letters_wanted(const struct letter *l, const struct letters_wish *w);
 
 // ---- giving back
-// Each record as it came, into the partition that it came in, with its own key, headers and stamp. Passed over: one that did not fit into the
+// Each record as it came, into the partition that it came in, with its own key, headers and stamp, and two headers of meterd's. Passed over: one that did not fit into the
 // dead-letter topic, and one of a topic that is not read (any more): whoever can write letters would have us write anywhere.
 struct letters_sums {
 	uint32_t chosen, given_back;

@@ -13,7 +13,7 @@
 #include "sink/sink.h"
 
 #define LETTERS_OWN "__meterd.errors."
-#define LETTERS_GIVEN_BACK "__meterd.requeued" // header of a mark, and of the record given back: the position
+#define LETTERS_GIVEN_BACK GIVEN_BACK_HEADER // of a mark, and of the record given back: the position
 
 enum { LETTERS_MOST = 4 << 20, LETTERS_POSITION = 320 };
 

@@ -62,6 +62,7 @@ static enum error_class load_journal(struct worker *w, struct error *e)
 	w->journal = j;
 	w->newest = &j->rules[j->n_rules - 1];
 	w->decider.newest = w->newest->rules->catalog;
+	w->decider.journal = j;
 	worker_know(w);
 	uint32_t services = catalog_services(w->newest->rules->catalog); // a later version never has fewer
 	w->calls = xrealloc(w->calls, services, sizeof(*w->calls));

@@ -14,14 +14,15 @@ static void part_outcome(struct part *p, uint32_t shard, enum outcome o)
 	p->totals[o]++;
 }
 
-static void worker_reject(struct worker *w, struct part *p, const struct record *r, enum reject why, const struct decode_result *d)
+static void worker_reject(struct worker *w, struct part *p, const struct record *r, const struct decision *d)
 {
 	if (r->offset < p->shards[0].start)
 		return;
-	const struct reject_info *info = reject_info(why);
+	const struct reject_info *info = reject_info(d->why.reject);
+	const char *detail = d->why.detail;
 	char message[400];
-	snprintf(message, sizeof(message), "%s%s%s", info->message, d->detail[0] != '\0' ? ": " : "", d->detail);
-	struct dlq_reason reason = { info->stage, info->code, message };
+	snprintf(message, sizeof(message), "%s%s%s", info->message, detail[0] != '\0' ? ": " : "", detail);
+	struct dlq_reason reason = { info->stage, info->code, message, d->course.clock_ms };
 	struct error e = { 0 };
 	while (w->dlq->ops->send(w->dlq, p->topic, p->partition, r, &reason, &e) != ERROR_NONE) {
 		// The queue is full: wait for room. Nothing is lost, the offset has not moved.
@@ -138,7 +139,7 @@ static void worker_count_outcome(struct worker *w, struct part *p, const struct 
 	if (r->offset < p->start)
 		return;
 	if (d->outcome == OUTCOME_REJECTED) {
-		worker_reject(w, p, r, d->why.reject, &d->why);
+		worker_reject(w, p, r, d);
 		return;
 	}
 	uint32_t shard = d->outcome == OUTCOME_CONTROL ? 0 : store_shard(d->account, w->o.store->shards);

@@ -178,6 +178,7 @@ static enum error_class log_open(struct log *l, struct error *e)
 	const struct journal_manifest *last = l->p->last;
 	enum error_class c = ERROR_NONE;
 	l->decider.newest = j->rules[j->n_rules - 1].rules->catalog;
+	l->decider.journal = j;
 	l->n_manifests = (uint32_t)(last - j->manifests) + 1;
 	l->list = xcalloc(last->n_cuts + 1, sizeof(*l->list));
 	for (uint32_t i = 0; i < last->n_cuts && c == ERROR_NONE; i++) {

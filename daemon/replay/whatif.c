@@ -50,6 +50,8 @@ enum error_class whatif_rules(struct replay *r, struct faults *faults, struct er
 	const char *name = book ? r->o.catalog_name : "catalog";
 	struct span text = book ? r->o.catalog_text : span_of(now->catalog_text);
 	r->sides[AS_IS].decider.newest = r->sides[OTHERWISE].decider.newest = now->catalog;
+	r->sides[AS_IS].decider.journal = is;
+	r->sides[OTHERWISE].decider.journal = other;
 	r->decides = book || r->o.n_producers > 0 || r->o.n_partitions > 0;
 	const uint32_t n = is->n_rules;
 	check(other->n_rules == n);

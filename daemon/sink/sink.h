@@ -39,6 +39,7 @@ enum error_class sink_kafka_txn_open(const struct kafka_options *o, const char *
 // ---- dead letters: at least once, acknowledged before the offset advances. @thread one owner (a worker)
 struct dlq_reason {
 	const char *stage, *code, *message; // headers __meterd.errors.{stage,code,message}; message may hold a detail
+	int64_t clock_ms;    // record clock by whose rules it was rejected, header __meterd.errors.clock; TIME_NONE: none, "-"
 };
 struct dlq;
 struct dlq_ops {

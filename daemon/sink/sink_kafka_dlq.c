@@ -20,13 +20,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/kafka_conf.h"
+#include "period/period.h"
 #include "sink/kafka_send.h"
 
 enum {
 	DLQ_MAX_BYTES = 64 * 1024 * 1024, // of copies; one record alone may be larger
 	DLQ_MAX_ITEMS = 50000,
 	DLQ_RETRY_MS = 250,
-	OWN_HEADERS = 9, // truncated and stripped among them
+	OWN_HEADERS = 10, // truncated and stripped among them
 };
 
 enum item_way { WAY_BATCH, WAY_ALONE, WAY_TRUNCATED, WAY_STRIPPED };
@@ -37,7 +38,7 @@ struct item {
 	uint64_t age; // all items of an age <= dropped_age are dropped
 	size_t size;
 	struct message m;
-	char numbers[4][24]; // texts of partition, offset, timestamp, truncated size
+	char numbers[5][24]; // texts of partition, offset, timestamp, truncated size, clock
 	struct header headers[];
 };
 
@@ -245,6 +246,7 @@ static void add_own_headers(struct item *it, char **at, const char *topic, const
 		{ SPAN_LIT("__meterd.errors.partition"), span_of(it->numbers[0]) },
 		{ SPAN_LIT("__meterd.errors.offset"), span_of(it->numbers[1]) },
 		{ SPAN_LIT("__meterd.errors.timestamp"), span_of(it->numbers[2]) },
+		{ SPAN_LIT("__meterd.errors.clock"), span_of(it->numbers[4]) },
 		{ SPAN_LIT("__meterd.errors.stage"), span_of(why->stage) },
 		{ SPAN_LIT("__meterd.errors.code"), span_of(why->code) },
 		{ SPAN_LIT("__meterd.errors.message"), span_of(why->message) },
@@ -258,7 +260,7 @@ static void add_own_headers(struct item *it, char **at, const char *topic, const
 
 static size_t text_size(const char *topic, const struct record *r, const struct dlq_reason *why)
 {
-	size_t n = r->key.n + r->value.n + strlen(topic) + strlen(why->stage) + strlen(why->code) + strlen(why->message) + 3 * 24;
+	size_t n = r->key.n + r->value.n + strlen(topic) + strlen(why->stage) + strlen(why->code) + strlen(why->message) + 4 * 24;
 	for (uint32_t i = 0; i < r->n_headers; i++)
 		n += r->headers[i].name.n + r->headers[i].value.n;
 	return n;
@@ -281,6 +283,10 @@ static struct item *item_make(struct kafka_dlq *d, const char *topic, int32_t pa
 	snprintf(it->numbers[0], sizeof(it->numbers[0]), "%" PRId32, partition);
 	snprintf(it->numbers[1], sizeof(it->numbers[1]), "%" PRId64, r->offset);
 	snprintf(it->numbers[2], sizeof(it->numbers[2]), "%" PRId64, r->timestamp_ms);
+	if (why->clock_ms == TIME_NONE)
+		snprintf(it->numbers[4], sizeof(it->numbers[4]), "-");
+	else
+		snprintf(it->numbers[4], sizeof(it->numbers[4]), "%" PRId64, why->clock_ms);
 	add_own_headers(it, &at, topic, why);
 	return it;
 }

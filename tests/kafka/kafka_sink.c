@@ -297,6 +297,7 @@ static bool check_letter(void *ctx, const struct topic_record *t)
 	cr_assert(span_is(header_value(r, "__meterd.errors.partition", 0), "7"));
 	cr_assert(span_is(header_value(r, "__meterd.errors.offset", 0), null ? "43" : "42"));
 	cr_assert(span_is(header_value(r, "__meterd.errors.timestamp", 0), "1577836800000"));
+	cr_assert(span_is(header_value(r, "__meterd.errors.clock", 0), "-"));
 	cr_assert(span_is(header_value(r, "__meterd.errors.stage", 0), "decode"));
 	cr_assert(span_is(header_value(r, "__meterd.errors.code", 0), "not_json"));
 	cr_assert(span_is(header_value(r, "__meterd.errors.message", 0), "no such thing"));
@@ -304,7 +305,7 @@ static bool check_letter(void *ctx, const struct topic_record *t)
 	return true;
 }
 
-static const struct dlq_reason reason = { "decode", "not_json", "no such thing" };
+static const struct dlq_reason reason = { "decode", "not_json", "no such thing", TIME_NONE };
 
 Test(kafka_sink, a_dead_letter_is_the_record_byte_for_byte_with_the_reason)
 {

@@ -540,6 +540,23 @@ Test(checkpoint, the_newest_stay)
 		free(paths[i]);
 }
 
+// The clock was set back: those from before say that they are newer.
+Test(checkpoint, the_one_just_written_stays)
+{
+	char other[200];
+	struct error e = { 0 };
+	struct checkpoint_options o = options();
+	fill(2, 3);
+	CLEANUP(freep) char *first = make();
+	snprintf(other, sizeof(other), "%s/checkpoints/29990101T000000Z-open.checkpoint", dir);
+	cr_assert(rename(with(first, "\"made\":1", "\"made\":9"), other) == 0);
+	o.keep = 1;
+	CLEANUP(freep) char *path = NULL;
+	cr_assert_eq(checkpoint_make(&o, &path, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(access(path, R_OK), 0, "%s", path);
+	cr_expect_eq(files(), 1);
+}
+
 Test(checkpoint, one_at_a_time)
 {
 	struct error e = { 0 };

@@ -11,6 +11,7 @@ static const int64_t jan_ms = 1577808000000;
 struct bench {
 	struct rules *old, *next;
 	struct journal_rules version[2];
+	struct journal journal;
 	struct decider d;
 };
 
@@ -22,7 +23,9 @@ static struct bench *bench_open(void)
 	b->next = some_rules(CLOCK_RECORDS, "DetectLabel", "DetectLabels");
 	b->version[0] = (struct journal_rules){ .version = 1, .effective_ms = TIME_NONE, .rules = b->old };
 	b->version[1] = (struct journal_rules){ .version = 2, .effective_ms = jan_ms, .rules = b->next };
+	b->journal = (struct journal){ .n_rules = 2, .rules = b->version };
 	b->d.newest = b->next->catalog;
+	b->d.journal = &b->journal;
 	return b;
 }
 
@@ -100,5 +103,32 @@ Test(decide, what_is_refused_says_why_whether_read_ahead_or_not)
 	cr_expect(ahead.outcome == OUTCOME_REJECTED && ahead.why.reject == REJECT_SERVICE_UNKNOWN);
 	cr_expect_str_eq(ahead.why.detail, alone.why.detail);
 	cr_expect(ahead.why.position == alone.why.position);
+	bench_close(b);
+}
+
+// A letter is out before its record is decided: where other rules were decided in between, the record counted where it stood first.
+Test(decide, what_was_given_back_repeats_what_counted)
+{
+	struct bench *b = bench_open();
+	struct header h[] = { { SPAN_LIT("trace"), SPAN_LIT("x") }, { SPAN_LIT(GIVEN_BACK_HEADER), SPAN_LIT("t/0/1") },
+			      { SPAN_LIT(GIVEN_BACK_CLOCK_HEADER), { 0 } } };
+	static const char labels[] = "{\"id\":\"a\",\"account\":\"1\",\"service\":\"DetectLabels\",\"time\":1577808000000}";
+	struct record first = record(LABEL, jan_ms), second = record(labels, jan_ms);
+	first.headers = second.headers = h;
+	first.n_headers = second.n_headers = 3;
+	h[2].value = SPAN_LIT("1577807999999"); // before jan_ms the first version held
+	cr_expect(outcome(b, 1, &second) == OUTCOME_COUNTED, "unknown to the first version, so it was rejected there");
+	cr_expect(outcome(b, 0, &first) == OUTCOME_DUPLICATE, "known to it, so it counted there");
+	h[2].value = SPAN_LIT("1577808000000"); // the second one did
+	cr_expect(outcome(b, 1, &second) == OUTCOME_DUPLICATE);
+	cr_expect(outcome(b, 0, &first) == OUTCOME_COUNTED);
+	cr_expect(outcome(b, 1, &first) == OUTCOME_REJECTED, "what is still wrong stays so");
+	h[2].value = SPAN_LIT("-"); // no clock yet: the first version
+	cr_expect(outcome(b, 1, &second) == OUTCOME_COUNTED);
+	cr_expect(outcome(b, 0, &first) == OUTCOME_DUPLICATE);
+	h[2].value = SPAN_LIT("what"); // somebody else's: nothing is concluded from it
+	cr_expect(outcome(b, 1, &second) == OUTCOME_COUNTED);
+	first.n_headers = 2; // given back by a meterd that did not say
+	cr_expect(outcome(b, 0, &first) == OUTCOME_COUNTED);
 	bench_close(b);
 }

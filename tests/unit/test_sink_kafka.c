@@ -100,7 +100,7 @@ Test(sink_kafka, a_client_that_may_not_publish_is_78)
 
 // ---- dead letters
 
-static const struct dlq_reason reason = { "decode", "json_syntax", "no JSON" };
+static const struct dlq_reason reason = { "decode", "json_syntax", "no JSON", 1577800000123 };
 
 static struct dlq *dlq_open(struct test_broker *b)
 {
@@ -126,6 +126,10 @@ static bool count_letters(void *ctx, const struct topic_record *t)
 {
 	struct letters *l = ctx;
 	l->n++;
+	bool clock = false;
+	for (uint32_t i = 0; i < t->r.n_headers; i++)
+		clock = clock || (span_is(t->r.headers[i].name, "__meterd.errors.clock") && span_is(t->r.headers[i].value, "1577800000123"));
+	cr_assert(clock);
 	for (uint32_t i = 0; i < t->r.n_headers; i++)
 		if (span_is(t->r.headers[i].name, "__meterd.errors.truncated")) {
 			cr_assert(t->r.value.n == 0 && span_is(t->r.headers[i].value, "700"));
