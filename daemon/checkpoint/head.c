@@ -153,7 +153,8 @@ enum error_class checkpoint_fits(const struct checkpoint_head *h, const struct j
 }
 
 // `from`: what must be there; `stands`: what must have been.
-static enum error_class reaches(const struct sink_port *port, const struct kafka_options *k, const char *name, int64_t from, int64_t stands, const char *why, struct error *e)
+static enum error_class reaches(const struct sink_port *port, const struct kafka_options *k,
+				const char *name, int64_t from, int64_t stands, const char *why, struct error *e)
 {
 	int64_t low = 0, high = 0, partition = 0;
 	const char *slash = strrchr(name, '/');

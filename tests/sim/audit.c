@@ -5,6 +5,9 @@
 
 #include "audit.h"
 #include "base/check.h"
+#include "letters/letters.h"
+
+#define SPAN_ARGS(s) (int)(s).n, (s).p != NULL ? (s).p : ""
 
 const char *const audit_services[SERVICES] = { "tag", "crop", "next", "beta" };
 struct audit *audit;
@@ -134,7 +137,75 @@ static const struct sim_record *record_at(int32_t partition, int64_t offset)
 	for (uint32_t i = 0; i < sim->n_log; i++)
 		if (sim->log[i].partition == partition && sim->log[i].offset == offset)
 			return &sim->log[i];
+	for (size_t i = 0; i < audit->n_returned; i++)
+		if (audit->returned[i].partition == partition && audit->returned[i].offset == offset)
+			return &audit->returned[i];
 	return NULL;
+}
+
+static const struct fake_message *message_at(int32_t partition, int64_t offset)
+{
+	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", partition);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->list[i].offset == offset)
+			return &l->list[i];
+	return NULL;
+}
+
+static struct span header_of(const struct fake_message *m, const char *name)
+{
+	for (uint32_t i = 0; i < m->n_headers; i++)
+		if (span_is(m->headers[i].name, name))
+			return m->headers[i].value;
+	return (struct span){ 0 };
+}
+
+static struct lettered *lettered_at(int32_t partition, int64_t offset)
+{
+	for (size_t i = 0; i < audit->n_lettered; i++)
+		if (audit->lettered[i].partition == partition && audit->lettered[i].offset == offset)
+			return &audit->lettered[i];
+	audit->lettered = xrealloc(audit->lettered, audit->n_lettered + 1, sizeof(*audit->lettered));
+	audit->lettered[audit->n_lettered] = (struct lettered){ .partition = partition, .offset = offset };
+	return &audit->lettered[audit->n_lettered++];
+}
+
+static bool place_of(struct span position, int32_t *partition, int64_t *offset)
+{
+	CLEANUP(freep) char *text = xstrndup(position.p != NULL ? position.p : "", position.n);
+	long long at = 0;
+	bool good = sscanf(text, "usage.calls/%d/%lld", partition, &at) == 2;
+	*offset = at;
+	return good;
+}
+
+// A record that nobody produced was given back: one before it in this partition, of which there is a letter, as it came, and once. *ret_taken: the log
+// says that it was not rejected.
+static const struct sim_record *returned(int32_t partition, const struct fake_message *m, bool *ret_taken)
+{
+	int32_t of_partition = -1;
+	int64_t of = -1;
+	if (!place_of(header_of(m, "__meterd.requeued"), &of_partition, &of) || of_partition != partition || of >= m->offset) {
+		wrong("usage.calls/%d/%lld is nobody's", partition, (long long)m->offset);
+		return NULL;
+	}
+	const struct fake_message *was = message_at(partition, of);
+	struct lettered *l = lettered_at(partition, of);
+	if (was == NULL || ++l->given_back > 1) {
+		wrong("usage.calls/%d/%lld: %lld is given back, which %s", partition, (long long)m->offset, (long long)of,
+		      was == NULL ? "never was" : "was given back before");
+		return NULL;
+	}
+	*ret_taken = !l->rejected;
+	if (m->timestamp_ms != was->timestamp_ms || m->value_n != was->value_n || memcmp(m->value, was->value, m->value_n) != 0)
+		wrong("usage.calls/%d/%lld is not what %lld was", partition, (long long)m->offset, (long long)of);
+	const struct sim_record *e = record_at(partition, of);
+	check(e != NULL);
+	struct sim_record copy = *e;
+	copy.offset = m->offset;
+	audit->returned = xrealloc(audit->returned, audit->n_returned + 1, sizeof(*audit->returned));
+	audit->returned[audit->n_returned] = copy;
+	return &audit->returned[audit->n_returned++];
 }
 
 struct reading {
@@ -197,25 +268,29 @@ static void count(struct cell *c, const struct sim_record *e, int service, int64
 	c->calls += e->calls;
 }
 
-// The price books say: book-2.yaml gives old-tag to crop and charges errors; its rules allow a minute of the future.
+// The price books say: book-2.yaml gives old-tag to crop and charges errors; its rules allow a minute of the future. book-3.yaml has a service for
+// what no other knows.
 static int service_in(const struct sim_record *e, int book)
 {
+	if (e->service < 0 && book == 2)
+		return CROP;
 	return e->service == TAG && e->id % 3 == 0 && book == 1 ? CROP : e->service;
 }
 
 static bool rejected(const struct sim_record *e, int book)
 {
-	return !e->readable || e->service < 0 || e->time_ms > e->stamp_ms + (book == 1 ? 60000 : 300000);
+	return !e->readable || (e->service < 0 && book != 2) || e->time_ms > e->stamp_ms + (book == 1 ? 60000 : 300000);
 }
 
-static int outcome(struct reading *r, const struct sim_record *e)
+// taken: it was given back although it was not rejected.
+static int outcome(struct reading *r, const struct sim_record *e, bool taken)
 {
 	int book = audit_book(r->clock_ms), service = service_in(e, book);
 	if (rejected(e, book))
 		return 3;
 	bool again = duplicate(r, e);
 	r->seen[r->n++] = (struct seen){ e->id, e->offset, r->clock_ms };
-	if (again)
+	if (again || taken)
 		return 1;
 	if (!e->billable && book != 1)
 		return 4;
@@ -236,14 +311,20 @@ static int outcome(struct reading *r, const struct sim_record *e)
 	return 2;
 }
 
-static void check_dead_letter(const struct sim_record *e)
+// In the dead-letter topic byte for byte.
+static void check_dead_letter(const struct fake_message *was, int32_t partition)
 {
-	CLEANUP(freep) char *name = xasprintf("usage.calls/%d/%lld", e->partition, (long long)e->offset);
-	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls.dlq", 0);
-	for (size_t k = 0; k < l->n; k++)
-		if (strcmp(l->list[k].value, name) == 0)
+	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls.dlq", partition % SIM_LETTER_PARTITIONS);
+	CLEANUP(freep) char *offset = xasprintf("%lld", (long long)was->offset), *of = xasprintf("%d", partition);
+	for (size_t k = 0; k < l->n; k++) {
+		const struct fake_message *m = &l->list[k];
+		if (span_is(header_of(m, "__meterd.errors.offset"), offset) && span_is(header_of(m, "__meterd.errors.partition"), of)) {
+			if (m->value_n != was->value_n || memcmp(m->value, was->value, m->value_n) != 0)
+				wrong("usage.calls/%d/%s is another one in the dead-letter topic", partition, offset);
 			return;
-	wrong("%s was rejected and is not in the dead-letter topic", name);
+		}
+	}
+	wrong("usage.calls/%d/%s was rejected and is not in the dead-letter topic", partition, offset);
 }
 
 static void read_partition(int32_t partition)
@@ -256,16 +337,59 @@ static void read_partition(int32_t partition)
 		while (audit_month_start(r.open + 1) + sim->rules->settings.close_grace_ms <= r.clock_ms)
 			r.open++;
 		const struct sim_record *e = m->tick ? NULL : record_at(partition, m->offset);
-		check(m->tick || e != NULL);
-		int k = e == NULL ? 5 : outcome(&r, e);
+		bool again = !m->tick && e == NULL, taken = false;
+		if (again && (e = returned(partition, m, &taken)) == NULL)
+			break;
+		int k = e == NULL ? 5 : outcome(&r, e, taken);
+		sim->coverage->requeued_counted += again && k == 0;
+		sim->coverage->requeued_late += again && k == 2;
+		sim->coverage->requeued_taken += taken;
 		audit->outcomes[k]++;
 		if (e != NULL)
 			sim_say("usage.calls/%d/%lld: e%d of a%d, service %d, %lld calls, clock %lld, rules of book %d: %d", partition, (long long)e->offset, e->id,
 				e->account, e->service, (long long)e->calls, (long long)r.clock_ms, audit_book(r.clock_ms), k);
-		if (k == 3)
-			check_dead_letter(e);
+		if (k == 3) {
+			check_dead_letter(m, partition);
+			lettered_at(partition, m->offset)->rejected = true;
+		}
 	}
 	free(r.seen);
+}
+
+// ---- marks: beside each letter whose record was given back, one; and what is left is what the product says is left
+static void check_marks(void)
+{
+	CLEANUP(letters_table_freep) struct letters_table *t = letters_table_new(1 << 16);
+	struct letters_numbers n = { 0 };
+	uint64_t left = 0, told = 0;
+	for (int32_t p = 0; p < SIM_LETTER_PARTITIONS; p++) {
+		const struct fake_log *l = fake_log(&sim->kafka, "usage.calls.dlq", p);
+		for (size_t i = 0; i < l->n; i++) {
+			const struct fake_message *m = &l->list[i];
+			struct record as_read = fake_record(m);
+			CLEANUP(freep) char *letter = xasprintf("%.*s/%.*s/%.*s", SPAN_ARGS(header_of(m, "__meterd.errors.topic")),
+								SPAN_ARGS(header_of(m, "__meterd.errors.partition")), SPAN_ARGS(header_of(m, "__meterd.errors.offset")));
+			bool is_mark = header_of(m, "__meterd.errors.topic").p == NULL;
+			int32_t partition = -1;
+			int64_t offset = -1;
+			letters_table_take(t, &as_read);
+			if (!place_of(is_mark ? header_of(m, "__meterd.requeued") : span_of(letter), &partition, &offset))
+				wrong("%s is in the dead-letter topic", letter);
+			else
+				lettered_at(partition, offset)->marks += is_mark;
+		}
+	}
+	for (size_t i = 0; i < audit->n_lettered; i++) {
+		const struct lettered *l = &audit->lettered[i];
+		left += l->given_back == 0;
+		if (l->marks != l->given_back)
+			wrong("usage.calls/%d/%lld was given back %d times and marked %d times", l->partition, (long long)l->offset, l->given_back, l->marks);
+	}
+	letters_table_numbers(t, &n);
+	for (int k = 0; k < REJECT_COUNT; k++)
+		told += n.by_code[k];
+	if (told != left)
+		wrong("%llu dead letters wait, the log says %llu", (unsigned long long)told, (unsigned long long)left);
 }
 
 // ---- counters and ledger
@@ -434,6 +558,7 @@ bool sim_audit(void)
 		for (int adjust = -1; adjust < MONTHS; adjust++)
 			if (adjust < 0 || adjust > m)
 				check_counters(m, adjust);
+	check_marks();
 	check_ledger();
 	check_alerts();
 	months_settled();
@@ -444,6 +569,8 @@ bool sim_audit(void)
 	sim->coverage->rejected += (uint64_t)audit->outcomes[3];
 	bool good = audit->wrong == 0;
 	journal_freep(&audit->decided);
+	free(audit->returned);
+	free(audit->lettered);
 	free(audit);
 	return good;
 }

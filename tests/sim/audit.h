@@ -23,7 +23,16 @@ struct cell {
 	struct crossing rungs[RUNGS];
 	int n_rungs;
 };
+struct lettered {                    // a record of which there is a letter, or must be
+	int32_t partition;
+	int64_t offset;
+	bool rejected;               // as the log says: where other rules were decided behind the letter it may have counted all the same
+	int given_back, marks;
+};
 struct audit {
+	struct sim_record *returned; // records given back, as those they were, where they stand now
+	struct lettered *lettered;
+	size_t n_returned, n_lettered;
 	struct cell cells[SIM_ACCOUNTS][SERVICES][MONTHS];
 	int active[SIM_ACCOUNTS];    // first month with calls, as far as the log is read; MONTHS: none
 	int active_by[SIM_ACCOUNTS][MONTHS]; // the same, by calls that are closed with that month or before

@@ -89,6 +89,8 @@ void sim_person_calls(void)
 {
 	if (sim->running == process() && sim_chance(0.05))
 		sim_world_goes_on();
+	if (sim->running == process() && sim->step == STEP_REQUEUE && sim_chance(0.1))
+		sim_hand_enters(sim_letters_return_all);
 }
 
 void sim_person_forget(void)
@@ -99,11 +101,12 @@ void sim_person_forget(void)
 }
 
 // ---- what it does
-// What a person would be told to run again, or to wait for, is nothing wrong.
-static bool went_wrong(const char *what, enum error_class c, const struct error *e)
+// What a person would be told to run again, or to wait for, is nothing wrong; nor whatever they are told where the counters got lost meanwhile.
+bool sim_person_failed(const char *what, enum error_class c, const struct error *e, uint32_t losses)
 {
 	sim_say("person: %s: %d %s", what, c, c != ERROR_NONE ? e->text : "");
-	if (c == ERROR_NONE || c == ERROR_RETRY || (c == ERROR_ABORT && e->exit_code == EXIT_LATER))
+	if (c == ERROR_NONE || c == ERROR_RETRY || (c == ERROR_ABORT && e->exit_code == EXIT_LATER) || losses != sim->losses ||
+	    (sim->loses && !sim_redis_whole()))
 		return false;
 	sim_wrong("%s: %s", what, e->text);
 	return true;
@@ -144,7 +147,7 @@ static enum error_class promote(struct rebuild *r, struct error *e)
 	return c;
 }
 
-static void rebuild(bool verify, bool put_in_force)
+static void rebuild(struct rebuild_from from, bool verify, bool put_in_force)
 {
 	struct sim_instance *x = process();
 	struct error e = { 0 };
@@ -154,7 +157,16 @@ static void rebuild(bool verify, bool put_in_force)
 				     .workers = 1 + (uint32_t)sim_below(2), .stop = &person()->stop };
 	char difference[DIFFERENCE];
 	const char *what = "rebuild";
+	uint32_t losses = sim->losses;
+	o.from = from;
 	enum error_class c = rebuild_open(&o, &r, &e);
+	sim->coverage->begun_from += c == ERROR_NONE && rebuild_checkpoint(r) != NULL;
+	if (c == ERROR_ABORT && from.kind == REBUILD_FROM_FILE && e.exit_code == EXIT_CONFIG_ERR) { // it is not fit for it, or one is being made
+		sim->coverage->refused++;
+		return;
+	}
+	if (c == ERROR_NONE && from.kind == REBUILD_FROM_FILE && (strstr(from.text, "-foreign") != NULL || strstr(from.text, "-never") != NULL))
+		sim_wrong("rebuild takes %s", from.text);
 	if (c == ERROR_NONE)
 		c = rebuild_catch_up(r, &e);
 	if (c == ERROR_NONE)
@@ -171,7 +183,7 @@ static void rebuild(bool verify, bool put_in_force)
 		what = "promote";
 		c = promote(r, &e);
 	}
-	went_wrong(what, c, &e);
+	sim_person_failed(what, c, &e, losses);
 	if (r != NULL)
 		rebuild_freep(&r);
 	person()->finally = c == ERROR_NONE;
@@ -229,27 +241,41 @@ static void other_verb(const char *what, enum error_class (*fn)(const struct jou
 	struct error e = { 0 };
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	struct store *s = NULL;
+	uint32_t losses = sim->losses;
 	enum error_class c = open_state(&j, &s, &e);
 	if (c == ERROR_NONE)
 		c = fn(j, s, &e);
-	went_wrong(what, c, &e);
+	sim_person_failed(what, c, &e, losses);
 	if (s != NULL)
 		s->ops->close(s);
+}
+
+static const struct rebuild_from first = { .kind = REBUILD_FROM_FIRST };
+
+// `rebuild --from FILE`. Of a generation that never was, with other counters, verify would have to tell.
+static void rebuild_from_file(bool put_in_force)
+{
+	char path[200];
+	if (sim_checkpoint_pick(path, sizeof(path)) && strstr(path, "-gone") == NULL)
+		rebuild((struct rebuild_from){ .kind = REBUILD_FROM_FILE, .text = path }, true, put_in_force);
 }
 
 void sim_person_works(struct sim_instance *x)
 {
 	(void)x;
-	switch (sim_below(8)) {
+	switch (sim_below(sim->loses ? 10 : 8)) {
 	case 0:
-		return rebuild(false, false);
+		return rebuild(first, false, false);
 	case 1:
 	case 2:
-		return rebuild(true, false);
+		return rebuild(first, true, false);
 	case 3:
 	case 4:
 	case 5:
-		return rebuild(true, true);
+		return rebuild(first, true, true);
+	case 8:
+	case 9:
+		return rebuild_from_file(sim_chance(0.5));
 	case 6:
 		return other_verb("rebuild --rollback", roll_back);
 	default:
@@ -260,13 +286,13 @@ void sim_person_works(struct sim_instance *x)
 static void verify(struct sim_instance *x)
 {
 	(void)x;
-	rebuild(true, false);
+	rebuild(first, true, false);
 }
 
 static void verify_and_promote(struct sim_instance *x)
 {
 	(void)x;
-	rebuild(true, true);
+	rebuild(first, true, true);
 }
 
 bool sim_person_concludes(bool put_in_force)

@@ -49,6 +49,12 @@ void sim_say(const char *fmt, ...)
 	va_end(ap);
 }
 
+// What is asked for once in a whole rebuild, or once where all was lost.
+static double seldom(enum sim_step step)
+{
+	return step == STEP_ASK ? 20 : step == STEP_CREATE || step == STEP_RESTORE || step == STEP_RESTORED ? 5 : step == STEP_REQUEUE ? 3 : 1;
+}
+
 enum fate sim_fate(enum sim_step step, unsigned allowed)
 {
 	if (sim->dies_next) {
@@ -56,7 +62,7 @@ enum fate sim_fate(enum sim_step step, unsigned allowed)
 		longjmp(*sim->death, 1);
 	}
 	sim_person_calls();
-	double p = step == STEP_ASK ? 20 * sim->intensity : sim->intensity; // what is asked for once in a whole rebuild
+	double p = seldom(step) * sim->intensity;
 	if (sim->running == NULL || sim->quiet || !sim_chance(p))
 		return FATE_OK;
 	enum fate f = (enum fate)(1 + sim_below(FATE_COUNT - 1));

@@ -250,7 +250,7 @@ void redis_twin_copy_free(struct redis_keys *c)
 
 static void hang_up(void);
 
-void redis_twin_restore(const struct redis_keys *c, const char *tag)
+void redis_twin_lose(const char *tag)
 {
 	hang_up();
 	for (struct key *k = db.all, *next; k != NULL; k = next) {
@@ -258,6 +258,11 @@ void redis_twin_restore(const struct redis_keys *c, const char *tag)
 		if (strstr(k->name, tag) != NULL)
 			key_drop(k);
 	}
+}
+
+void redis_twin_restore(const struct redis_keys *c, const char *tag)
+{
+	redis_twin_lose(tag);
 	for (const struct key *k = c->all; k != NULL; k = k->hh.next)
 		if (strstr(k->name, tag) != NULL)
 			key_copy(&db, (struct span){ k->name, k->name_n }, k);
@@ -578,7 +583,9 @@ static redisReply *c_xrange(const struct args *a)
 	const struct key *k = key_find(a->word[1], KIND_STREAM);
 	uint64_t from_ms, from, to_ms, to;
 	size_t first = 0, n = 0, most = a->n == 6 ? (size_t)number(a->word[5]) : SIZE_MAX;
-	id_of(a->word[2], true, &from_ms, &from);
+	bool behind = a->word[2].n > 0 && a->word[2].p[0] == '(';
+	id_of((struct span){ a->word[2].p + behind, a->word[2].n - behind }, true, &from_ms, &from);
+	from += behind;
 	id_of(a->word[3], false, &to_ms, &to);
 	size_t have = k != NULL ? k->n_items : 0;
 	while (first < have && (k->items[first].ms < from_ms || (k->items[first].ms == from_ms && k->items[first].seq < from)))
@@ -618,6 +625,19 @@ static redisReply *c_xlen(const struct args *a)
 	return answer_int(k != NULL ? (int64_t)k->n_items : 0);
 }
 
+// SCAN cursor COUNT n: all at once, which a real one may do, too.
+static redisReply *c_scan(const struct args *a)
+{
+	size_t n = 0;
+	check(span_is(a->word[1], "0"));
+	redisReply *r = answer_array(2), *names = answer_array(HASH_COUNT(db.all));
+	for (const struct key *k = db.all; k != NULL; k = k->hh.next)
+		names->element[n++] = answer_bytes(REDIS_REPLY_STRING, k->name, k->name_n);
+	r->element[0] = answer_text("0");
+	r->element[1] = names;
+	return r;
+}
+
 static redisReply *c_config(const struct args *a)
 {
 	redisReply *r = answer_array(2);
@@ -652,7 +672,7 @@ static const struct command {
 	{ "XADD", 5, SIZE_MAX, c_xadd }, { "XRANGE", 4, 6, c_xrange }, { "XDEL", 3, 3, c_xdel }, { "XLEN", 2, 2, c_xlen }, { "GET", 2, 2, c_get },
 	{ "SET", 3, 5, c_set }, { "DEL", 2, SIZE_MAX, c_del }, { "UNLINK", 2, SIZE_MAX, c_del }, { "COPY", 3, 3, c_copy },
 	{ "RPUSH", 3, SIZE_MAX, c_rpush }, { "LINDEX", 3, 3, c_lindex }, { "LPOP", 2, 2, c_lpop }, { "CONFIG", 3, 3, c_config },
-	{ "MEMORY", 3, 3, c_memory }, { "FUNCTION", 3, 4, c_function }, { "SELECT", 2, 2, c_ok }, { "AUTH", 2, 3, c_ok },
+	{ "SCAN", 4, 4, c_scan }, { "MEMORY", 3, 3, c_memory }, { "FUNCTION", 3, 4, c_function }, { "SELECT", 2, 2, c_ok }, { "AUTH", 2, 3, c_ok },
 };
 
 static redisReply *carry_out(const struct args *a)

@@ -22,6 +22,7 @@ void redis_twin_copy_free(struct redis_keys *c);
 bool redis_twin_copy_has(const struct redis_keys *c, const char *key, const char *field, const char *but); // a field with another value
 // Back to that moment, as by a restart that lost what came after: connections end. tag: only keys that hold it (a shard's), "": all.
 void redis_twin_restore(const struct redis_keys *c, const char *tag);
+void redis_twin_lose(const char *tag);     // all keys that hold it are gone; connections end
 void redis_twin_clear(void);               // functions stay, as with FLUSHDB
 
 // A request that a socket's buffer holds: commands sent ahead are kept instead of carried out, and the connection is given up.

@@ -19,6 +19,8 @@
 enum {
 	SIM_INSTANCES = 2,
 	SIM_PERSON = SIM_INSTANCES,      // the process of a person's command
+	SIM_HAND,                        // of another person's, who gives back the same dead letters
+	SIM_PROCESSES,
 	SIM_PARTITIONS = 3,              // at the beginning; one more may appear
 	SIM_PARTITIONS_MOST = 4,
 	SIM_SHARDS = 2,
@@ -31,6 +33,7 @@ enum {
 	SIM_EVENTS_MOST = 4000,
 	SIM_FAULTS_MOST = 4096,
 	SIM_SNAPSHOTS = 3,
+	SIM_LETTER_PARTITIONS = 2,
 };
 
 // What can go wrong with one call.
@@ -68,6 +71,7 @@ enum sim_step {
 	STEP(REGISTER, "register_rules")                                                                                               \
 	STEP(KAFKA, "kafka")                                                                                                           \
 	STEP(DLQ, "dlq")                                                                                                               \
+	STEP(REQUEUE, "requeue")                                                                                                       \
 	STEP(SLICE_WRITE, "slice_write")                                                                                               \
 	STEP(SLICE_READ, "slice_read")                                                                                                 \
 	STEP(GENERATIONS, "generations")                                                                                               \
@@ -78,6 +82,11 @@ enum sim_step {
 	STEP(LEASE, "lease")                                                                                                           \
 	STEP(COMPARE, "compare")                                                                                                       \
 	STEP(ASK, "request_put")                                                                                                       \
+	STEP(CREATE, "create")                                                                                                         \
+	STEP(ENTRIES, "entries")                                                                                                       \
+	STEP(RESTORE, "restore")                                                                                                       \
+	STEP(PUT, "put")                                                                                                               \
+	STEP(RESTORED, "restored")                                                                                                     \
 	STEP(POLL, "poll")
 	SIM_STEPS
 #undef STEP
@@ -99,7 +108,14 @@ enum sim_event {
 	EVENT(DISK, "the state directory is deleted, changed or put back")                                                             \
 	EVENT(JUMP, "the wall clock jumps")                                                                                            \
 	EVENT(PERSON, "a person works on generations")                                                                                 \
-	EVENT(PERSON_DIES, "and is killed")
+	EVENT(PERSON_DIES, "and is killed")                                                                                            \
+	EVENT(REQUEUE, "a person gives dead letters back")                                                                             \
+	EVENT(TWO_HANDS, "and another one the same ones")                                                                              \
+	EVENT(CHECKPOINT, "a checkpoint is written")                                                                                   \
+	EVENT(FORGE, "a checkpoint is damaged, or one that must not be taken lies there")                                              \
+	EVENT(LOSS, "redis loses everything")                                                                                          \
+	EVENT(LOSS_SHARD, "one shard loses everything")                                                                                \
+	EVENT(RESTORE, "a person puts a checkpoint back")
 	SIM_EVENTS
 #undef EVENT
 	EVENT_COUNT
@@ -114,6 +130,8 @@ struct sim_coverage {                // shared by all processes of a run
 	uint64_t versions, admitted, with_contract, with_packs;
 	uint64_t digest;             // of all that came out; the order of seeds does not matter
 	uint64_t rebuilt, verified, promoted, rolled_back, dropped;
+	uint64_t requeued, requeued_counted, requeued_late, requeued_taken;
+	uint64_t checkpoints, put_back, put_beside, made_anew, begun_from, refused;
 	uint64_t slices_written, sets_of_slices, slices_refused, slices_failed;
 };
 
@@ -153,6 +171,7 @@ struct sim_instance {
 	struct sim_source *source;
 	struct snapshots *snapshots;
 	struct sim_disk *disk;           // outlives its process
+	long pid;
 };
 
 struct sim {
@@ -174,8 +193,13 @@ struct sim {
 	struct store *plain;             // without faults: for the audit
 	struct rules *rules;             // the first version
 	struct sim_group *group;
-	struct sim_instance instances[SIM_INSTANCES + 1];
+	struct sim_instance instances[SIM_PROCESSES];
 	bool generations;                // somebody makes them anew: in every third seed
+	enum sim_step step;              // of Kafka's calls: what the process that runs is at
+	bool requeues, loses;            // dead letters are given back; Redis loses all, and checkpoints are written
+	uint32_t losses;                 // so far
+	char folder[64];                 // of state directories
+	uint32_t births;                 // of processes: each has a number of its own
 	struct sim_person *person;
 	const struct ports *ports;
 	const struct store_options *store_options;
@@ -221,6 +245,7 @@ int64_t sim_generation(void);                             // in force, as the co
 void sim_waits(int64_t ms);
 void sim_world_goes_on(void);                             // a step of everybody else, while a call is under way
 void sim_person_enters(void (*fn)(struct sim_instance *x));
+void sim_hand_enters(void (*fn)(struct sim_instance *x)); // out of another's call
 
 // person.c
 void sim_person_works(struct sim_instance *x);
@@ -228,12 +253,30 @@ bool sim_person_concludes(bool put_in_force);             // when all is counted
 void sim_person_waits(void);
 void sim_person_calls(void);
 void sim_person_forget(void);
+bool sim_person_failed(const char *what, enum error_class c, const struct error *e, uint32_t losses); // what nobody would expect of it; losses: before
+
+// letters.c
+enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
+void sim_letters_return(struct sim_instance *x);          // some
+void sim_letters_return_all(struct sim_instance *x);
+
+// checkpoint.c
+void sim_checkpoint_write(struct sim_instance *x);        // as a keeper, or `meterctl checkpoint`
+void sim_checkpoint_restore(struct sim_instance *x);      // `meterctl restore`
+bool sim_checkpoint_pick(char path[], size_t size);       // one of those there are; false: none
+void sim_checkpoint_forge(void);
+void sim_lose(int shard);                                 // -1: all
+void sim_folder_open(void);
+void sim_folder_close(void);
+void sim_folder_remove(long pid);                         // of a child that ended
 
 // store.c
 enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e);
 void sim_store_forget(struct sim_instance *of);           // connections of a dead process
 void sim_snapshot(void);
 void sim_rollback(int shard);                             // -1: all
+bool sim_redis_whole(void);                               // every shard holds the generation in force
+void sim_snapshots_drop(void);                            // there is no earlier state any more
 void sim_redis_open(void);                                // empty
 void sim_redis_close(void);
 
@@ -245,7 +288,6 @@ enum error_class sim_source_read(const struct kafka_options *o, const char *cons
 void sim_source_forget(struct sim_instance *of);          // a dead process: the group notices
 void sim_group_expire(struct sim_instance *of);           // its session is over
 void sim_group_changed(void);                             // partitions were added
-enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
 
 // says.c: what else goes into Kafka and Redis: accounts, rules, a partition
 void sim_says_open(void);                                 // the books; also makes sim->rules

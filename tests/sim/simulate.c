@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/checks.h"
 #include "sim.h"
 
 enum { DRAIN_ROUNDS = 6000, LONG_RUN = 1000 };
@@ -69,7 +70,7 @@ static const struct ports sim_ports = { &kafka_port, sim_source_open, sim_source
 static enum fake_outcome kafka_fate(void *ctx)
 {
 	(void)ctx;
-	enum fate f = sim_fate(STEP_KAFKA, (1u << FATE_LOST) | (1u << FATE_REPLY_LOST) | (1u << FATE_DIES_BEFORE) | (1u << FATE_DIES_AFTER));
+	enum fate f = sim_fate(sim->step, (1u << FATE_LOST) | (1u << FATE_REPLY_LOST) | (1u << FATE_DIES_BEFORE) | (1u << FATE_DIES_AFTER));
 	sim->dies_next = f == FATE_DIES_AFTER;
 	return f == FATE_LOST ? FAKE_LOST : f == FATE_OK ? FAKE_OK : FAKE_REPLY_LOST;
 }
@@ -81,10 +82,25 @@ static struct store_options store_options(void)
 
 static struct store_options shared_store_options;
 
+// As meterd does at its start: looks whether all is there, and makes again what was lost. False: it comes later.
+static bool checked(const struct sim_instance *x)
+{
+	struct error e = { 0 };
+	enum error_class c = checks_run(&sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &e);
+	sim_say("instance %d begins: %d %s", x->index, c, e.text);
+	if (c == ERROR_ABORT && e.exit_code != EXIT_LATER)
+		sim_wrong("instance %d cannot begin: %s", x->index, e.text);
+	return c == ERROR_NONE;
+}
+
 static void instance_begin(struct sim_instance *x)
 {
 	struct error e = { 0 };
+	x->pid = 1000 + sim->births++;
+	if (!checked(x))
+		return;
 	x->shared = (struct shared){ .office_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	x->alive = true;
 	pthread_mutex_init(&x->shared.lock, NULL);
 	x->facts = facts_new();
 	memset(x->facts_next, 0, sizeof(x->facts_next));
@@ -95,7 +111,6 @@ static void instance_begin(struct sim_instance *x)
 	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0, 0, x->snapshots };
 	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts };
 	check(worker_new(&wo, &x->worker, &e) == ERROR_NONE && office_new(&oo, &x->office, &e) == ERROR_NONE);
-	x->alive = true;
 }
 
 static void slices_counted(const struct sim_instance *x)
@@ -113,8 +128,10 @@ static void instance_dies(struct sim_instance *x)
 {
 	sim->running = NULL;
 	sim->dies_next = false;
-	x->alive = x->paused = false;
 	sim_store_forget(x);
+	if (!x->alive)
+		return; // in the checks at its start
+	x->alive = x->paused = false;
 	sim_source_forget(x);
 	close(x->shared.office_wake);
 	slices_counted(x);
@@ -127,24 +144,31 @@ static void person_dies(struct sim_instance *x)
 	sim->running = NULL;
 	sim->dies_next = false;
 	sim_store_forget(x);
-	sim_person_forget();
+	if (x->index == SIM_PERSON)
+		sim_person_forget();
 }
 
 // May be within another's call: whose death is meant is known by where it is entered.
 static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
 {
 	jmp_buf death, *outer = sim->death;
+	enum sim_step step = sim->step;
 	sim->waited_ms = 0;
 	sim->running = x;
 	sim->death = &death;
-	if (setjmp(death) == 0)
+	sim->step = fn == sim_letters_return || fn == sim_letters_return_all ? STEP_REQUEUE : STEP_KAFKA;
+	if (setjmp(death) == 0) {
 		fn(x);
-	else if (x->index == SIM_PERSON)
+		if (sim->dies_next)
+			longjmp(death, 1); // behind its last call
+	} else if (x->index >= SIM_PERSON) {
 		person_dies(x);
-	else
+	} else {
 		instance_dies(x);
+	}
 	sim->running = NULL;
 	sim->death = outer;
+	sim->step = step;
 }
 
 // Who waits within a turn until Kafka's topics are stable again, waits for the coordinator's time-out.
@@ -160,8 +184,24 @@ void sim_person_enters(void (*fn)(struct sim_instance *x))
 {
 	struct sim_instance *x = &sim->instances[SIM_PERSON];
 	x->alive = true;
+	x->pid = 1000 + sim->births++;
 	enter(x, fn);
 	x->alive = false;
+}
+
+static bool event_happens(enum sim_event e, double p);
+
+void sim_hand_enters(void (*fn)(struct sim_instance *x))
+{
+	struct sim_instance *had = sim->running, *x = &sim->instances[SIM_HAND];
+	bool dies = sim->dies_next;
+	if (!event_happens(EVENT_TWO_HANDS, 1))
+		return;
+	sim->dies_next = false;
+	x->pid = 1000 + sim->births++;
+	enter(x, fn);
+	sim->running = had;
+	sim->dies_next = dies;
 }
 
 void sim_wrong(const char *fmt, ...)
@@ -268,7 +308,7 @@ static void world_open(void)
 	struct faults f = { 0 };
 	fake_kafka_init(&sim->kafka, SIM_PARTITIONS, &sim->kafka_fault);
 	sim->kafka.topics[5].name = "usage.calls.dlq";
-	sim->kafka.topics[5].partitions = 1;
+	sim->kafka.topics[5].partitions = SIM_LETTER_PARTITIONS;
 	sim->kafka.n_topics = 6;
 	sim->kafka.o.dlq_topic = "usage.calls.dlq";
 	sim->kafka_fault.decide = kafka_fate;
@@ -279,6 +319,9 @@ static void world_open(void)
 	CLEANUP(freep) char *init = journal_init_record("sim", SIM_SHARDS, parts, SIM_PARTITIONS), *rules = journal_rules_record(1, TIME_NONE, sim->rules);
 	fake_event(&sim->kafka, "meterd.control", 0, 1, init);
 	fake_event(&sim->kafka, "meterd.control", 0, 1, rules);
+	sim->requeues = sim_chance(0.5);
+	sim->loses = sim_chance(0.5);
+	sim_folder_open();
 	sim_redis_open();
 	shared_store_options = store_options();
 	check(store_redis_open(&shared_store_options, &sim->plain, &e) == ERROR_NONE);
@@ -289,10 +332,10 @@ static void world_open(void)
 	for (uint32_t shard = 0; shard < SIM_SHARDS; shard++)
 		check(sim->plain->ops->register_rules(sim->plain, shard, 1, &e) == ERROR_NONE);
 	sim_snapshot();
-	for (int i = 0; i < SIM_INSTANCES + sim->generations; i++) {
+	for (int i = 0; i < SIM_PROCESSES; i++) {
 		struct sim_instance *x = &sim->instances[i];
-		CLEANUP(freep) char *text = xasprintf("instance: i%d\nkafka:\n  bootstrap: 127.0.0.1:1\nredis:\n  shards: 2\nflush:\n  max_events: %d\n  max_deltas: 1\n", i,
-						      1 + (int)sim_below(60));
+		CLEANUP(freep) char *text = xasprintf("instance: i%d\nkafka:\n  bootstrap: 127.0.0.1:1\nredis:\n  shards: 2\nflush:\n  max_events: %d\n  max_deltas: 1\n"
+						      "state_dir: %s/i%d\non_state_loss: rebuild\nclock: records\n", i, 1 + (int)sim_below(60), sim->folder, i);
 		x->index = i;
 		x->settings = settings_parse("sim.yaml", span_of(text), &f);
 		if (x->settings == NULL)
@@ -352,8 +395,30 @@ static void chance_of_the_world(void)
 	}
 	if (!x->alive && sim_chance(sim->quiet ? 1.0 : 0.1))
 		enter(x, instance_begin);
-	if (sim->generations && !sim->instances[SIM_PERSON].alive && event_happens(EVENT_PERSON, 0.01))
+	if (sim->instances[SIM_PERSON].alive)
+		return;
+	if (sim->generations && event_happens(EVENT_PERSON, 0.01))
 		sim_person_enters(sim_person_works);
+	if (sim->requeues && event_happens(EVENT_REQUEUE, 0.006))
+		sim_person_enters(sim_letters_return);
+	if (sim->loses && event_happens(EVENT_CHECKPOINT, 0.006))
+		sim_person_enters(sim_checkpoint_write);
+	if (sim->loses && event_happens(EVENT_RESTORE, 0.003))
+		sim_person_enters(sim_checkpoint_restore);
+}
+
+static void chance_of_loss(void)
+{
+	if (!sim->loses)
+		return;
+	if (event_happens(EVENT_FORGE, 0.002))
+		sim_checkpoint_forge();
+	bool all = event_happens(EVENT_LOSS, 0.001);
+	if (!all && !event_happens(EVENT_LOSS_SHARD, 0.001))
+		return;
+	sim_lose(all ? -1 : (int)sim_below(SIM_SHARDS));
+	if (!sim->instances[SIM_PERSON].alive && sim_chance(0.3)) // somebody is quicker than the instances
+		sim_person_enters(sim_checkpoint_restore);
 }
 
 // A process that ends by itself is started again, unless a person would have to mend something first: nothing here is a person's fault.
@@ -361,7 +426,7 @@ static bool ended(struct sim_instance *x)
 {
 	if (!x->alive || !atomic_load(&x->shared.failed))
 		return true;
-	if (x->shared.failure.exit_code != EXIT_LATER) {
+	if (x->shared.failure.exit_code != EXIT_LATER && !checks_lost(&sim_ports, &shared_store_options)) { // as engine.c does
 		fprintf(stderr, "instance %d ends with %d: %s\n", x->index, x->shared.failure.exit_code, x->shared.failure.text);
 		return false;
 	}
@@ -375,6 +440,7 @@ static bool step_once(void)
 	sim->coverage->rounds++;
 	sim->mono_us += (int64_t)sim_below(50000);
 	chance_of_the_world();
+	chance_of_loss();
 	if (x->alive && !x->paused)
 		enter(x, sim_chance(0.5) ? turn_worker : turn_office);
 	return ended(x);
@@ -412,8 +478,9 @@ static bool all_taken(void)
 		struct store_positions at = { 0 };
 		int64_t outbox = 0;
 		uint32_t whole = 0;
-		check(sim->plain->ops->positions(sim->plain, shard, &at, &e) == ERROR_NONE);
-		check(sim->plain->ops->outbox_length(sim->plain, shard, &outbox, &e) == ERROR_NONE);
+		if (sim->plain->ops->positions(sim->plain, shard, &at, &e) != ERROR_NONE ||
+		    sim->plain->ops->outbox_length(sim->plain, shard, &outbox, &e) != ERROR_NONE)
+			return false; // lost
 		for (uint32_t i = 0; i < at.n; i++)
 			for (int32_t p = 0; p < sim_partitions(); p++) {
 				const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", p);
@@ -441,6 +508,8 @@ static bool drain(void)
 	const struct zone *z = catalog_zone(sim->rules->catalog);
 	int last = period_month(z, sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
 	bool again = sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_ROLLBACK));
+	bool lost = sim->loses && sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_LOSS));
+	bool returned = sim->requeues && sim_chance(0.7);
 	int concluded = 0;
 	sim->quiet = true;
 	sim->dies_next = false;
@@ -452,6 +521,17 @@ static bool drain(void)
 			return false;
 		if (i % 50 != 49 || !all_taken() || !all_settled(last))
 			continue;
+		if (returned) { // once all is quiet, and whoever began it died
+			returned = false;
+			sim_person_enters(sim_letters_return_all);
+			continue;
+		}
+		if (lost) {
+			lost = false;
+			coverage->events[EVENT_LOSS]++;
+			sim_lose(-1);
+			continue;
+		}
 		if (!again && (!sim->generations || concluded++ == 2))
 			return true;
 		if (!again && concluded == 1) { // what was put in force is drained, and made again once more
@@ -489,6 +569,8 @@ static uint64_t digest(void)
 			for (size_t i = 0; i < sim->kafka.topics[t].parts[p].n; i++) {
 				const struct fake_message *m = &sim->kafka.topics[t].parts[p].list[i];
 				h = XXH3_64bits_withSeed(m->value != NULL ? m->value : "", m->value_n, h + (uint64_t)m->offset);
+				for (uint32_t k = 0; k < m->n_headers; k++)
+					h = XXH3_64bits_withSeed(m->headers[k].value.p, m->headers[k].value.n, h);
 			}
 	return h;
 }
@@ -520,6 +602,7 @@ static bool run(uint64_t seed, const uint8_t *mask, bool trace, char (*told)[120
 			instance_dies(&sim->instances[i]);
 	sim->plain->ops->close(sim->plain);
 	sim_redis_close();
+	sim_folder_close();
 	return good;
 }
 
@@ -553,6 +636,7 @@ static bool child(uint64_t from, uint64_t to, const uint8_t *mask, bool loud)
 	}
 	int status = 0;
 	check(waitpid(pid, &status, 0) == pid);
+	sim_folder_remove(pid);
 	if (loud && WIFSIGNALED(status))
 		fprintf(stderr, "ended by signal %d\n", WTERMSIG(status));
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -602,6 +686,10 @@ static void print_coverage(void)
 	       coverage->admitted, coverage->with_contract, coverage->with_packs);
 	printf("%" PRIu64 " generations made again, %" PRIu64 " held against the one in force, %" PRIu64 " put in force, %" PRIu64 " times back, %" PRIu64 " dropped\n",
 	       coverage->rebuilt, coverage->verified, coverage->promoted, coverage->rolled_back, coverage->dropped);
+	printf("%" PRIu64 " dead letters given back, of which %" PRIu64 " counted, %" PRIu64 " were late, and %" PRIu64 " had counted in their first place\n", coverage->requeued,
+	       coverage->requeued_counted, coverage->requeued_late, coverage->requeued_taken);
+	printf("%" PRIu64 " checkpoints written, %" PRIu64 " put back by a person, %" PRIu64 " beside, %" PRIu64 " rebuilds begun from one, %" PRIu64 " refused; %" PRIu64
+	       " times a shard was made anew\n", coverage->checkpoints, coverage->put_back, coverage->put_beside, coverage->begun_from, coverage->refused, coverage->made_anew);
 	printf("%" PRIu64 " slices of windows written, %" PRIu64 " sets made of them, %" PRIu64 " refused, %" PRIu64 " not written\n", coverage->slices_written,
 	       coverage->sets_of_slices, coverage->slices_refused, coverage->slices_failed);
 	printf("%-16s", "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Twins of the consumer group and of the dead-letter topic. The group is eager: when its members change, all give up their partitions
+// Twin of the consumer group. It is eager: when its members change, all give up their partitions
 // before any gets new ones, except those whose session is over: they hear of it last, and work on meanwhile as if the partitions were
 // theirs.
 #include "base/check.h"
@@ -18,7 +18,6 @@ struct sim_source {
 	uint32_t n_parts;
 	int64_t *next;                   // by part
 	struct record records[BATCH_MOST];
-	struct header tick;
 };
 struct sim_group {
 	uint64_t generation;
@@ -119,8 +118,8 @@ static enum error_class follow_group(struct sim_source *s, struct error *e)
 	return ERROR_NONE;
 }
 
-static void read_records(const struct source_part *part, uint32_t i, int64_t *next, struct header *tick, const struct source_callbacks *cb, struct record *to,
-			 uint32_t most, uint32_t *n)
+static void read_records(const struct source_part *part, uint32_t i, int64_t *next, const struct source_callbacks *cb, struct record *to, uint32_t most,
+			 uint32_t *n)
 {
 	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", part->partition);
 	size_t at = 0;
@@ -128,8 +127,8 @@ static void read_records(const struct source_part *part, uint32_t i, int64_t *ne
 		at++;
 	for (; at < l->n && most > 0; at++, most--) {
 		const struct fake_message *m = &l->list[at];
-		to[(*n)++] = (struct record){ .offset = m->offset, .timestamp_ms = m->timestamp_ms, .key = { NULL, 0 },
-			.value = { m->value, m->value_n }, .headers = m->tick ? tick : NULL, .n_headers = m->tick, .part = i };
+		to[*n] = fake_record(m);
+		to[(*n)++].part = i;
 		*next = m->offset + 1;
 	}
 	if (at == l->n && cb->at_end != NULL)
@@ -150,7 +149,7 @@ static enum error_class s_poll(struct source *base, int timeout_ms, struct recor
 		return sim->mono_us += timeout_ms * 1000, c;
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < s->n_parts; i++)
-		read_records(&s->parts[i], i, &s->next[i], &s->tick, &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
+		read_records(&s->parts[i], i, &s->next[i], &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
 	*ret_n = n;
 	if (n == 0)
 		sim->mono_us += timeout_ms * 1000;
@@ -204,7 +203,7 @@ enum error_class sim_source_open(const struct kafka_options *o, const char *inst
 {
 	(void)o, (void)instance_id, (void)e;
 	struct sim_source *s = xcalloc(1, sizeof(*s));
-	*s = (struct sim_source){ .s = { &source_ops }, .cb = *cb, .of = sim->running, .tick = { SPAN_LIT("__meterd.tick"), SPAN_LIT("1") } };
+	*s = (struct sim_source){ .s = { &source_ops }, .cb = *cb, .of = sim->running };
 	sim->running->source = s;
 	*ret = &s->s;
 	return ERROR_NONE;
@@ -245,7 +244,6 @@ struct given {
 	int64_t *next;
 	bool out;                        // handed out
 	struct record records[BATCH_MOST];
-	struct header tick;
 };
 
 static enum error_class g_poll(struct source *base, int timeout_ms, struct record **ret, uint32_t *ret_n, uint32_t *ret_part, struct error *e)
@@ -267,7 +265,7 @@ static enum error_class g_poll(struct source *base, int timeout_ms, struct recor
 		return ERROR_NONE;
 	}
 	for (uint32_t i = 0; i < s->n; i++)
-		read_records(&s->parts[i], i, &s->next[i], &s->tick, &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
+		read_records(&s->parts[i], i, &s->next[i], &s->cb, s->records, (uint32_t)sim_below(BATCH_MOST / SIM_PARTITIONS_MOST + 1), &n);
 	*ret_n = n;
 	if (n == 0)
 		sim->mono_us += timeout_ms * 1000;
@@ -310,78 +308,9 @@ enum error_class sim_source_read(const struct kafka_options *o, const char *cons
 	static const struct source_ops ops = { g_poll, s_release, g_rejoin, s_hint, g_high, g_close };
 	struct given *s = xcalloc(1, sizeof(*s));
 	(void)o, (void)e;
-	*s = (struct given){ .s = { &ops }, .cb = *cb, .n = n, .parts = xcalloc(n + 1, sizeof(*s->parts)), .next = xcalloc(n + 1, sizeof(*s->next)),
-			     .tick = { SPAN_LIT("__meterd.tick"), SPAN_LIT("1") } };
+	*s = (struct given){ .s = { &ops }, .cb = *cb, .n = n, .parts = xcalloc(n + 1, sizeof(*s->parts)), .next = xcalloc(n + 1, sizeof(*s->next)) };
 	for (uint32_t i = 0; i < n; i++)
 		s->parts[i] = (struct source_part){ .topic = xstrdup(topics[i]), .partition = partitions[i], .name = xasprintf("%s/%d", topics[i], partitions[i]) };
 	*ret = &s->s;
-	return ERROR_NONE;
-}
-
-// ---- dead letters: queued, then there; what a dead process had queued may be there or not
-struct sim_dlq {
-	struct dlq d;                    // first
-	uint32_t n, size;
-	char **queue;
-};
-
-static void flush(struct sim_dlq *d, bool keep)
-{
-	for (uint32_t i = 0; i < d->n; i++) {
-		if (keep)
-			fake_event(&sim->kafka, "usage.calls.dlq", 0, 1, d->queue[i]);
-		free(d->queue[i]);
-	}
-	d->n = 0;
-}
-
-static enum error_class d_send(struct dlq *base, const char *topic, int32_t partition, const struct record *r, const struct dlq_reason *why,
-			       struct error *e)
-{
-	struct sim_dlq *d = (struct sim_dlq *)base;
-	(void)why;
-	if (sim_fate(STEP_DLQ, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE)) == FATE_LOST)
-		return error_set(e, ERROR_RETRY, 0, "queue full (simulated)");
-	if (d->n == d->size) {
-		d->size = d->size * 2 + 16;
-		d->queue = xrealloc(d->queue, d->size, sizeof(*d->queue));
-	}
-	d->queue[d->n++] = xasprintf("%s/%d/%lld", topic, partition, (long long)r->offset);
-	return ERROR_NONE;
-}
-
-static uint64_t d_pending(struct dlq *base, int timeout_ms)
-{
-	struct sim_dlq *d = (struct sim_dlq *)base;
-	sim->mono_us += timeout_ms * 1000;
-	enum fate f = sim_fate(STEP_DLQ, (1u << FATE_LOST) | (1u << FATE_DIES_BEFORE) | (1u << FATE_DIES_AFTER));
-	if (f == FATE_LOST)
-		return d->n;
-	flush(d, true);
-	sim_die_after(f);
-	return 0;
-}
-
-static void d_drop(struct dlq *base)
-{
-	flush((struct sim_dlq *)base, sim_chance(0.5));
-}
-
-static void d_close(struct dlq *base)
-{
-	struct sim_dlq *d = (struct sim_dlq *)base;
-	flush(d, sim_chance(0.5));
-	free(d->queue);
-	free(d);
-}
-
-static const struct dlq_ops dlq_ops = { d_send, d_pending, d_drop, d_close };
-
-enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e)
-{
-	(void)o, (void)e;
-	struct sim_dlq *d = xcalloc(1, sizeof(*d));
-	d->d.ops = &dlq_ops;
-	*ret = &d->d;
 	return ERROR_NONE;
 }

@@ -6,7 +6,7 @@
 #include "redis.h"
 #include "sim.h"
 
-enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES + 4 + SIM_PARTITIONS_MOST };
+enum { PENDING_MOST = 64, STORES = 2 * SIM_INSTANCES + 12 + SIM_PARTITIONS_MOST };
 #define BIT(f) (1u << FATE_##f)
 static const unsigned any_fate = BIT(LOST) | BIT(REPLY_LOST) | BIT(DIES_BEFORE) | BIT(DIES_AFTER);
 
@@ -58,7 +58,9 @@ static enum error_class s_state(struct store *s, uint32_t shard, struct store_st
 static enum error_class s_create(struct store *s, uint32_t shard, const char *init_id, struct error *e)
 {
 	struct store *r = self(s)->real;
-	return r->ops->create(r, shard, init_id, e);
+	sim_say("shard %u is made anew", shard);
+	sim->coverage->made_anew++;
+	WITH_FATE(CREATE, r->ops->create(r, shard, init_id, e));
 }
 
 static void s_identity(struct store *s, const char *init_id, int64_t generation)
@@ -424,16 +426,54 @@ static enum error_class s_get_key(struct store *s, uint32_t shard, const struct 
 	WITH_FATE(COMPARE, r->ops->get_key(r, shard, k, fields, n, arena, ret, e));
 }
 
-static enum error_class s_entries(struct store *s, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e)
-{
-	struct store *r = self(s)->real;
-	WITH_FATE(COMPARE, r->ops->entries(r, shard, fn, ctx, e));
-}
-
 static enum error_class s_marks(struct store *s, uint32_t shard, store_scan_fn *fn, void *ctx, struct error *e)
 {
 	struct store *r = self(s)->real;
 	WITH_FATE(COMPARE, r->ops->marks(r, shard, fn, ctx, e));
+}
+
+// ---- checkpoints
+static enum error_class s_entries(struct store *s, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(ENTRIES, r->ops->entries(r, shard, fn, ctx, e));
+}
+
+static enum error_class s_restore(struct store *s, uint32_t shard, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(RESTORE, r->ops->restore(r, shard, e));
+}
+
+static enum error_class s_put(struct store *s, uint32_t shard, const struct store_key *k, const struct span *words, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(PUT, r->ops->put(r, shard, k, words, n, e));
+}
+
+static enum error_class s_put_marks(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(PUT, r->ops->put_marks(r, shard, words, n, e));
+}
+
+static enum error_class s_put_entry(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(PUT, r->ops->put_entry(r, shard, words, n, e));
+}
+
+static enum error_class s_restored(struct store *s, uint32_t shard, bool in_force, struct error *e)
+{
+	struct store *r = self(s)->real;
+	sim_say("shard %u is restored%s", shard, in_force ? ", and in force" : "");
+	WITH_FATE(RESTORED, r->ops->restored(r, shard, in_force, e));
+}
+
+static enum error_class s_left_over(struct store *s, uint32_t shard, bool remove, int64_t *ret_n, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(RESTORE, r->ops->left_over(r, shard, remove, ret_n, e));
 }
 
 static enum error_class s_request_put(struct store *s, struct span request, struct error *e)
@@ -477,7 +517,9 @@ static const struct store_ops sim_ops = {
 	.adopt = s_adopt, .looked_set = s_looked_set, .scan_active = s_scan_active, .counter = s_counter, .request_put = s_request_put,
 	.request_peek = s_request_peek,
 	.generations = s_generations, .begin = s_begin, .cut_copy = s_cut_copy, .drop = s_drop, .lease = s_lease, .keys = s_keys,
-	.scan_key = s_scan_key, .get_key = s_get_key, .entries = s_entries, .marks = s_marks, .request_drop = s_request_drop, .close = s_close,
+	.scan_key = s_scan_key, .get_key = s_get_key, .marks = s_marks, .entries = s_entries,
+	.restore = s_restore, .put = s_put, .put_marks = s_put_marks, .put_entry = s_put_entry, .restored = s_restored, .left_over = s_left_over,
+	.request_drop = s_request_drop, .close = s_close,
 };
 
 enum error_class sim_store_open(const struct store_options *o, struct store **ret, struct error *e)
@@ -528,15 +570,48 @@ static struct sim_snapshots *snapshots(void)
 	return sim->snapshots;
 }
 
+// Every shard holds the generation in force, or will: a copy of less is a loss, which has an event of its own.
+static bool is_whole(const struct redis_keys *c)
+{
+	char generation[40], meta[64];
+	snprintf(generation, sizeof(generation), "g:%lld", (long long)sim_generation());
+	for (int shard = 0; shard < SIM_SHARDS; shard++) {
+		snprintf(meta, sizeof(meta), "%s{s%02d}:meta", sim->prefix, shard);
+		if (!redis_twin_copy_has(c, meta, generation, "cut") || !redis_twin_copy_has(c, meta, generation, "restoring"))
+			return false;
+	}
+	return true;
+}
+
+bool sim_redis_whole(void)
+{
+	struct redis_keys *now = redis_twin_copy();
+	bool whole = is_whole(now);
+	redis_twin_copy_free(now);
+	return whole;
+}
+
+void sim_snapshots_drop(void)
+{
+	struct sim_snapshots *all = snapshots();
+	while (all->n > 0)
+		redis_twin_copy_free(all->list[--all->n]);
+}
+
 void sim_snapshot(void)
 {
 	struct sim_snapshots *all = snapshots();
+	struct redis_keys *now = redis_twin_copy();
+	if (sim->loses && !is_whole(now)) {
+		redis_twin_copy_free(now);
+		return;
+	}
 	if (all->n == SIM_SNAPSHOTS) {
 		redis_twin_copy_free(all->list[0]);
 		memmove(&all->list[0], &all->list[1], (SIM_SNAPSHOTS - 1) * sizeof(all->list[0]));
 		all->n--;
 	}
-	all->list[all->n++] = redis_twin_copy();
+	all->list[all->n++] = now;
 }
 
 // Where Redis is set back behind the making of the generation in force, that one is lost, and a person must act (scenario g03): not here. So a copy
