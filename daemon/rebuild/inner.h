@@ -78,6 +78,8 @@ enum error_class rebuild_changes(struct rebuild *r, struct error *e);
 enum error_class rebuild_begin(struct rebuild *r, struct error *e);
 // The log reaches back to where counting goes on: of each partition the offset `from`, or its first one where NULL. ERROR_ABORT 78.
 enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struct error *e);
+// The copy that a verification of the generation before it left under this number, when it was ended, or when Redis went back to that moment.
+enum error_class rebuild_drop_copy(struct store *s, uint32_t shards, int64_t number, struct error *e);
 // Takes the lease again where it is time to. Often.
 enum error_class rebuild_hold(void *ctx, struct error *e);
 // Takes out of the outbox what the generation of r->live raised, or published, too.

@@ -432,16 +432,15 @@ static enum error_class drop_halves(struct rebuild *r, struct error *e)
 	return c;
 }
 
-// The copy that a verification of the generation before it left, when it was ended, or when Redis went back to that moment.
-static enum error_class drop_old_copy(struct rebuild *r, struct error *e)
+enum error_class rebuild_drop_copy(struct store *s, uint32_t shards, int64_t number, struct error *e)
 {
 	enum error_class c = ERROR_NONE;
-	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+	for (uint32_t shard = 0; shard < shards && c == ERROR_NONE; shard++) {
 		struct store_generations g = { 0 };
-		c = r->store->ops->generations(r->store, shard, &g, e);
+		c = s->ops->generations(s, shard, &g, e);
 		for (uint32_t i = 0; i < g.n && c == ERROR_NONE; i++)
-			if (g.list[i].number == r->generation && g.list[i].kind == GENERATION_CUT)
-				c = r->store->ops->drop(r->store, shard, r->generation, e);
+			if (g.list[i].number == number && g.list[i].kind == GENERATION_CUT)
+				c = s->ops->drop(s, shard, number, e);
 		store_generations_free(&g);
 	}
 	return c;
@@ -496,7 +495,7 @@ static enum error_class begin_or_go_on(struct rebuild *r, struct error *e)
 	bool new = false;
 	enum error_class c = find_generation(r, &new, e);
 	if (c == ERROR_NONE)
-		c = drop_old_copy(r, e);
+		c = rebuild_drop_copy(r->store, r->journal->shards, r->generation, e);
 	if (c == ERROR_NONE && !new && r->o.from.kind != REBUILD_FROM_FIRST)
 		c = refuse_from(r, e);
 	if (c == ERROR_NONE && new)

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "pipeline/checks.h"
+#include "rebuild/inner.h"
 
 enum { TIMEOUT_MS = 10000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000 };
 
@@ -158,6 +159,8 @@ enum error_class restore_run(struct restore *r, struct error *e)
 					.look = hold_lease, .progress = show, .ctx = r };
 	s->ops->identity(s, j->init_id, r->generation);
 	enum error_class cls = hold_lease(r, e);
+	if (cls == ERROR_NONE)
+		cls = rebuild_drop_copy(s, j->shards, r->generation, e);
 	if (cls == ERROR_NONE)
 		cls = checkpoint_restore(&c, r->o.path, e);
 	for (uint32_t i = 0; r->n_lost > 0 && i < j->shards && cls == ERROR_NONE; i++)

@@ -226,7 +226,7 @@ static void forge(const char *path, uint64_t what)
 	if (what == 0)
 		snprintf(c.head.init_id, sizeof(c.head.init_id), "mis");
 	else if (what == 1)
-		c.head.generation += sim_generation(); // one that is not in force, and never was or is no more
+		c.head.generation += 1000000; // one that is not in force, and never will be
 	else
 		c.head.control_next += 1000;
 	check(file_replace(to, copy_all, &c) == 0);

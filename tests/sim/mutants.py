@@ -75,7 +75,7 @@ MUTANTS = [
     ("pack-told-elsewhere", "of a pack's alert that a later month told the month before is asked", "daemon/rebuild/compare.c",
      "if (!is_out(c, field) && !is_out_in_another_month(c, field))", "if (!is_out(c, field) && (is_out_in_another_month(c, field) || true))"),
     ("old-copy-in-the-way", "a copy that was left keeps its number from the next generation", "daemon/rebuild/rebuild.c",
-     "	if (c == ERROR_NONE)\n		c = drop_old_copy(r, e);\n", "	(void)drop_old_copy;\n"),
+     "	if (c == ERROR_NONE)\n		c = rebuild_drop_copy(r->store, r->journal->shards, r->generation, e);\n", ""),
     ("what-was-in-force-is-made", "a shard that went back has a generation that was in force made again", "daemon/rebuild/rebuild.c",
      "GENERATION_BUILDING && g.list[i].number > r->journal->generation_greatest;", "GENERATION_BUILDING;"),
     ("late-with-the-month-before", "an adjustment comes with the wrong month's close", "daemon/closing/gather.c", "if (months.list[i].adjust_month == month)", "if (months.list[i].adjust_month == month + 1)"),
