@@ -19,6 +19,8 @@ import sys
 LUA, STEP, FLUSH, PART = "daemon/store/meterd.lua", "daemon/pipeline/step.c", "daemon/pipeline/flush.c", "daemon/pipeline/part.c"
 ASSIGN, RELAY, DEDUPE, CLOSER = "daemon/pipeline/assign.c", "daemon/outbox/relay.c", "daemon/dedupe/dedupe.c", "daemon/closing/closer.c"
 PROPOSE = "daemon/closing/propose.c"
+BOX, MAKE, RESTORE, HEAD, FOLDER = ("daemon/letters/box.c", "daemon/checkpoint/make.c", "daemon/checkpoint/restore.c", "daemon/checkpoint/head.c",
+                                    "daemon/checkpoint/folder.c")
 DECIDE, COURSE, WORKER, LOOK = "daemon/decide/decide.c", "daemon/decide/course.c", "daemon/pipeline/worker.c", "daemon/closing/look.c"
 # name, what goes wrong with it, file, text, what stands in its place
 MUTANTS = [
@@ -30,7 +32,7 @@ MUTANTS = [
     ("passed-rung-forgotten", "an alert of the month of activation comes later, by chance", LUA, "redis.call('HSETNX', rung[1], rung[2], '0')", "local _ = rung"),
     ("ledger-beside-the-step", "the ledger does not move with the counters", LUA,
      "redis.call('HINCRBY', KEYS[3], part.name .. '/consumed', text(counts[1]))", "-- elsewhere"),
-    ("late-into-the-month", "late calls go into a month that is closed", DECIDE, "ret->month < c->open_month ? OUTCOME_LATE", "ret->month < c->open_month - 1 ? OUTCOME_LATE"),
+    ("late-into-the-month", "late calls go into a month that is closed", DECIDE, "read->month < c->open_month ? OUTCOME_LATE", "read->month < c->open_month - 1 ? OUTCOME_LATE"),
     ("cut-off-by-one", "the record at the close still belongs to the month before", COURSE, "if (first || timestamp_ms >= c->next_close_ms)", "if (first || timestamp_ms > c->next_close_ms)"),
     ("clock-of-last-record", "a month opens again with an older stamp", "daemon/decide/course.h",
      "(c->clock_ms != TIME_NONE && timestamp_ms <= c->clock_ms)", "(c->clock_ms != TIME_NONE && timestamp_ms == c->clock_ms)"),
@@ -79,6 +81,34 @@ MUTANTS = [
     ("what-was-in-force-is-made", "a shard that went back has a generation that was in force made again", "daemon/rebuild/rebuild.c",
      "GENERATION_BUILDING && g.list[i].number > r->journal->generation_greatest;", "GENERATION_BUILDING;"),
     ("late-with-the-month-before", "an adjustment comes with the wrong month's close", "daemon/closing/gather.c", "if (months.list[i].adjust_month == month)", "if (months.list[i].adjust_month == month + 1)"),
+    ("given-back-unfenced", "two hands give the same records back", BOX,
+     "enum error_class c = only_tell ? ERROR_NONE : port->txn_open(o->kafka, id, TIMEOUT_MS, &sink, e);\n\tif (c == ERROR_NONE)\n\t\tc = letters_box_read(o, &b, e);",
+     "enum error_class c = letters_box_read(o, &b, e);\n\tif (c == ERROR_NONE && !only_tell)\n\t\tc = port->txn_open(o->kafka, id, TIMEOUT_MS, &sink, e);"),
+    ("given-back-unmarked", "what was given back is given back again", BOX, "return sink->ops->publish(sink, m, 2 * n, e);", "return sink->ops->publish(sink, m, n, e);"),
+    ("marks-first", "a death between the mark and the record loses the record", BOX, "return sink->ops->publish(sink, m, 2 * n, e);",
+     "enum txn_status s = sink->ops->publish(sink, m + n, n, e);\n\treturn s == TXN_DONE ? sink->ops->publish(sink, m, n, e) : s;"),
+    ("given-back-with-another-stamp", "what was late counts in the open month", BOX, ".timestamp_ms = l->timestamp_ms > 0 ? l->timestamp_ms : 0 }", ".timestamp_ms = 0 }"),
+    ("given-back-counts-again", "a record that counted although there is a letter of it counts again when it is given back", DECIDE,
+     "if (seen || (r->n_headers > 0 && was_taken(d, c, r)))", "if (seen || (r->n_headers > 1000000 && was_taken(d, c, r)))"),
+    ("letter-without-its-rules", "whether it counted in its first place is asked of the rules in force now", DECIDE,
+     "const struct journal_rules *then = journal_rules_at(d->journal, clock_ms);", "const struct journal_rules *then = c->rules;"),
+    ("checkpoint-of-another-state", "counters of another init are put back", HEAD, "if (strcmp(h->init_id, j->init_id) != 0)", "if (h->init_id[0] == '\\0')"),
+    ("checkpoint-of-another-generation", "counters of a generation that is not in force are put in its place", FOLDER,
+     "if (f->head.generation == j->generation)", "if (f->head.generation > 0 || f->head.generation == j->generation)"),
+    ("checkpoint-ahead-of-decisions", "counters are put back that go with decisions which the control topic does not hold", HEAD,
+     "if (h->control_next > j->next_offset || ", "if ("),
+    ("outbox-not-put-back", "alerts that were not published when the checkpoint was written are lost", RESTORE,
+     "return c == ERROR_NONE ? t->r->store->ops->put_entry(t->r->store, t->shard, words, n, e) : c;", "return words != NULL && n > 0 ? c : ERROR_NONE;"),
+    ("marks-not-put-back", "which months are closed is forgotten", RESTORE, "return t->skip ? ERROR_NONE : gather(t, field, value, e);",
+     "return t->skip || field.n > 0 ? ERROR_NONE : gather(t, field, value, e);"),
+    ("half-is-whole", "a shard that is being put back is not taken for lost", "daemon/pipeline/checks.c",
+     "return !st->exists || st->lacks_generation || st->restoring;", "return !st->exists || st->lacks_generation;"),
+    ("put-back-over-all", "shards that lost nothing are put back, too", RESTORE, "t->skip = t->r->wanted != NULL && !t->r->wanted[shard];", "t->skip = false;"),
+    ("checkpoint-copy-not-watched", "a Redis that goes back while a shard is written out makes a file of two courses of events", MAKE,
+     "\tif (m->cls == ERROR_NONE && !m->sink_failed)\n\t\tm->cls = copy_kept(m, print);\n", "\t(void)copy_kept;\n"),
+    ("newest-checkpoint-dropped", "where the clock was set back the checkpoint just written goes", MAKE, "strcmp(f->path, written) != 0 &&\n\t\t    ++kept", "written != NULL &&\n\t\t    ++kept"),
+    ("copy-left-in-the-way", "restore meets the copy that a verification left", "daemon/rebuild/restore.c",
+     "\tif (cls == ERROR_NONE)\n\t\tcls = rebuild_drop_copy(s, j->shards, r->generation, e);\n", ""),
 ]
 
 
