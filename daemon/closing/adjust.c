@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Late calls of one account in one earlier month (pricing.md, rule 12): the corrected total, rated as a whole under what decided about
 // that month, less what was charged. What was settled is not touched: what packs gave stays, and of the calls that were charged none is
-// covered later; the additional ones take what is left now of the quota of their month and of the packs that were valid in it. Pure.
+// covered later; the additional ones take what is left now of the quota of their month and of the packs that were valid in it. Neither is
+// what a correction made of the line (correct.c), which came before them. Pure.
 #include <stdlib.h>
 
 #include <jansson.h>
@@ -53,6 +54,9 @@ static bool line_parse(json_t *j, struct arena *arena, struct settled_line *ret)
 	l.charge_fen = integer_of(j, "charge_fen", INT64_MIN, &ok);
 	l.unfreeze_fen = integer_of(j, "unfreeze_fen", INT64_MIN, &ok);
 	l.freeze_fen = integer_of(j, "freeze_fen", INT64_MIN, &ok);
+	l.corrected = json_object_get(j, "corrected_fen") != NULL;
+	if (l.corrected)
+		l.corrected_fen = integer_of(j, "corrected_fen", INT64_MIN, &ok);
 	json_t *packs = json_object_get(j, "packs");
 	if (!ok || !json_is_object(packs) || !packs_parse(packs, arena, &l) || !adds_up(&l))
 		return false;
@@ -212,6 +216,15 @@ static struct late_line late_line_begin(const struct late_month *k, const struct
 	return x;
 }
 
+// What a correction said of free calls stays: there are more of them only where all calls are free still, and never fewer.
+static void keep_corrected(struct deduct_service *d)
+{
+	if (d->free < d->calls)
+		d->shared = -1;
+	if (d->shared < 0)
+		d->quota = d->free < d->calls || d->free > d->quota ? d->free : d->quota;
+}
+
 static void late_line_packs(const struct late_line *x, struct arena *arena, struct line *l)
 {
 	l->packs = arena_alloc(arena, (x->d.n_packs + 1) * sizeof(*l->packs));
@@ -239,9 +252,13 @@ static bool adjust_line(struct late_month *k, const struct late_holding *h, cons
 	struct late_line x = late_line_begin(k, before);
 	const struct plan *plan = x.terms->plan != NULL ? x.terms->plan : &line_free_plan;
 	struct line l = { .rules = rules, .terms = k->m->terms, .month = k->m->frame->month, .service = h->service, .plan = plan,
-		.revision = before->revision >= 0 ? before->revision + 1 : 1, .adjusts = before };
+		.revision = before->revision >= 0 ? before->revision + 1 : 1, .adjusts = before, .corrected = before->corrected,
+		.corrected_fen = before->corrected_fen };
+	if (before->corrected)
+		keep_corrected(&x.d);
 	if (!deduct_late(&x.d, h->calls, k->shared_left, k->pack_left) ||
 	    !rating_charge(plan, x.d.calls, x.d.free, x.d.billable, catalog_rounding(rules->catalog), k->f->slices, &l.bill) ||
+	    __builtin_add_overflow(l.bill.charge_fen, l.corrected_fen, &l.bill.charge_fen) ||
 	    __builtin_sub_overflow(l.bill.charge_fen, before->charge_fen, &l.difference_fen))
 		return false;
 	late_line_packs(&x, k->arena, &l);
@@ -308,8 +325,10 @@ enum error_class adjust_month(const struct statement_frame *f, const struct acco
 {
 	struct late_month k = { .f = f, .a = a, .m = m, .arena = arena, .sums = sums };
 	struct store_revision r = { .month = m->frame->month, .before = m->newest };
-	struct store_adjustment *list = arena_alloc(arena, (m->n_late + 1) * sizeof(*list));
+	struct store_adjustment *list = arena_alloc(arena, (m->n_corrected + m->n_late + 1) * sizeof(*list));
 	late_month_begin(&k, b);
+	for (; r.n_adjustments < m->n_corrected; r.n_adjustments++)
+		list[r.n_adjustments] = m->corrected[r.n_adjustments];
 	for (size_t i = 0; i < m->n_late; i++) {
 		bool due = false;
 		enum error_class c = adjust_service(&k, &m->late[i], &list[r.n_adjustments], &due, e);

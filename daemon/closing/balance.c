@@ -55,6 +55,12 @@ static struct pack_use *find(const struct balance *b, struct span id)
 	return b->n > 0 ? bsearch(&key, b->uses, b->n, sizeof(key), use_order) : NULL;
 }
 
+int64_t balance_used(const struct balance *b, struct span id)
+{
+	const struct pack_use *u = find(b, id);
+	return u != NULL ? u->calls : 0;
+}
+
 int64_t balance_left(const struct balance *b, const struct terms_pack *p)
 {
 	const struct pack_use *u = find(b, p->id);

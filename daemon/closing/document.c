@@ -108,6 +108,15 @@ static void put_adjusts(json_t *data, const struct line *l)
 	put_fen(data, "difference", l->difference_fen);
 }
 
+// What of the charge is beside the month's own prices, in every revision since a correction; which one made this revision.
+static void put_corrected(json_t *data, const struct line *l)
+{
+	if (l->corrected)
+		put_fen(data, "corrected", l->corrected_fen);
+	if (l->correction.n > 0)
+		check(json_put_bytes(data, "correction", l->correction)); // plain letters
+}
+
 static bool line_data(const struct statement_frame *f, struct span account, const struct line *l, const char *period, json_t *data)
 {
 	const struct catalog *c = l->rules->catalog;
@@ -126,6 +135,7 @@ static bool line_data(const struct statement_frame *f, struct span account, cons
 	put_price_of(data, l);
 	put_amount(data, "exact", l->bill.exact);
 	put_fen(data, "charge", l->bill.charge_fen);
+	put_corrected(data, l);
 	json_put(data, "currency", json_string(catalog_currency(c)));
 	put_fen(data, "unfreeze", l->unfreeze_fen);
 	put_fen(data, "freeze", l->freeze_fen);
@@ -152,12 +162,14 @@ static void put_facts(json_t *j, const struct settled_line *l)
 	json_put(j, "charge_fen", json_integer(l->charge_fen));
 	json_put(j, "unfreeze_fen", json_integer(l->unfreeze_fen));
 	json_put(j, "freeze_fen", json_integer(l->freeze_fen));
+	if (l->corrected)
+		json_put(j, "corrected_fen", json_integer(l->corrected_fen));
 }
 
 struct settled_line line_settled(const struct line *l)
 {
 	return (struct settled_line){ l->service, l->revision, l->bill.calls, l->bill.free, l->bill.billable, l->bill.charge_fen, l->unfreeze_fen,
-		l->freeze_fen, l->n_packs, l->packs };
+		l->freeze_fen, l->n_packs, l->packs, l->corrected, l->corrected_fen };
 }
 
 static char *line_facts(const struct line *l)

@@ -94,8 +94,8 @@ struct settled_sums {
 // Adds what the shard's statements and adjustments of the month say.
 enum error_class gather_settled(struct store *s, uint32_t shard, int month, struct settled_sums *sums, struct error *e);
 
-// ---- statement.c, adjust.c: one account's close as documents
-struct close_month {                    // an earlier month of the account that is adjusted
+// ---- statement.c, correct.c, adjust.c: one account's close as documents
+struct close_month {                    // an earlier month of the account that is corrected or adjusted
 	struct month_frame *frame;
 	const struct terms *terms;
 	const struct late_holding *late;
@@ -103,7 +103,10 @@ struct close_month {                    // an earlier month of the account that 
 	struct span newest;             // its newest revision, as the shard keeps it; p NULL: it was not adjusted yet
 	int64_t revision;               // of its newest statement, -1: none
 	uint32_t n_lines;
-	struct settled_line *lines;     // by service
+	struct settled_line *lines;     // by service; corrected ones in their place
+	bool closed;                    // before the month that is settled
+	uint32_t n_corrected;
+	struct store_adjustment *corrected; // what corrections made of it, in their order
 };
 struct account_close {
 	struct span account;
@@ -114,6 +117,9 @@ struct account_close {
 	struct span packs;              // balance as the shard keeps it
 	uint32_t n_months;
 	struct close_month *months;     // ascending
+	uint32_t n_corrections;
+	const struct account_fact *const *corrections; // that come with this close, in their order
+	bool done;                      // they were made: of the months they name nothing is as they expect it any more
 };
 struct statement_frame {                // the same for a whole month
 	const char *source;
@@ -124,6 +130,9 @@ struct statement_frame {                // the same for a whole month
 // *ret->n_lines and n_revisions 0: nothing is due. Everything lies in `arena`. ERROR_HALT on overflow.
 enum error_class statement_make(const struct statement_frame *f, const struct account_close *a, struct arena *arena, struct store_statement *ret,
 				struct settled_sums *sums, struct error *e);
+// The account's corrections, before anything else of the close: lines of months and what packs gave stand corrected then.
+void correct_account(const struct statement_frame *f, const struct account_close *a, struct balance *b, struct arena *arena,
+		     struct settled_sums *sums);
 // One earlier month: its adjustments and next statement. What packs give more goes to *b. ret->n_adjustments 0: nothing is due.
 enum error_class adjust_month(const struct statement_frame *f, const struct account_close *a, const struct close_month *m, struct balance *b,
 			      struct arena *arena, struct store_revision *ret, struct settled_sums *sums, struct error *e);
@@ -149,6 +158,9 @@ struct line {                           // a settlement, or an adjustment
 	int64_t revision;
 	const struct settled_line *adjusts; // revision 0: NULL
 	int64_t difference_fen;
+	bool corrected;                 // by some revision of it; bill.charge_fen has corrected_fen in it
+	int64_t corrected_fen;
+	struct span correction;         // that made this revision; n 0: none
 };
 struct settled_line line_settled(const struct line *l);
 extern const struct plan line_free_plan; // of a month at price 0, where statements are wanted for it all the same
@@ -179,16 +191,29 @@ struct settle_scope {                   // of one step
 	const struct journal_manifest *m;
 	const struct rules *rules;      // of the manifest
 	const struct account_book *book;
+	bool uncorrected;               // corrections are left aside
+};
+struct corrected_account {
+	struct span account;
+	uint32_t n;
+	const struct account_fact **facts; // in the order in which they are made
 };
 struct settling {
 	int month;
 	uint32_t shard;
 	struct holdings held;
-	size_t next, next_late;         // first not yet handed to the store
+	size_t n_corrected;
+	struct corrected_account *corrected; // with this close, by account
+	uint32_t n_months;
+	int *months;                    // earlier ones that late calls or corrections are of, ascending
+	size_t next, next_late, next_corrected; // first not yet handed to the store
 	int64_t statements;             // accounts settled
 	uint64_t lines, adjustments;
 	struct arena arena;
 };
+// Corrections of the shard's accounts that come with this close (correct.c), and *w->months.
+void correct_gather(const struct settle_scope *s, struct settling *w);
+bool correct_closed(const struct settle_scope *s, int month); // before the month that is settled
 // `follows`: a month was closed before this one; it must be finished in this shard. *ret stays when it is not RELAY_DONE.
 enum relay_status settling_begin(const struct settle_scope *s, bool follows, uint32_t shard, struct settling **ret, struct error *e);
 // Some accounts; *ret_done: all are settled. *ret_full: the outbox holds enough, nothing was done.

@@ -18,6 +18,8 @@ struct settled_line {                   // a line, as one revision has it
 	int64_t calls, free, billable, charge_fen, unfreeze_fen, freeze_fen;
 	uint32_t n_packs;
 	struct pack_use *packs;         // in order of deduction
+	bool corrected;                 // by this revision or one before (correct.c)
+	int64_t corrected_fen;          // of the charge: what is beside the month's own prices
 };
 bool settled_line_parse(struct span facts, struct arena *arena, struct settled_line *ret); // ret->service stays
 // The newest revision of an account's month, where there was an adjustment: its lines by service.
@@ -30,6 +32,7 @@ struct balance {
 	struct pack_use *uses;          // by id
 };
 bool balance_parse(struct span text, struct arena *arena, struct balance *ret); // text.p NULL: nothing yet
+int64_t balance_used(const struct balance *b, struct span id); // 0: nothing yet
 int64_t balance_left(const struct balance *b, const struct terms_pack *p);
 bool balance_add(struct balance *b, const struct pack_use *packs, uint32_t n, struct arena *arena); // false: overflow
 struct span balance_text(const struct balance *b, struct arena *arena);

@@ -2,7 +2,7 @@
 // One shard's month, account by account. What is kept here between steps is only a reading of the shard: the store refuses a line
 // that does not fit what it holds, passes over accounts that are settled, and all of it can be made again from the start.
 //
-// A step takes some accounts, each with its own month and with the earlier months that late calls came for, asks the shard what it
+// A step takes some accounts, each with its own month and with the earlier months that late calls or corrections came for, asks the shard what it
 // needs of all of them at once, makes the documents and hands them over.
 #include <stdlib.h>
 
@@ -20,6 +20,8 @@ void settling_freep(struct settling **at)
 	if (w == NULL)
 		return;
 	holdings_free(&w->held);
+	free(w->corrected);
+	free(w->months);
 	arena_free(&w->arena);
 	free(w);
 	*at = NULL;
@@ -44,6 +46,7 @@ enum relay_status settling_begin(const struct settle_scope *s, bool follows, uin
 		c = gather_late(store, shard, s->j, m, &w->held, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
+	correct_gather(s, w);
 	*ret = TAKE_PTR(w);
 	return RELAY_DONE;
 }
@@ -53,54 +56,93 @@ struct batch {
 	const struct settle_scope *s;
 	struct settling *w;
 	struct statement_frame frame;
-	struct month_frame *earlier; // as w->held.late_months
+	struct month_frame *earlier; // as w->months
 	uint32_t n;
 	struct account_close list[ACCOUNTS_A_STEP];
-	size_t next, next_late;      // behind them
+	size_t next, next_late, next_corrected; // behind them
+	size_t lines;                // of all of them
 };
 
+// NULL: a month that is corrected, and was never closed.
 static struct month_frame *earlier_frame(struct batch *b, int month)
 {
-	uint32_t i = 0;
-	while (b->w->held.late_months[i] != month)
-		i++;
-	return &b->earlier[i];
+	for (uint32_t i = 0; i < b->w->n_months; i++)
+		if (b->w->months[i] == month)
+			return &b->earlier[i];
+	return NULL;
 }
 
-// The account's late calls from `at` on, month by month.
-static size_t take_months(struct batch *b, struct account_close *a, const struct account *said, size_t at)
+// The account's month, made where it is asked for first: months come ascending from late calls, and in any order from corrections.
+static struct close_month *month_of(struct batch *b, struct account_close *a, const struct account *said, int month)
+{
+	struct month_frame *f = earlier_frame(b, month);
+	uint32_t at = a->n_months;
+	while (at > 0 && a->months[at - 1].frame->month >= month)
+		at--;
+	if (f == NULL || (at < a->n_months && a->months[at].frame == f))
+		return f != NULL ? &a->months[at] : NULL;
+	memmove(&a->months[at + 1], &a->months[at], (a->n_months - at) * sizeof(*a->months));
+	a->n_months++;
+	a->months[at] = (struct close_month){ .frame = f, .terms = month_frame_terms(f, said, &b->w->arena), .revision = -1,
+		.closed = correct_closed(b->s, month) };
+	return &a->months[at];
+}
+
+static void take_late(struct batch *b, struct account_close *a, const struct account *said)
 {
 	const struct holdings *h = &b->w->held;
-	size_t end = at;
-	uint32_t months = 0;
-	for (; end < h->n_late && span_eq(h->late[end].account, a->account); end++)
-		months += end == at || h->late[end].month != h->late[end - 1].month;
-	a->months = arena_alloc(&b->w->arena, (months + 1) * sizeof(*a->months));
-	for (size_t i = at; i < end; i++) {
-		if (i == at || h->late[i].month != h->late[i - 1].month) {
-			struct month_frame *f = earlier_frame(b, h->late[i].month);
-			a->months[a->n_months++] = (struct close_month){ .frame = f, .terms = month_frame_terms(f, said, &b->w->arena),
-				.late = &h->late[i], .revision = -1 };
-		}
-		a->months[a->n_months - 1].n_late++;
+	for (; b->next_late < h->n_late && span_eq(h->late[b->next_late].account, a->account); b->next_late++) {
+		struct close_month *m = month_of(b, a, said, h->late[b->next_late].month);
+		check(m != NULL);
+		m->late = m->n_late == 0 ? &h->late[b->next_late] : m->late;
+		m->n_late++;
+		b->lines++;
 	}
-	return end;
 }
 
-static void take_account(struct batch *b)
+static void take_corrections(struct batch *b, struct account_close *a, const struct account *said)
+{
+	const struct corrected_account *c = &b->w->corrected[b->next_corrected];
+	if (b->next_corrected == b->w->n_corrected || !span_eq(c->account, a->account))
+		return;
+	b->next_corrected++;
+	a->n_corrections = c->n;
+	a->corrections = c->facts;
+	for (uint32_t i = 0; i < c->n; i++) {
+		for (uint32_t k = 0; k < c->facts[i]->n_lines; k++)
+			month_of(b, a, said, c->facts[i]->lines[k].month);
+		b->lines += c->facts[i]->n_lines;
+	}
+}
+
+// The first account that has calls of the month or a freeze, late calls, or a correction.
+static struct span next_account(const struct batch *b)
+{
+	const struct settling *w = b->w;
+	struct span first = { NULL, 0 };
+	if (b->next < w->held.n)
+		first = w->held.list[b->next].account;
+	if (b->next_late < w->held.n_late && (first.p == NULL || span_order(w->held.late[b->next_late].account, first) < 0))
+		first = w->held.late[b->next_late].account;
+	if (b->next_corrected < w->n_corrected && (first.p == NULL || span_order(w->corrected[b->next_corrected].account, first) < 0))
+		first = w->corrected[b->next_corrected].account;
+	return first;
+}
+
+static void take_account(struct batch *b, struct span name)
 {
 	const struct holdings *h = &b->w->held;
 	struct account_close *a = &b->list[b->n++];
-	bool own = b->next < h->n, late = b->next_late < h->n_late;
-	int order = !own ? 1 : !late ? -1 : span_order(h->list[b->next].account, h->late[b->next_late].account);
-	*a = (struct account_close){ .account = order <= 0 ? h->list[b->next].account : h->late[b->next_late].account, .since = MONTH_NONE };
+	*a = (struct account_close){ .account = name, .since = MONTH_NONE };
 	const struct account *said = account_book_find(b->s->book, a->account);
 	a->terms = month_frame_terms(&b->frame.own, said, &b->w->arena);
 	a->own = &h->list[b->next];
-	for (; order <= 0 && b->next < h->n && span_eq(h->list[b->next].account, a->account); b->next++)
+	for (; b->next < h->n && span_eq(h->list[b->next].account, a->account); b->next++)
 		a->n_own++;
-	if (order >= 0)
-		b->next_late = take_months(b, a, said, b->next_late);
+	b->lines += a->n_own;
+	a->months = arena_alloc(&b->w->arena, (b->w->n_months + 1) * sizeof(*a->months));
+	take_late(b, a, said);
+	take_corrections(b, a, said);
 }
 
 static void batch_begin(struct batch *b)
@@ -108,14 +150,19 @@ static void batch_begin(struct batch *b)
 	struct settling *w = b->w;
 	arena_reset(&w->arena);
 	month_frame_make(b->s->j, b->s->m, b->s->m->month, &w->arena, &b->frame.own);
-	b->earlier = arena_alloc(&w->arena, (w->held.n_late_months + 1) * sizeof(*b->earlier));
-	for (uint32_t i = 0; i < w->held.n_late_months; i++)
-		month_frame_make(b->s->j, b->s->m, w->held.late_months[i], &w->arena, &b->earlier[i]);
+	b->earlier = arena_alloc(&w->arena, (w->n_months + 1) * sizeof(*b->earlier));
+	for (uint32_t i = 0; i < w->n_months; i++)
+		month_frame_make(b->s->j, b->s->m, w->months[i], &w->arena, &b->earlier[i]);
 	b->next = w->next;
 	b->next_late = w->next_late;
-	while (b->n < ACCOUNTS_A_STEP && b->next - w->next + b->next_late - w->next_late < LINES_A_STEP &&
-	       (b->next < w->held.n || b->next_late < w->held.n_late))
-		take_account(b);
+	b->next_corrected = w->next_corrected;
+	for (struct span name; b->n < ACCOUNTS_A_STEP && b->lines < LINES_A_STEP && (name = next_account(b)).p != NULL;)
+		take_account(b, name);
+}
+
+static bool settled_all(const struct settling *w)
+{
+	return w->next == w->held.n && w->next_late == w->held.n_late && w->next_corrected == w->n_corrected;
 }
 
 // ---- what the shard knows of them
@@ -190,7 +237,7 @@ static enum error_class ask_settled(struct batch *b, const struct account_close 
 	return cls;
 }
 
-// How one earlier month stands, for all accounts that have late calls in it.
+// How one earlier month stands, for all accounts that have late calls in it or a correction.
 static enum error_class ask_month(struct batch *b, const struct month_frame *f, struct error *e)
 {
 	struct store *store = b->s->o->store;
@@ -221,12 +268,34 @@ static enum error_class ask_month(struct batch *b, const struct month_frame *f, 
 	return c;
 }
 
+// Accounts whose corrections were made by this close: a step that is done again must not find that they do not fit any more.
+static enum error_class ask_done(struct batch *b, struct error *e)
+{
+	struct store *store = b->s->o->store;
+	struct span fields[ACCOUNTS_A_STEP], facts[ACCOUNTS_A_STEP];
+	struct account_close *of[ACCOUNTS_A_STEP];
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct account_close *a = &b->list[i];
+		if (a->n_corrections == 0)
+			continue;
+		fields[n] = document_keep(&b->w->arena, xasprintf("#late/%.*s", (int)a->account.n, a->account.p));
+		of[n++] = a;
+	}
+	enum error_class c = store->ops->settled_get(store, b->w->shard, b->w->month, fields, n, &b->w->arena, facts, e);
+	for (uint32_t i = 0; c == ERROR_NONE && i < n; i++)
+		of[i]->done = facts[i].p != NULL;
+	return c;
+}
+
 static enum error_class ask(struct batch *b, struct error *e)
 {
 	enum error_class c = ask_activations(b, e);
 	if (c == ERROR_NONE)
 		c = ask_packs(b, e);
-	for (uint32_t i = 0; c == ERROR_NONE && i < b->w->held.n_late_months; i++)
+	if (c == ERROR_NONE)
+		c = ask_done(b, e);
+	for (uint32_t i = 0; c == ERROR_NONE && i < b->w->n_months; i++)
 		c = ask_month(b, &b->earlier[i], e);
 	return c;
 }
@@ -238,9 +307,12 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 	struct settling *w = b->w;
 	struct store_statement statements[ACCOUNTS_A_STEP];
 	uint64_t lines = 0, adjustments = 0;
-	uint32_t due = 0;
+	uint32_t due = 0, done = 0;
 	enum error_class c = ask(b, e);
 	for (uint32_t i = 0; i < b->n && c == ERROR_NONE; i++) {
+		done += b->list[i].done;
+		if (b->list[i].done)
+			continue;
 		struct settled_sums sums;
 		struct store_statement *s = &statements[due];
 		c = statement_make(&b->frame, &b->list[i], &w->arena, s, &sums, e);
@@ -254,11 +326,12 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 		c = store->ops->settle(store, w->shard, w->month, statements, due, e);
 	if (c != ERROR_NONE)
 		return c;
-	w->statements += due;
+	w->statements += due + done;
 	w->lines += lines;
 	w->adjustments += adjustments;
 	w->next = b->next;
 	w->next_late = b->next_late;
+	w->next_corrected = b->next_corrected;
 	return ERROR_NONE;
 }
 
@@ -266,7 +339,7 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 {
 	check(w->month == s->m->month);
 	int64_t waiting = 0;
-	*ret_done = w->next == w->held.n && w->next_late == w->held.n_late;
+	*ret_done = settled_all(w);
 	*ret_full = false;
 	if (*ret_done)
 		return RELAY_DONE;
@@ -283,7 +356,7 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 	b->frame = (struct statement_frame){ .source = s->o->source, .manifest = s->m, .slices = slices };
 	batch_begin(b);
 	c = settle_batch(b, e);
-	*ret_done = c == ERROR_NONE && w->next == w->held.n && w->next_late == w->held.n_late;
+	*ret_done = c == ERROR_NONE && settled_all(w);
 	return closing_status(c);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One account's month: what is unfrozen, charged and frozen (pricing.md, rules 5 to 10, 13, 14), after the adjustments of earlier
-// months. Who takes what of quotas and packs is worked out over all services of the account together, in the order of the price book.
+// One account's month: what is unfrozen, charged and frozen (pricing.md, rules 5 to 10, 13, 14), after corrections and adjustments of
+// earlier months. Who takes what of quotas and packs is worked out over all services of the account together, in the order of the price book.
 // Pure.
 #include <stdlib.h>
 
@@ -141,6 +141,7 @@ static enum error_class revisions_make(const struct statement_frame *f, const st
 				       struct store_statement *s, struct settled_sums *sums, struct error *e)
 {
 	struct store_revision *list = arena_alloc(arena, (a->n_months + 1) * sizeof(*list));
+	correct_account(f, a, b, arena, sums);
 	for (uint32_t i = 0; i < a->n_months; i++) {
 		enum error_class c = adjust_month(f, a, &a->months[i], b, arena, &list[s->n_revisions], sums, e);
 		if (c != ERROR_NONE)

@@ -662,7 +662,10 @@ static void pack_revision(struct pack *b, const struct store_revision *r, int64_
 		const struct store_adjustment *a = &r->adjustments[i];
 		pack_array(b, 4);
 		pack_text(b, a->service_id);
-		pack_number_text(b, a->calls);
+		if (a->calls == STORE_CORRECTION)
+			pack_text(b, SPAN_LIT(""));
+		else
+			pack_number_text(b, a->calls);
 		pack_text(b, a->identity);
 		pack_text(b, a->document);
 	}

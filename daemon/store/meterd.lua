@@ -1094,7 +1094,7 @@ local function settle_differs(s, keys)
 	for _, revision in ipairs(s[6]) do
 		for _, adjustment in ipairs(revision[6]) do
 			local late = redis.call('HGET', keys[revision[2]], s[1] .. '/' .. adjustment[1]) or '0'
-			if late ~= adjustment[2] then
+			if adjustment[2] ~= '' and late ~= adjustment[2] then
 				return late .. ' late calls, the adjustment says ' .. adjustment[2]
 			end
 		end
@@ -1142,7 +1142,8 @@ end
 -- KEYS meta, use:m, frz:m-1, frz:m, set:m, out, pk, then set and late of each month that is adjusted; ARGV init, generation, month,
 -- msgpack list of accounts
 --   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, identity, document}
---   a revision: {key of set, key of late, facts before, facts, {identity, document}, {{service, calls, identity, document}, ...}}
+--   a revision: {key of set, key of late, facts before, facts, {identity, document}, {{service, calls, identity, document}, ...}};
+--   calls '': a correction, which no late calls stand behind. It rests on the revision before, as all of them do
 --   a line: {service, calls, unfreeze, freeze, facts, identity, document}
 -- Each account is one idempotent step: one that is settled is passed over. Adjustments go before the month itself.
 local function settle(keys, args)

@@ -94,9 +94,10 @@ struct store_line {              // one settled line of an account's month
 	struct span facts;       // kept in set:<month> under account/service: what the first adjustment starts from
 	struct span identity, document;
 };
-struct store_adjustment {        // late calls of one service in a month that was closed before
+#define STORE_CORRECTION INT64_C(-1)
+struct store_adjustment {        // of one service in a month that was closed before: late calls, or a correction
 	struct span service_id;
-	int64_t calls;           // must equal the late bucket of the two months
+	int64_t calls;           // must equal the late bucket of the two months; STORE_CORRECTION: nothing is counted in it
 	struct span identity, document;
 };
 // One such month: its adjustments, and the next revision of the account's statement. What was settled stays as it is in

@@ -86,9 +86,28 @@ static int64_t open_calls(const struct paper *p)
 	return p->adjusts && p->before_known ? less(p->calls, p->before_packs) : p->calls;
 }
 
+// As a correction says, or, of late calls that came after one, as it left them: more are free only where all of them were.
+static void write_free_corrected(struct paper_writer *w, int64_t left)
+{
+	const struct paper *p = w->p;
+	if (p->correction != NULL) {
+		paper_step(w, FREE_CORRECTED, COUNT(p->free), COUNT(p->calls), COUNT(left));
+		return;
+	}
+	paper_step(w, FREE_KEPT, COUNT(p->free), COUNT(p->calls), COUNT(left));
+	bool all = p->before_free == p->adjusts_calls, known = p->before_known && (!all || (p->quota >= 0 && p->shared.id == NULL));
+	int64_t free = !all || p->before_free > p->quota ? p->before_free : p->quota;
+	if (known)
+		paper_must_be(w, p->free == least(open_calls(p), free), PAPER_IS_FREE, COUNT(least(open_calls(p), free)), COUNT(p->free));
+}
+
 static void write_free(struct paper_writer *w, int64_t left)
 {
 	const struct paper *p = w->p;
+	if (p->corrected) {
+		write_free_corrected(w, left);
+		return;
+	}
 	if (p->shared.id != NULL) {
 		write_shared(w, left);
 		return;
@@ -129,7 +148,11 @@ static void write_calls(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
 	paper_step(w, CALLS, COUNT(p->calls), p->period);
-	if (p->adjusts) {
+	if (p->correction != NULL && p->calls == p->adjusts_calls) {
+		paper_line(w, CALLS_AS_THEY_WERE, p->correction);
+	} else if (p->correction != NULL) {
+		paper_line(w, CALLS_CORRECTED, p->correction, COUNT(p->adjusts_calls), COUNT(p->calls));
+	} else if (p->adjusts) {
 		int64_t late = less(p->calls, p->adjusts_calls);
 		paper_line(w, CALLS_LATE, COUNT(late), COUNT(p->adjusts_calls), COUNT(p->calls));
 		paper_must_be(w, late > 0, PAPER_IS_LATE, COUNT(late), ">= 1");
@@ -157,7 +180,10 @@ static void write_rounding(struct paper_writer *w)
 	bool fits = money_round_fen(p->exact, p->rounding, &fen);
 	const char *charge = fits ? FEN(fen) : paper_sentence(p->lang, PAPER_BEYOND);
 	paper_step(w, ROUNDED, rounding_words(p), AMOUNT(p->exact), charge);
-	paper_must_be(w, fits && fen == p->charge_fen, PAPER_IS_CHARGE, charge, FEN(p->charge_fen));
+	int64_t priced = less(p->charge_fen, p->corrected_fen);
+	paper_must_be(w, fits && fen == priced, PAPER_IS_CHARGE, charge, FEN(priced));
+	if (p->corrected_fen != 0)
+		paper_step(w, CORRECTED, charge, FEN(p->corrected_fen), FEN(p->charge_fen));
 }
 
 // What the terms make of the same calls: catches what is consistent in itself, but not what they say.

@@ -151,6 +151,14 @@ static bool get_adjustment(struct source *s, struct paper *p)
 	       get_fen(s, s->data, "difference", &p->difference_fen);
 }
 
+static bool get_correction(struct source *s, struct paper *p)
+{
+	p->corrected = json_object_get(s->data, "corrected") != NULL;
+	if (p->corrected && !get_fen(s, s->data, "corrected", &p->corrected_fen))
+		return false;
+	return json_object_get(s->data, "correction") == NULL || get_text(s, s->data, "correction", &p->correction);
+}
+
 static bool get_all(struct source *s, struct paper *p)
 {
 	int rounding, basis;
@@ -168,7 +176,7 @@ static bool get_all(struct source *s, struct paper *p)
 	p->rounding = (enum rounding)rounding;
 	p->tier_basis = (enum tier_basis)basis;
 	return get_amount(s, s->data, "exact", &p->exact) && get_fen(s, s->data, "charge", &p->charge_fen) &&
-	       get_fen(s, s->data, "unfreeze", &p->unfreeze_fen) && get_fen(s, s->data, "freeze", &p->freeze_fen) && get_adjustment(s, p);
+	       get_fen(s, s->data, "unfreeze", &p->unfreeze_fen) && get_fen(s, s->data, "freeze", &p->freeze_fen) && get_adjustment(s, p) && get_correction(s, p);
 }
 
 bool paper_of_data(const void *data, struct arena *arena, struct paper *p, char why[200])

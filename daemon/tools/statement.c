@@ -12,11 +12,12 @@
 #include "tools/statement.h"
 #include "tools/tools.h"
 
+enum { PLAIN_COLUMNS = 14 }; // the rest only where a line was corrected
 static const struct output_column columns[] = {
 	{ "service", OUTPUT_TEXT },   { "revision", OUTPUT_NUMBER }, { "calls", OUTPUT_NUMBER },      { "free", OUTPUT_NUMBER },
 	{ "packs", OUTPUT_NUMBER },   { "billable", OUTPUT_NUMBER }, { "tier", OUTPUT_NUMBER },       { "unit_price", OUTPUT_AMOUNT },
 	{ "per", OUTPUT_NUMBER },     { "charge", OUTPUT_AMOUNT },   { "before", OUTPUT_AMOUNT },     { "difference", OUTPUT_AMOUNT },
-	{ "unfreeze", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT } };
+	{ "unfreeze", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT },  { "corrected", OUTPUT_AMOUNT },  { "correction", OUTPUT_TEXT } };
 
 static const char *text_of(const json_t *j, const char *name)
 {
@@ -48,7 +49,15 @@ static int64_t packs_of(const json_t *data)
 	return sum;
 }
 
-static void print_line(struct output *out, const json_t *data)
+static bool is_corrected(const struct statement *s)
+{
+	bool found = false;
+	for (size_t i = 0; i < s->n; i++)
+		found = found || (s->lines[i] != NULL && json_object_get(s->lines[i]->data, "corrected") != NULL);
+	return found;
+}
+
+static void print_line(struct output *out, const json_t *data, bool corrected)
 {
 	cell(out, data, "service");
 	cell(out, data, "revision");
@@ -64,10 +73,14 @@ static void print_line(struct output *out, const json_t *data)
 	cell(out, data, "difference");
 	cell(out, data, "unfreeze");
 	cell(out, data, "freeze");
+	if (corrected) {
+		cell(out, data, "corrected");
+		cell(out, data, "correction");
+	}
 }
 
 // The sums; what the revision before charged, and the difference to it.
-static void print_total(struct output *out, const struct statement *s)
+static void print_total(struct output *out, const struct statement *s, bool corrected)
 {
 	int64_t now = 0, before = 0;
 	char text[MONEY_TEXT];
@@ -81,15 +94,18 @@ static void print_total(struct output *out, const struct statement *s)
 	output_cell(out, both ? money_fen_text(now, text) : NULL);
 	cell(out, s->bill->data, "unfreeze");
 	cell(out, s->bill->data, "freeze");
+	if (corrected)
+		cells_null(out, 2);
 }
 
 static bool print_rows(const struct statement *s, enum output_format format, FILE *to)
 {
-	struct output *out = output_begin(to, format, OUTPUT_MANY, columns, ARRAY_LEN(columns));
+	bool corrected = is_corrected(s);
+	struct output *out = output_begin(to, format, OUTPUT_MANY, columns, corrected ? ARRAY_LEN(columns) : PLAIN_COLUMNS);
 	for (size_t i = 0; i < s->n; i++)
 		if (s->lines[i] != NULL)
-			print_line(out, s->lines[i]->data);
-	print_total(out, s);
+			print_line(out, s->lines[i]->data, corrected);
+	print_total(out, s, corrected);
 	return output_end(&out);
 }
 

@@ -285,6 +285,8 @@ bool usage_line_make(struct usage_world *w, struct usage_month *m, uint32_t serv
 	ret->billable = ret->settled ? s->billable : m->any_settled ? 0 : d->billable;
 	ret->free_left = t->shared >= 0 ? shared_left(m, &m->terms->shared[t->shared], t->shared)
 					: quota_of(m, service) > ret->free ? quota_of(m, service) - ret->free : 0;
+	if (ret->settled && s->corrected && s->free < s->calls)
+		ret->free_left = 0; // late calls take no more of them (closing/adjust.c)
 	if (!rating_charge(plan, calls, ret->free, ret->billable, rounding, slices, &ret->bill))
 		return false;
 	bool by_rest = plan->tier_basis == TIER_BY_BILLABLE && (t->shared >= 0 || t->n_packs > 0);

@@ -374,6 +374,7 @@ class Terms:
 class Taken:
     def __init__(self, calls):
         self.calls, self.free, self.billable, self.packs = calls, 0, calls, []  # packs: [(id, calls)] in order of deduction
+        self.corrected = None  # of a line that was corrected: what its charge is more than its own prices make
 
     def take(self, n):
         n = min(self.billable, n)
@@ -444,6 +445,7 @@ class Rung:
 class Account:
     def __init__(self):
         self.said = Said()
+        self.corrections = []  # (clock, partition, offset, record)
         self.calls = {}     # (service, month) -> counted calls
         self.late = {}      # (service, month, bucket) -> late calls
         self.first = {}     # month -> smallest bucket of its calls: the month of the close that takes them in
@@ -490,7 +492,12 @@ class Calculator:
 
     def fact(self, partition, offset, stamp, record):
         self.clocks[partition] = max(self.clocks.get(partition, -NEVER), stamp)
-        self.account(record["account"]).said.add(self.clocks[partition], partition, offset, stamp, record)
+        a = self.account(record["account"])
+        if record["type"] == "correction":
+            a.corrections.append((self.clocks[partition], partition, offset, record))
+            a.corrections.sort(key=lambda c: c[:3])
+        else:
+            a.said.add(self.clocks[partition], partition, offset, stamp, record)
 
     def account(self, name):
         return self.accounts.setdefault(name, Account())
@@ -817,7 +824,7 @@ class Calculator:
         nothing; which call each has, the log does not say. Returns whether its alerts are known."""
         old, self.accounts[name] = self.accounts[name], Account()
         a = self.accounts[name]
-        a.said, a.late, a.first = old.said, old.late, old.first
+        a.said, a.late, a.first, a.corrections = old.said, old.late, old.first, old.corrections
         self.alerts = {id: e for id, e in self.alerts.items() if e["data"]["account"] != name}
         shares = any(self.shares(name, s, m, self.months.close[m] - 1) for s, m in old.calls)
         for (s, m), n in old.calls.items():
@@ -900,16 +907,86 @@ class Calculator:
         self.accounts[name].statements[e["id"]] = e
         self.accounts[name].revision[month] = revision
 
+    def corrections_of(self, name, closing):
+        """Records that this close is the first to cover; of one id the first that is covered."""
+        before = max((m for m in self.manifests if m < closing), default=None)
+
+        def covered(month):
+            found, facts = {}, self.manifests[month][1] if month is not None else {}
+            for c in self.accounts[name].corrections:
+                if facts is None or c[2] < facts.get(c[1], 0):
+                    found.setdefault(c[3]["id"], c)
+            return found
+
+        known = covered(before)
+        return [c[3] for id, c in covered(closing).items() if id not in known]
+
+    def fits(self, name, closing, record):
+        """Is every line what the record expects, and do packs hold what they would give?"""
+        a, moved, most = self.accounts[name], {}, {}
+        for row in record["lines"]:
+            month, s, was = Months.parse(row["period"]), row["service"], row.get("was")
+            if month >= closing or month not in self.manifests or s not in self.manifests[month][0].book.services:
+                return False
+            x, e = a.newest.get(month, {}).get(s, (None, None))
+            if (was is None) != (x is None):
+                return False
+            if was is not None:
+                stands = {"revision": e["data"]["revision"], "calls": x.calls, "free": x.free, "billable": x.billable, "charge": e["data"]["charge"]}
+                if stands != {f: was[f] for f in stands} or dict(x.packs) != {p["id"]: p["calls"] for p in was["packs"]}:
+                    return False
+            v, facts, _ = self.manifests[month]
+            for p in self.terms_of_bill(a, v, facts, month).packs:
+                if any(p.covers(t, month, self.months) for t in p.services):
+                    most[p.id] = max(most.get(p.id, 0), p.calls)
+            for sign, side in ((-1, was), (1, row["becomes"])):
+                for p in side["packs"] if side else ():
+                    moved[p["id"]] = moved.get(p["id"], 0) + sign * p["calls"]
+        return all(a.deducted.get(id, 0) + n >= 0 and (n <= 0 or a.deducted.get(id, 0) + n <= most.get(id, 0)) for id, n in moved.items())
+
+    def correct(self, name, closing):
+        """Closed months as corrections say: month -> (lines, difference)."""
+        a, made = self.accounts[name], {}
+        for record in self.corrections_of(name, closing):
+            for row in record["lines"] if self.fits(name, closing, record) else ():
+                month, s, to = Months.parse(row["period"]), row["service"], row["becomes"]
+                v, facts, _ = self.manifests[month]
+                newest = a.newest.setdefault(month, {})
+                old, before = newest.get(s, (Taken(0), None))
+                x = Taken(to["calls"])
+                x.free, x.billable, x.packs = to["free"], to["billable"], [(p["id"], p["calls"]) for p in to["packs"]]
+                self.note_deductions(name, [], [(id, -n) for id, n in old.packs])
+                self.note_deductions(name, [], x.packs)
+                line = self.line(name, s, month, v.book, self.terms_of_bill(a, v, facts, month).service[s], x, self.manifests[closing][2])
+                x.corrected = Fraction(to["charge"]) - Fraction(line["charge"])
+                line.update(charge=to["charge"], corrected=cents(x.corrected), correction=record["id"])
+                d = self.revise(name, month, s, x, line, before, newest)
+                n, sum = made.get(month, (0, Fraction(0)))
+                made[month] = n + 1, sum + d
+        return made
+
+    def revise(self, name, month, s, x, line, before, newest):
+        """The line as the next revision. Returns the difference."""
+        was = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
+        d = Fraction(line["charge"]) - Fraction(was["charge"])
+        line.update(revision=was["revision"] + 1, adjusts={f: was[f] for f in ("revision", "calls", "charge")}, difference=cents(d))
+        e = envelope(("settlement", name, s, line["period"], str(line["revision"])), self.group, "meterd.settlement.v1",
+                     f"{name}/{s}/{line['period']}", show_ms(self.months.start[month + 1]), line)
+        self.accounts[name].lines[e["id"]] = e
+        newest[s] = (x, e)
+        return d
+
     def adjust(self, name, closing):
-        """Late calls of earlier months that came while `closing` was the first open one (rule 12), months ascending."""
+        """Corrections, then late calls of earlier months that came while `closing` was the first open one (rule 12), months ascending."""
         a, count, difference = self.accounts[name], 0, Fraction(0)
-        for month in sorted({m for (_, m, bucket) in a.late if bucket == closing}):
+        corrected = self.correct(name, closing)
+        for month in sorted({m for (_, m, bucket) in a.late if bucket == closing} | corrected.keys()):
             more = {s: n for (s, m, bucket), n in a.late.items() if m == month and bucket == closing}
-            n, d = self.adjust_month(name, month, closing, more)
+            n, d = self.adjust_month(name, month, closing, more, *corrected.get(month, (0, Fraction(0))))
             count, difference = count + n, difference + d
         return count, difference
 
-    def adjust_month(self, name, month, closing, more):
+    def adjust_month(self, name, month, closing, more, count, difference):
         a, cuts = self.accounts[name], self.manifests[closing][2]
         v, facts, _ = self.manifests.get(month, self.manifests[closing])
         book, end = v.book, show_ms(self.months.start[month + 1])
@@ -917,7 +994,6 @@ class Calculator:
         activated = terms.active(self.by_calls(a, closing))
         newest = a.newest.setdefault(month, {})
         left = self.balances(name, terms)
-        count, difference = 0, Fraction(0)
         for s in book.services:
             if s not in more:
                 continue
@@ -925,21 +1001,19 @@ class Calculator:
             if t.tariff is None and not book.zero_price:
                 continue
             old, before = newest.get(s, (Taken(0), None))
-            pool = 0
+            pool, own = 0, t.free.in_month(month, activated)
             if t.shared is not None:
                 free, members = terms.sets[t.shared]
                 pool = max(0, free.in_month(month, activated) - sum(newest[m][0].free for m in members if m in newest))
-            x = deduct_late(t, old, more[s], t.free.in_month(month, activated), pool, left)
+            if old.corrected is not None:  # what was corrected stays: no more free calls where some had to be paid, and none fewer
+                pool, own = (pool, max(own, old.free)) if old.free == old.calls else (0, old.free)
+            x = deduct_late(t, old, more[s], own, pool, left)
             self.note_deductions(name, old.packs, x.packs)
             line = self.line(name, s, month, book, t, x, cuts)
-            was = before["data"] if before else {"revision": 0, "calls": 0, "charge": "0.00"}
-            d = Fraction(line["charge"]) - Fraction(was["charge"])
-            line.update(revision=was["revision"] + 1, adjusts={f: was[f] for f in ("revision", "calls", "charge")}, difference=cents(d))
-            e = envelope(("settlement", name, s, line["period"], str(line["revision"])), self.group, "meterd.settlement.v1",
-                         f"{name}/{s}/{line['period']}", end, line)
-            a.lines[e["id"]] = e
-            newest[s] = (x, e)
-            count, difference = count + 1, difference + d
+            if old.corrected is not None:
+                x.corrected = old.corrected
+                line.update(charge=cents(Fraction(line["charge"]) + x.corrected), corrected=cents(x.corrected))
+            count, difference = count + 1, difference + self.revise(name, month, s, x, line, before, newest)
         if count:
             self.statement(name, month, a.revision.get(month, 0) + 1, [e for _, e in newest.values()], end, book)
         return count, difference

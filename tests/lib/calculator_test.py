@@ -226,6 +226,8 @@ class Scene:
 
 def shown(d, field):
     v = d.get(field)
+    if v is None:
+        return "nothing"
     if field == "packs":
         return ",".join(f"{p['id']}:{p['calls']}" for p in v)
     if field == "adjusts":

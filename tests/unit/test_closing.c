@@ -561,27 +561,102 @@ Test(closing, a_price_correction_does_not_reach_a_settled_month)
 }
 
 // Every call to store or Kafka fails once, lost or with its reply lost, every second time the process ends too: the same bytes, each once.
-Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
+static void full_world(struct world *w)
+{
+	world_open(w, CLOCK_RECORDS, 2, NULL, NULL);
+	full_quarter(w);
+}
+
+// Each call to the twins fails once, before or after it took effect. `begin` makes a world in which `month` is still to be closed.
+static void expect_faults_change_nothing(void (*begin)(struct world *), int month, long least)
 {
 	struct world w;
-	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-	full_quarter(&w);
-	run_until_closed(&w, MAR);
+	begin(&w);
+	w.fault = (struct fake_fault){ 0 };
+	run_until_closed(&w, month);
 	long calls = w.fault.calls;
 	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
 	world_close(&w);
-	cr_assert(calls > 300);
+	cr_assert(calls > least);
 	for (long k = 0; k < calls * 2; k++) {
-		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-		full_quarter(&w);
+		begin(&w);
 		w.fault = (struct fake_fault){ .at = 1 + k / 2, .how = k % 2 == 0 ? FAKE_LOST : FAKE_REPLY_LOST };
 		w.dies = (k / 2 + k) % 2 == 0;
-		run_until_closed(&w, MAR);
+		run_until_closed(&w, month);
 		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements"), *decided = fake_values(&w.k, "meterd.control");
 		cr_assert_str_eq(now, documents, "fault %ld", k);
 		cr_assert_str_eq(decided, control, "fault %ld", k);
 		world_close(&w);
 	}
+}
+
+Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
+{
+	expect_faults_change_nothing(full_world, MAR, 300);
+}
+
+// February with corrections of January: of an account with late calls too, of one that nobody counted, and one that does not fit any more.
+static void corrected_february(struct world *w)
+{
+	world_open(w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(w);
+	pass_month(w, JAN);
+	run_until_closed(w, JAN);
+	said(w, "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
+		"\"service\":\"image-tag\",\"was\":{\"revision\":0,\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,\"charge\":\"2200.00\"},"
+		"\"becomes\":{\"calls\":1000000,\"free\":10000,\"packs\":[],\"billable\":990000,\"charge\":\"2000.00\"}}]}");
+	for (const char *account = "yz"; *account != '\0'; account++) {
+		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"%c\",\"id\":\"c-1\",\"version\":1,\"reason\":\"r\","
+			"\"lines\":[{\"period\":\"2020-0%d\",\"service\":\"image-crop\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,"
+			"\"charge\":\"0.00\"}}]}", *account, *account == 'y' ? 2 : 1);
+		said(w, text);
+	}
+	event(w, 1, close_ms(w, JAN) + 1, "a", "image-tag", JAN, 1000);
+	event(w, 0, close_ms(w, JAN) + 2, "b", "image-crop", FEB, 20000);
+	pass_month(w, FEB);
+}
+
+Test(closing, corrections_before_late_calls)
+{
+	struct world w;
+	corrected_february(&w);
+	run_until_closed(&w, FEB);
+	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements");
+	expect_has(documents, "\"exact\":\"2178\",\"charge\":\"2000.00\",\"corrected\":\"-178.00\",\"correction\":\"c-1\",\"currency\"");
+	expect_has(documents, "\"exact\":\"2180.2\",\"charge\":\"2002.20\",\"corrected\":\"-178.00\",\"currency\"");
+	expect_has(document(&w, "settlement", "z/image-crop/2020-01"), "\"revision\":1,");
+	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":3,\"difference\":\"-197.80\"");
+	cr_expect(document(&w, "settlement", "y/image-crop/2020-02") == NULL && document(&w, "statement", "z/2020-02") == NULL);
+	world_close(&w);
+}
+
+// An account that only a correction brought is counted as settled also where that was before the fault: the bill is not what the
+// correction expects any more, since it was made.
+Test(closing, a_fault_at_any_call_with_corrections_changes_nothing, .timeout = 600)
+{
+	expect_faults_change_nothing(corrected_february, FEB, 60);
+}
+
+// Many accounts are corrected at once: steps stay bounded, and nobody is left out.
+Test(closing, corrections_of_many_accounts)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	january(&w);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	for (int i = 0; i < 900; i++) {
+		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"m-%d\",\"id\":\"c\",\"version\":1,\"reason\":\"r\",\"lines\":["
+			"{\"period\":\"2020-01\",\"service\":\"image-crop\",\"becomes\":{\"calls\":10500,\"free\":10000,\"packs\":[],\"billable\":500,"
+			"\"charge\":\"1.00\"}},{\"period\":\"2020-01\",\"service\":\"image-tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,"
+			"\"charge\":\"0.00\"}}]}", i);
+		said(&w, text);
+	}
+	pass_month(&w, FEB);
+	run_until_closed(&w, FEB);
+	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":1800,\"difference\":\"900.00\"");
+	expect_has(document(&w, "statement", "m-899/2020-01"), "\"revision\":1,");
+	world_close(&w);
 }
 
 static void wake_up(void *ctx)
@@ -637,19 +712,18 @@ static void roll_back(void *ctx)
 	r->taken = false;
 }
 
-Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
+static void expect_rollbacks_change_nothing(void (*begin)(struct world *), int month)
 {
 	struct world w;
-	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-	full_quarter(&w);
-	run_until_closed(&w, MAR);
+	begin(&w);
+	w.fault = (struct fake_fault){ 0 };
+	run_until_closed(&w, month);
 	long calls = w.fault.calls;
 	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements"), *control = fake_values(&w.k, "meterd.control");
 	world_close(&w);
 	for (long i = 0; i < calls * SHARDS; i++) {
 		long k = 1 + i / SHARDS;
-		world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
-		full_quarter(&w);
+		begin(&w);
 		struct rollback r = { .w = &w, .shard = (uint32_t)(i % SHARDS) };
 		w.fault = (struct fake_fault){ .at = k, .how = i % 5 == 0 ? FAKE_LOST : FAKE_OK, .also = roll_back, .ctx = &r };
 		w.dies = i % 5 == 0;
@@ -657,7 +731,7 @@ Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 			office_round(&w);
 		r.before = fake_copy(&w.s.shard[r.shard]);
 		r.taken = true;
-		run_until_closed(&w, MAR);
+		run_until_closed(&w, month);
 		CLEANUP(freep) char *now = fake_values(&w.k, "meterd.settlements"), *decided = fake_values(&w.k, "meterd.control");
 		cr_assert_str_eq(now, documents, "rollback at %ld", k);
 		cr_assert_str_eq(decided, control, "rollback at %ld", k);
@@ -665,6 +739,16 @@ Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 			fake_shard_free(&r.before);
 		world_close(&w);
 	}
+}
+
+Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
+{
+	expect_rollbacks_change_nothing(full_world, MAR);
+}
+
+Test(closing, a_shard_that_rolls_back_with_corrections_changes_nothing, .timeout = 600)
+{
+	expect_rollbacks_change_nothing(corrected_february, FEB);
 }
 
 Test(closing, idle_partition_gets_one_tick_at_the_close)

@@ -410,6 +410,68 @@ Test(store, settles_each_account_once_and_finishes_whole)
 	cr_assert(done);
 }
 
+// A correction of January with February's close: nothing late stands behind it, and an account is settled by it once.
+Test(store, corrects_each_account_once)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	step_send(s);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_NONE, "%s", e.text);
+	s = step_make("tok1", 2, 3);
+	step_call(s, 2, NULL, false);
+	s->delta[0].adjust_month = JAN + 1;
+	step_send(s);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN + 1, 1003, "hash2", true, &part, 1, &e), ERROR_NONE, "%s", e.text);
+	struct store_adjustment both[] = { { SPAN_LIT("image-tag"), STORE_CORRECTION, SPAN_LIT("settlement\na\n1"), SPAN_LIT("d1") },
+					   { SPAN_LIT("image-tag"), 2, SPAN_LIT("settlement\na\n2"), SPAN_LIT("d2") } };
+	struct store_revision revision = { .month = JAN, .n_adjustments = 2, .adjustments = both, .facts = SPAN_LIT("{s1}"),
+					   .identity = SPAN_LIT("statement\na\n1"), .document = SPAN_LIT("doc") };
+	struct store_statement st = { .account = SPAN_LIT("a"), .n_revisions = 1, .revisions = &revision, .late_facts = SPAN_LIT("{late}"), .not_before_ms = 77,
+				      .packs_before = SPAN_LIT("2020-01 p-1=3"), .packs = SPAN_LIT("2020-02 p-1=1") };
+	both[1].calls = 3;
+	cr_assert_eq(store->ops->settle(store, 1, JAN + 1, &st, 1, &e), ERROR_HALT); // the late calls beside it are looked at as ever
+	e = (struct error){ 0 };
+	both[1].calls = 2;
+	revision.before = SPAN_LIT("{}");
+	cr_assert_eq(store->ops->settle(store, 1, JAN + 1, &st, 1, &e), ERROR_HALT); // and so is the revision before
+	cr_assert(strstr(e.text, "another revision") != NULL, "%s", e.text);
+	revision.before = (struct span){ NULL, 0 };
+	cr_assert_eq(outbox().n, 2);
+	e = (struct error){ 0 };
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(store->ops->settle(store, 1, JAN + 1, &st, 1, &e), ERROR_NONE, "%s", e.text); // the second is passed over
+	// Of an account that holds nothing else: no late bucket has a field of it.
+	struct store_revision alone = { .month = JAN, .n_adjustments = 1, .adjustments = both, .facts = SPAN_LIT("{s1}"),
+					.identity = SPAN_LIT("statement\nb\n1"), .document = SPAN_LIT("doc") };
+	struct store_statement of_b = { .account = SPAN_LIT("b"), .n_revisions = 1, .revisions = &alone, .late_facts = SPAN_LIT("{late}"), .not_before_ms = 77,
+					.packs = SPAN_LIT("2020-02") };
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(store->ops->settle(store, 1, JAN + 1, &of_b, 1, &e), ERROR_NONE, "%s", e.text);
+	struct seen seen = outbox();
+	static const char *const identities[] = { "settlement\na", "statement\na", "settlement\na\n1", "settlement\na\n2", "statement\na\n1",
+						  "settlement\na\n1", "statement\nb\n1" };
+	cr_assert_eq(seen.n, ARRAY_LEN(identities));
+	for (size_t i = 0; i < ARRAY_LEN(identities); i++)
+		cr_expect_str_eq(seen.identity[i], identities[i]);
+	struct arena arena = { 0 };
+	struct span name = SPAN_LIT("#rev/b"), got;
+	cr_assert_eq(store->ops->settled_get(store, 1, JAN, &name, 1, &arena, &got, &e), ERROR_NONE);
+	cr_expect(span_is(got, "{s1}"));
+	arena_free(&arena);
+	int months[] = { JAN };
+	struct store_held held = { .freezes = 1, .late = 1, .n_late_months = 1, .late_months = months, .statements = 1 };
+	cr_assert_eq(finish(JAN + 1, held, &e), ERROR_RETRY); // two accounts were settled
+	held.statements = 2;
+	cr_assert_eq(finish(JAN + 1, held, &e), ERROR_NONE, "%s", e.text);
+}
+
 // Late calls of January, adjusted with February: no statement of February is due, and the account is settled all the same.
 static enum error_class adjust_a(const char *before, int64_t calls, struct error *e)
 {

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// Corrections of closed months: records of the accounts topic, settled with the first close whose manifest covers them, before the late
+// calls of that close. So the same log gives the same bill again, and no other way leads into what was settled.
+//
+// A correction is made whole or not at all, by account: its months hang together by what packs gave. It is made where each of its lines
+// stands as it says it was, and no pack would give more than it holds, or less than nothing. Otherwise it is passed over, which the log
+// says: what came in between has changed the bill, and the difference has to be worked out anew.
+//
+// A corrected line is priced by its month's own rules like any other. What its charge is to be beside that, because another price book or
+// the like says so, is an amount of its own (corrected_fen), which every later revision of the line carries on.
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "closing/inner.h"
+
+__extension__ typedef __int128 wide;
+
+// ---- which of them, of a shard
+static int account_order(const void *x, const void *y)
+{
+	return span_order(((const struct corrected_account *)x)->account, ((const struct corrected_account *)y)->account);
+}
+
+static int month_order(const void *x, const void *y)
+{
+	const int *a = x, *b = y;
+	return (*a > *b) - (*a < *b);
+}
+
+// The earlier months that are looked at with this one, each once: of late calls, and those corrected that were closed.
+static void note_months(const struct settle_scope *s, struct settling *w)
+{
+	size_t most = w->held.n_late_months, n = 0;
+	for (size_t i = 0; i < w->n_corrected; i++)
+		for (uint32_t k = 0; k < w->corrected[i].n; k++)
+			most += w->corrected[i].facts[k]->n_lines;
+	int *months = xcalloc(most + 1, sizeof(*months));
+	for (uint32_t i = 0; i < w->held.n_late_months; i++)
+		months[n++] = w->held.late_months[i];
+	for (size_t i = 0; i < w->n_corrected; i++)
+		for (uint32_t k = 0; k < w->corrected[i].n; k++)
+			for (uint32_t l = 0; l < w->corrected[i].facts[k]->n_lines; l++) {
+				int month = w->corrected[i].facts[k]->lines[l].month;
+				if ((n == 0 || months[n - 1] != month) && correct_closed(s, month))
+					months[n++] = month;
+			}
+	qsort(months, n, sizeof(*months), month_order);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || months[i] != months[w->n_months - 1])
+			months[w->n_months++] = months[i];
+	w->months = months;
+}
+
+bool correct_closed(const struct settle_scope *s, int month)
+{
+	return month < s->m->month && journal_manifest(s->j, month) != NULL;
+}
+
+static const struct journal_manifest *manifest_before(const struct settle_scope *s)
+{
+	const struct journal_manifest *before = NULL;
+	for (uint32_t i = 0; i < s->j->n_manifests && s->j->manifests[i].month < s->m->month; i++)
+		before = &s->j->manifests[i];
+	return before;
+}
+
+void correct_gather(const struct settle_scope *s, struct settling *w)
+{
+	CLEANUP(arena_free) struct arena scratch = { 0 };
+	const struct journal_manifest *previous = manifest_before(s);
+	struct month_frame now, before;
+	month_frame_make(s->j, s->m, s->m->month, &scratch, &now);
+	if (previous != NULL)
+		month_frame_make(s->j, previous, previous->month, &scratch, &before);
+	uint32_t n = s->uncorrected || s->book == NULL ? 0 : account_book_corrected(s->book);
+	w->corrected = xcalloc((size_t)n + 1, sizeof(*w->corrected));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct account *a = account_book_corrected_at(s->book, i);
+		if (store_shard(a->name, s->o->shards) != w->shard)
+			continue;
+		const struct account_fact **facts = arena_alloc(&w->held.arena, (a->n_corrections + 1) * sizeof(const struct account_fact *));
+		uint32_t due = account_corrections(a, previous != NULL ? &before.horizon : NULL, &now.horizon, facts);
+		if (due > 0)
+			w->corrected[w->n_corrected++] = (struct corrected_account){ a->name, due, facts };
+	}
+	qsort(w->corrected, w->n_corrected, sizeof(*w->corrected), account_order);
+	note_months(s, w);
+}
+
+// ---- one correction
+struct made_line {
+	struct close_month *month;
+	struct settled_line settled;
+	struct store_adjustment adjustment;
+	int64_t difference_fen;
+};
+struct move {                           // of a pack
+	struct span id;
+	int64_t calls, most;            // most: calls that it holds, in the months that are corrected
+};
+struct correcting {
+	const struct statement_frame *f;
+	const struct account_close *a;
+	const struct account_fact *fact;
+	const struct balance *balance;
+	struct arena *arena;
+	uint32_t n;
+	struct made_line *made;
+	uint32_t n_moves;
+	struct move *moves;
+};
+
+static struct close_month *month_of(const struct account_close *a, int month)
+{
+	for (uint32_t i = 0; i < a->n_months; i++)
+		if (a->months[i].frame->month == month && a->months[i].closed)
+			return &a->months[i];
+	return NULL;
+}
+
+static const struct settled_line *line_of(const struct close_month *m, uint32_t service)
+{
+	for (uint32_t i = 0; i < m->n_lines; i++)
+		if (m->lines[i].service == service)
+			return &m->lines[i];
+	return NULL;
+}
+
+static bool same_packs(const struct settled_line *l, const struct correction_side *was)
+{
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < l->n_packs; i++)
+		for (uint32_t k = 0; k < was->n_packs; k++)
+			found += l->packs[i].calls == was->packs[k].calls && span_eq(l->packs[i].id, was->packs[k].id);
+	return l->n_packs == was->n_packs && found == was->n_packs;
+}
+
+static bool stands(const struct settled_line *l, const struct correction_side *was)
+{
+	if (l == NULL || was->revision < 0)
+		return l == NULL && was->revision < 0;
+	return l->revision == was->revision && l->calls == was->calls && l->free == was->free && l->billable == was->billable &&
+	       l->charge_fen == was->charge_fen && same_packs(l, was);
+}
+
+static struct line line_begin(const struct correcting *k, const struct close_month *m, uint32_t service, const struct correction_side *s)
+{
+	const struct plan *plan = m->terms->services[service].plan;
+	struct line l = { .rules = m->frame->rules, .terms = m->terms, .month = m->frame->month, .service = service,
+		.plan = plan != NULL ? plan : &line_free_plan, .corrected = true, .correction = k->fact->id, .n_packs = s->n_packs,
+		.packs = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*l.packs)) };
+	for (uint32_t i = 0; i < s->n_packs; i++)
+		l.packs[i] = (struct pack_use){ s->packs[i].id, s->packs[i].calls };
+	return l;
+}
+
+// False: an amount overflows.
+static bool line_make(const struct correcting *k, struct close_month *m, uint32_t service, const struct correction_line *c, struct made_line *ret)
+{
+	const struct correction_side *s = &c->becomes;
+	const struct settled_line *have = line_of(m, service);
+	struct settled_line before = have != NULL ? *have : (struct settled_line){ .service = service, .revision = -1 };
+	struct line l = line_begin(k, m, service, s);
+	l.revision = before.revision >= 0 ? before.revision + 1 : 1;
+	l.adjusts = &before;
+	if (s->calls == 0) // as a line that only unfreezes: also where a plan has a fee at zero calls
+		l.bill = (struct bill){ .unit_price_micro = l.plan->tiers[0].price_micro };
+	else if (!rating_charge(l.plan, s->calls, s->free, s->billable, catalog_rounding(l.rules->catalog), k->f->slices, &l.bill))
+		return false;
+	if (__builtin_sub_overflow(s->charge_fen, l.bill.charge_fen, &l.corrected_fen) ||
+	    __builtin_sub_overflow(s->charge_fen, before.charge_fen, &l.difference_fen))
+		return false;
+	l.bill.charge_fen = s->charge_fen;
+	struct line_texts texts;
+	check(line_document(k->f, k->a->account, &l, k->arena, &texts)); // its names are plain letters: the accounts topic refuses others
+	*ret = (struct made_line){ m, line_settled(&l), { span_of(catalog_service_id(l.rules->catalog, service)), STORE_CORRECTION, texts.identity,
+		texts.document }, l.difference_fen };
+	return true;
+}
+
+// Why it cannot be made; NULL: it can, as *k says then.
+static const char *make_lines(struct correcting *k)
+{
+	for (uint32_t i = 0; i < k->fact->n_lines; i++) {
+		const struct correction_line *c = &k->fact->lines[i];
+		struct close_month *m = month_of(k->a, c->month);
+		uint32_t service;
+		if (m == NULL)
+			return "a month that it names was not closed before";
+		if (!catalog_find_id(m->frame->rules->catalog, c->service, &service))
+			return "the price book of a month does not have the service";
+		if (!stands(line_of(m, service), &c->was))
+			return "a bill is not what it was any more";
+		if (!line_make(k, m, service, c, &k->made[k->n++]))
+			return "an amount overflows";
+	}
+	return NULL;
+}
+
+// The statement of each month can be summed up, and the difference of all.
+static bool sums_fit(const struct correcting *k, const struct settled_sums *sums)
+{
+	wide all = sums->difference_fen, month = 0;
+	for (uint32_t i = 0; i < k->n; i++) {
+		const struct close_month *m = k->made[i].month;
+		if (i == 0 || m != k->made[i - 1].month) {
+			month = 0;
+			for (uint32_t l = 0; l < m->n_lines; l++)
+				month += m->lines[l].charge_fen;
+		}
+		month += k->made[i].difference_fen;
+		all += k->made[i].difference_fen;
+		if (month != (int64_t)month || all != (int64_t)all)
+			return false;
+	}
+	return true;
+}
+
+// ---- what packs give more, or less
+static int move_order(const void *x, const void *y)
+{
+	return span_order(((const struct move *)x)->id, ((const struct move *)y)->id);
+}
+
+static void add_moves(struct correcting *k, const struct correction_side *s, int sign)
+{
+	for (uint32_t i = 0; i < s->n_packs; i++)
+		k->moves[k->n_moves++] = (struct move){ s->packs[i].id, sign * s->packs[i].calls, 0 };
+}
+
+static void gather_moves(struct correcting *k)
+{
+	size_t room = 0;
+	for (uint32_t i = 0; i < k->fact->n_lines; i++)
+		room += k->fact->lines[i].was.n_packs + k->fact->lines[i].becomes.n_packs + k->made[i].month->terms->n_packs;
+	k->moves = arena_alloc(k->arena, (room + 1) * sizeof(*k->moves));
+	for (uint32_t i = 0; i < k->fact->n_lines; i++) {
+		const struct terms *t = k->made[i].month->terms;
+		add_moves(k, &k->fact->lines[i].was, -1);
+		add_moves(k, &k->fact->lines[i].becomes, 1);
+		for (uint32_t p = 0; p < t->n_packs && (i == 0 || k->made[i].month != k->made[i - 1].month); p++)
+			k->moves[k->n_moves++] = (struct move){ t->packs[p].id, 0, t->packs[p].calls };
+	}
+	if (k->n_moves > 0)
+		qsort(k->moves, k->n_moves, sizeof(*k->moves), move_order);
+}
+
+// Each pack once. False: one of them cannot.
+static bool moves_fit(struct correcting *k)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < k->n_moves; i++) {
+		struct move m = k->moves[i];
+		bool fits = true;
+		for (; i + 1 < k->n_moves && span_eq(k->moves[i + 1].id, m.id); i++) {
+			fits = fits && !__builtin_add_overflow(m.calls, k->moves[i + 1].calls, &m.calls);
+			m.most = k->moves[i + 1].most > m.most ? k->moves[i + 1].most : m.most;
+		}
+		int64_t used = 0;
+		if (!fits || __builtin_add_overflow(balance_used(k->balance, m.id), m.calls, &used) || used < 0 || (m.calls > 0 && used > m.most))
+			return false;
+		k->moves[n++] = m;
+	}
+	k->n_moves = n;
+	return true;
+}
+
+static void move_packs(const struct correcting *k, struct balance *b)
+{
+	struct pack_use *given = arena_alloc(k->arena, (k->n_moves + 1) * sizeof(*given));
+	for (uint32_t i = 0; i < k->n_moves; i++)
+		given[i] = (struct pack_use){ k->moves[i].id, k->moves[i].calls };
+	check(balance_add(b, given, k->n_moves, k->arena)); // moves_fit
+}
+
+// ---- made
+static void put_line(struct close_month *m, const struct settled_line *l)
+{
+	uint32_t at = 0;
+	while (at < m->n_lines && m->lines[at].service < l->service)
+		at++;
+	if (at == m->n_lines || m->lines[at].service != l->service) {
+		memmove(&m->lines[at + 1], &m->lines[at], (m->n_lines - at) * sizeof(*m->lines));
+		m->n_lines++;
+	}
+	m->lines[at] = *l;
+}
+
+// Room for as many lines and adjustments more as the correction has in the month.
+static void make_room(struct correcting *k, struct close_month *m)
+{
+	uint32_t more = 0;
+	for (uint32_t i = 0; i < k->n; i++)
+		more += k->made[i].month == m;
+	struct settled_line *lines = arena_alloc(k->arena, (m->n_lines + more + 1) * sizeof(*lines));
+	struct store_adjustment *list = arena_alloc(k->arena, (m->n_corrected + more + 1) * sizeof(*list));
+	if (m->n_lines > 0)
+		memcpy(lines, m->lines, m->n_lines * sizeof(*lines));
+	if (m->n_corrected > 0)
+		memcpy(list, m->corrected, m->n_corrected * sizeof(*list));
+	m->lines = lines;
+	m->corrected = list;
+}
+
+static void apply(struct correcting *k, struct balance *b, struct settled_sums *sums)
+{
+	for (uint32_t i = 0; i < k->n; i++) {
+		struct made_line *l = &k->made[i];
+		if (i == 0 || l->month != k->made[i - 1].month)
+			make_room(k, l->month);
+		put_line(l->month, &l->settled);
+		l->month->corrected[l->month->n_corrected++] = l->adjustment;
+		sums->adjustments++;
+		sums->difference_fen += l->difference_fen; // sums_fit
+	}
+	move_packs(k, b);
+}
+
+static const char *judge(struct correcting *k, const struct settled_sums *sums)
+{
+	const char *why = make_lines(k);
+	if (why == NULL && !sums_fit(k, sums))
+		why = "an amount overflows";
+	if (why != NULL)
+		return why;
+	gather_moves(k);
+	return moves_fit(k) ? NULL : "a pack would give more than it holds, or less than nothing";
+}
+
+void correct_account(const struct statement_frame *f, const struct account_close *a, struct balance *b, struct arena *arena,
+		     struct settled_sums *sums)
+{
+	for (uint32_t i = 0; i < a->n_corrections; i++) {
+		const struct account_fact *fact = a->corrections[i];
+		struct correcting k = { .f = f, .a = a, .fact = fact, .balance = b, .arena = arena,
+			.made = arena_alloc(arena, (fact->n_lines + 1) * sizeof(*k.made)) };
+		const char *why = judge(&k, sums);
+		if (why == NULL)
+			apply(&k, b, sums);
+		else
+			log_line(LVL_WARN, "correction_passed_over", "correction=%.*s partition=%d offset=%lld why=\"%s\" do=%s", (int)fact->id.n, fact->id.p,
+				 (int)fact->partition, (long long)fact->offset, why, "\"run meterctl replay again: it works the difference out anew\"");
+	}
+}
