@@ -23,6 +23,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "model/kafka_conf.h"
 #include "source/headerless.h"
@@ -670,11 +671,27 @@ static enum error_class open_client(const struct kafka_options *o, const char *i
 	return ERROR_NONE;
 }
 
+// A static member that comes back within its session has its old partitions again, without an assignment: topics that were added to its subscription
+// would be nobody's until the group changes for another reason. So who reads other topics is another member.
+static char *member_name(const struct kafka_options *o, const char *instance_id)
+{
+	char hash[DIGEST_SHA256_TEXT];
+	CLEANUP(freep) char *topics = xstrdup("");
+	for (const char *const *t = o->input_topics; *t != NULL; t++) {
+		char *more = xasprintf("%s%s\n", topics, *t);
+		free(topics);
+		topics = more;
+	}
+	digest_sha256_text(span_of(topics), hash);
+	return xasprintf("%s-%.8s", instance_id, hash);
+}
+
 enum error_class source_kafka_open(const struct kafka_options *o, const char *instance_id, const struct source_callbacks *cb,
 				   struct source **ret, struct error *e)
 {
 	struct kafka_source *s = NULL;
-	enum error_class c = open_client(o, instance_id, cb, &s, e);
+	CLEANUP(freep) char *member = member_name(o, instance_id);
+	enum error_class c = open_client(o, member, cb, &s, e);
 	if (c != ERROR_NONE)
 		return c;
 	c = subscribe(s, o, e);
