@@ -2,6 +2,8 @@
 // meterctl init: makes the state once. First the decision goes to the control topic (init id, where every partition starts, rules
 // version 1, in one transaction), then the shards are made. What a crash leaves between the two is seen on the next run, and only
 // --finish completes it: an empty Redis beside a control topic that knows an init may as well be a Redis that lost everything.
+//
+// With --moved-from the decisions are those of another state: the daemon then counts everything again under them.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "journal/journal.h"
-#include "tools/options.h"
+#include "tools/moved.h"
 #include "tools/options.h"
 #include "tools/tools.h"
 
@@ -21,6 +23,7 @@ struct init {
 	struct options options;
 	struct kafka_options kafka;
 	bool from_end, finish;
+	struct moved moved;    // config NULL: a new state
 	uint32_t shards;       // as the configuration says
 	struct store *store;
 	struct rules *rules;
@@ -40,6 +43,7 @@ static void init_free(struct init *t)
 	free(t->parts);
 	rules_freep(&t->rules);
 	journal_freep(&t->journal);
+	moved_free(&t->moved);
 	options_close(&t->options);
 }
 
@@ -54,8 +58,11 @@ static int parse_args(struct init *t, int argc, char **argv)
 	const struct option_row rows[] = {
 		{ "from-end", OPTION_FLAG, &t->from_end, NULL, "begin behind what the input topics hold now, instead of with their first records" },
 		{ "finish", OPTION_FLAG, &t->finish, NULL, "complete an init that was interrupted: make the shards that the control topic knows of" },
+		{ "moved-from", OPTION_TEXT, &t->moved.config, "FILE", "take over rules, partitions and months of the state that this configuration names: all is counted again" },
 	};
 	int code = options_parse(&t->options, argc, argv, rows, ARRAY_LEN(rows), NULL, 0, 0);
+	if (code == OPTIONS_GO_ON && t->moved.config != NULL && (t->from_end || t->finish))
+		return options_usage(&t->options, "--moved-from goes alone: where to begin is decided already");
 	return code == OPTIONS_GO_ON ? options_settings(&t->options) : code;
 }
 
@@ -179,11 +186,20 @@ static int publish_init(struct init *t, struct txn_sink *sink, struct error *e)
 	if (t->journal->init_id[0] != '\0')
 		return refuse("somebody else ran init just now; see `meterctl status`");
 	make_id(id);
-	CLEANUP(freep) char *init = journal_init_record(id, t->shards, t->parts, t->n_parts);
-	CLEANUP(freep) char *rules = journal_rules_record(1, TIME_NONE, t->rules);
-	const char *topic = t->kafka.control_topic;
-	struct message m[] = { { .topic = topic, .value = span_of(init) }, { .topic = topic, .value = span_of(rules) } };
-	if (sink->ops->publish(sink, m, ARRAY_LEN(m), e) == TXN_DONE)
+	const struct moved *from = &t->moved;
+	bool moved = from->config != NULL;
+	CLEANUP(freep) char *init = moved ? journal_init_record(id, t->shards, from->journal->parts, from->n_init_parts) :
+					    journal_init_record(id, t->shards, t->parts, t->n_parts);
+	CLEANUP(freep) char *rules = moved ? NULL : journal_rules_record(1, TIME_NONE, t->rules);
+	CLEANUP(freep) struct message *m = xcalloc(from->n + 2, sizeof(*m));
+	uint32_t n = 0;
+	m[n++] = (struct message){ .topic = t->kafka.control_topic, .value = span_of(init) };
+	if (!moved)
+		m[n++] = (struct message){ .topic = t->kafka.control_topic, .value = span_of(rules) };
+	for (uint32_t i = 0; i < from->n; i++)
+		m[n++] = (struct message){ .topic = t->kafka.control_topic, .value = { from->records[i].value, from->records[i].length },
+					   .timestamp_ms = from->records[i].timestamp_ms };
+	if (sink->ops->publish(sink, m, n, e) == TXN_DONE)
 		return EXIT_DONE;
 	fprintf(stderr, "meterctl init: it is not known whether the decision was written (%s); run the same command again\n", e->text);
 	return EXIT_UNREACHABLE;
@@ -193,8 +209,8 @@ static int decide(struct init *t, struct error *e)
 {
 	struct txn_sink *sink = NULL;
 	CLEANUP(freep) char *id = xasprintf("%s-office", t->kafka.group);
-	int code = find_parts(t, e);
-	if (code != EXIT_DONE)
+	int code = t->moved.config == NULL ? find_parts(t, e) : moved_check_topics(&t->moved, &t->options, &t->kafka);
+	if (code != EXIT_DONE && code != OPTIONS_GO_ON)
 		return code;
 	if (sink_kafka_txn_open(&t->kafka, id, CALL_TIMEOUT_MS, &sink, e) != ERROR_NONE)
 		return options_fail(&t->options, e);
@@ -224,6 +240,13 @@ static int make_shards(struct init *t, struct error *e)
 	return code;
 }
 
+// It was interrupted behind the decision, and nothing was decided since.
+static bool holds_moved(const struct init *t)
+{
+	const struct journal *here = t->journal, *there = t->moved.journal;
+	return here->n_parts == there->n_parts && here->n_rules == there->n_rules && here->n_manifests == there->n_manifests && here->generation_at < 0;
+}
+
 // There is an init in the control topic: done, half done, or lost.
 static int meet_existing(struct init *t)
 {
@@ -241,6 +264,8 @@ static int meet_existing(struct init *t)
 		fprintf(stderr, "meterctl init: there is a state already, init id %s; nothing is to be done\n", j->init_id);
 		return EXIT_CONFIG_ERR;
 	}
+	if (t->moved.config != NULL && holds_moved(t))
+		return EXIT_DONE;
 	if (j->n_manifests > 0)
 		return refuse("Redis lost a state that had closed months already; bring its data back, or rebuild it from the log");
 	if (t->finish && j->n_rules > 0)
@@ -255,8 +280,8 @@ static int run(struct init *t)
 {
 	struct error e = { 0 };
 	options_kafka(&t->options, &t->kafka);
-	int code = load_rules(t);
-	if (code == EXIT_DONE)
+	int code = t->moved.config == NULL ? load_rules(t) : moved_read(&t->moved, &t->options, &t->kafka);
+	if (code == EXIT_DONE || code == OPTIONS_GO_ON)
 		code = open_store(t, &e);
 	if (code == EXIT_DONE)
 		code = check_topics(t, &e);

@@ -339,10 +339,10 @@ class Decoder:
 # -- the log
 
 class Partition:
-    def __init__(self, topic, number, first):
+    def __init__(self, topic, number, first, clock):
         self.topic, self.number, self.first = topic, number, first
         self.name = f"{topic}/{number}"
-        self.clock = -NEVER
+        self.clock = clock
         self.cuts = {}  # month -> first offset with clock >= close
         self.seen = {}
         self.ledger = dict.fromkeys(("consumed", "counted", "duplicate", "late", "rejected", "not_billable", "control"), 0)
@@ -365,6 +365,7 @@ class Log:
         for period, (_, record) in topics.manifests.items():  # `cutoffs` follow when all partitions are read
             cuts = {int(name.rsplit("/", 1)[1]): offset for name, offset in record.get("accounts", {}).items()}
             self.calc.manifest(Months.parse(period), Months.parse(period), record["rules_version"], cuts)
+        self.admitted = topics.admitted
         self.parts = {}
         self.rejected = {}  # (topic, partition, offset) -> value
         self.differ = {}    # the same, of what only other versions of the rules reject
@@ -460,7 +461,8 @@ class Log:
             if month not in self.calc.manifests:
                 self.calc.manifest(month, month)
         self.calc.end(max(wanted, default=0), min(clocks))
-        cuts = {month: {p.name: p.cuts[month] for p in self.parts.values()} for month in wanted}
+        of = {month: self.admitted.get(Months.name(month), self.parts) for month in wanted}  # partitions that came later have no part in it
+        cuts = {month: {p.name: p.cuts[month] for p in self.parts.values() if p.name in of[month]} for month in wanted}
         for e in self.calc.lines.values():
             e["data"]["cutoffs"] = cuts[e["data"]["cutoffs"]]
 
@@ -508,7 +510,7 @@ def read_topic(bootstrap, topic, handle, starts=None, share=(0, 1), optional=Fal
     c.close()
 
 
-def read_input(log, topic, starts, share, kept=None):
+def read_input(log, topic, topics, share, kept=None):
     parts, records = {}, {}
 
     def handle(p, offset, stamp, value, headers):
@@ -523,12 +525,13 @@ def read_input(log, topic, starts, share, kept=None):
                 with open(f"{kept}/{topic}-{p}", "rb") as f:
                     before = [r for r in pickle.load(f) if r[0] < low]
             records[p] = []
-            parts[p] = log.parts[f"{topic}/{p}"] = Partition(topic, p, min([low] + [starts.get((topic, p), low)] if before else [low]))
+            first = min([low] + [topics.starts.get((topic, p), low)] if before else [low])
+            parts[p] = log.parts[f"{topic}/{p}"] = Partition(topic, p, first, topics.clocks.get((topic, p), -NEVER))
             for r in before:
                 handle(p, *r)
 
     handle.start = start
-    read_topic(log.s.bootstrap, topic, handle, starts, share)
+    read_topic(log.s.bootstrap, topic, handle, topics.starts, share)
     for p, list_of in records.items() if kept else ():
         os.makedirs(kept, exist_ok=True)
         with open(f"{kept}/{topic}-{p}", "wb") as f:
@@ -542,7 +545,7 @@ def read_share(args):
     topics = Topics(settings)
     log = Log(settings, topics)
     for topic in settings.inputs:
-        read_input(log, topic, topics.starts, share, *kept)
+        read_input(log, topic, topics, share, *kept)
     for part in log.parts.values():
         part.seen = {}
     log.calc.simple = {}
@@ -562,14 +565,17 @@ class Topics:
     """What was decided and said: rules, start offsets and manifests of the control topic; records of the accounts topic."""
 
     def __init__(self, settings):
-        self.starts, self.manifests, self.facts, rules = {}, {}, [], []
+        self.starts, self.clocks, self.manifests, self.admitted, self.facts, rules = {}, {}, {}, {}, [], []
 
         def control(_, __, ___, value, ____):
             record = json.loads(value)
             for p in record.get("parts") or []:
                 self.starts[(p["topic"], p["partition"])] = p["offset"]
+                if p.get("clock") is not None:  # a partition that came later begins behind the months that were closed by then
+                    self.clocks[(p["topic"], p["partition"])] = rfc3339(p["clock"])
             if record.get("type") == "manifest":
                 self.manifests[record["period"]] = (hashlib.sha256(value).hexdigest(), record)
+                self.admitted[record["period"]] = {f"{topic}/{p}" for topic, p in self.starts}
             elif record.get("type") == "rules":
                 rules.append(record)
 

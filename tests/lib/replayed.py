@@ -109,7 +109,7 @@ def run(config, args):
     topics = Topics(settings)
     log = WhatIf(settings, topics, args)
     for topic in settings.inputs:
-        read_input(log, topic, topics.starts, (0, 1))
+        read_input(log, topic, topics, (0, 1))
     log.end()
     return log
 
