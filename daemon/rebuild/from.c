@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "checkpoint/checkpoint.h"
+#include "pipeline/part.h"
 #include "rebuild/inner.h"
 
 enum { TIMEOUT_MS = 15000 };
@@ -23,6 +24,97 @@ enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struc
 	return c;
 }
 
+// ---- whether it is the log that was counted
+struct seen {                   // of a partition: what its shards say they had last
+	int64_t next, least, most;  // offsets of records; most -1: none has had one
+	uint32_t n;
+	struct position *shards;
+	bool met;                   // one of their fingerprints
+};
+struct same {
+	struct rebuild *r;
+	struct seen *parts;         // as in the journal
+	const uint32_t *of_span;
+};
+
+static enum error_class take_seen(struct rebuild *r, struct seen *parts, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	for (uint32_t p = 0; p < r->journal->n_parts; p++)
+		parts[p] = (struct seen){ .least = INT64_MAX, .most = -1, .shards = xcalloc(r->journal->shards, sizeof(*parts[p].shards)) };
+	for (uint32_t shard = 0; shard < r->journal->shards && c == ERROR_NONE; shard++) {
+		struct store_positions at = { 0 };
+		c = r->live->ops->positions(r->live, shard, &at, e);
+		for (uint32_t i = 0; i < at.n; i++) {
+			const struct journal_part *p = journal_part(r->journal, span_of(at.list[i].name));
+			struct seen *x = p != NULL ? &parts[p - r->journal->parts] : NULL;
+			const struct position *here = &at.list[i].at;
+			if (x == NULL)
+				continue;
+			x->next = here->next > x->next ? here->next : x->next;
+			if (here->last < 0)
+				continue;
+			x->shards[x->n++] = *here;
+			x->least = here->last < x->least ? here->last : x->least;
+			x->most = here->last > x->most ? here->last : x->most;
+		}
+		store_positions_free(&at);
+	}
+	return c;
+}
+
+static bool meet(void *ctx, uint32_t span, const struct topic_record *t)
+{
+	struct same *s = ctx;
+	struct seen *x = &s->parts[s->of_span[span]];
+	for (uint32_t i = 0; i < x->n && !x->met; i++)
+		x->met = x->shards[i].last == t->r.offset && x->shards[i].print == record_print(&t->r);
+	return true;
+}
+
+static enum error_class check_same(struct rebuild *r, struct seen *parts, struct error *e)
+{
+	const struct journal *j = r->journal;
+	CLEANUP(freep) struct topic_span *spans = xcalloc(j->n_parts + 1, sizeof(*spans));
+	CLEANUP(freep) uint32_t *of_span = xcalloc(j->n_parts + 1, sizeof(*of_span));
+	uint32_t n = 0;
+	enum error_class c = take_seen(r, parts, e);
+	for (uint32_t p = 0; p < j->n_parts && c == ERROR_NONE; p++) {
+		int64_t low = 0, high = 0;
+		c = r->o.ports->sink->offsets(r->o.kafka, j->parts[p].topic, j->parts[p].partition, TIMEOUT_MS, &low, &high, e);
+		if (c == ERROR_NONE && high < parts[p].next)
+			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s ends at offset %lld, and a shard says that it has counted it up to %lld: the topic "
+					 "was made again or cut off, or it is another cluster's, or somebody changed the offset. Bring the log back, or point "
+					 "kafka.bootstrap at it", j->parts[p].name, (long long)high, (long long)parts[p].next);
+		if (c != ERROR_NONE || parts[p].least < low || parts[p].most < 0) { // of what retention took nothing can be told
+			parts[p].met = true;
+			continue;
+		}
+		of_span[n] = p;
+		spans[n++] = (struct topic_span){ j->parts[p].topic, j->parts[p].partition, parts[p].least, parts[p].most + 1 };
+	}
+	struct same s = { r, parts, of_span };
+	c = c == ERROR_NONE ? topic_read_spans(r->o.ports->sink, r->o.kafka, spans, n, TIMEOUT_MS, meet, &s, e) : c;
+	for (uint32_t p = 0; p < j->n_parts && c == ERROR_NONE; p++)
+		if (!parts[p].met)
+			c = error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the records of %s at offsets %lld to %lld are not those that were counted: the topic was "
+				      "made again, or it is another cluster's. Bring the log back, or point kafka.bootstrap at it", j->parts[p].name,
+				      (long long)parts[p].least, (long long)parts[p].most);
+	return c;
+}
+
+// What is counted out of another log says nothing of the counters in force, and must not take their place.
+enum error_class rebuild_check_same(struct rebuild *r, struct error *e)
+{
+	uint32_t n = r->journal->n_parts;
+	CLEANUP(freep) struct seen *parts = xcalloc(n + 1, sizeof(*parts));
+	enum error_class c = check_same(r, parts, e);
+	for (uint32_t p = 0; p < n; p++)
+		free(parts[p].shards);
+	return c;
+}
+
+// ---- with what it begins
 static enum error_class put_back(struct rebuild *r, struct error *e)
 {
 	struct checkpoint_restore c = { .store = r->store, .shards = r->journal->shards, .look = rebuild_hold, .ctx = r };

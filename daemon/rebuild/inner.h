@@ -63,6 +63,7 @@ struct rebuild {
 	uint32_t n_lanes;
 	struct lane **lanes;
 	uint64_t begun, all;        // records, for the progress
+	char waits[360];            // for what, if it does
 };
 
 // As who makes a generation, the store takes its writes only while it is building (meterd.lua, own_id).
@@ -80,6 +81,8 @@ enum error_class rebuild_begin(struct rebuild *r, struct error *e);
 enum error_class rebuild_check_log(struct rebuild *r, const int64_t *from, struct error *e);
 // The copy that a verification of the generation before it left under this number, when it was ended, or when Redis went back to that moment.
 enum error_class rebuild_drop_copy(struct store *s, uint32_t shards, int64_t number, struct error *e);
+// The log is the one that the generation in force has counted: by its length, and by the fingerprints that the shards keep. ERROR_ABORT 78.
+enum error_class rebuild_check_same(struct rebuild *r, struct error *e);
 // Takes the lease again where it is time to. Often.
 enum error_class rebuild_hold(void *ctx, struct error *e);
 // Takes out of the outbox what the generation of r->live raised, or published, too.

@@ -228,11 +228,16 @@ static bool phase_reached(const struct rebuild *r)
 static void show(struct rebuild *r)
 {
 	uint64_t done = 0;
+	bool waits = false;
 	if (r->o.progress == NULL)
 		return;
 	for (uint32_t i = 0; i < r->n_lanes; i++) {
 		struct worker_status w;
 		worker_status(r->lanes[i]->worker, &w);
+		if (!waits && strcmp(w.state, "waiting") == 0) { // for Kafka, or for a Redis that is full, as the daemon does
+			snprintf(r->waits, sizeof(r->waits), "records counted again (waits: %s)", w.reason);
+			waits = true;
+		}
 		for (uint32_t k = 0; k < w.n_parts; k++) {
 			CLEANUP(freep) char *name = xasprintf("%s/%d", w.parts[k].topic, w.parts[k].partition);
 			const struct journal_part *p = journal_part(r->journal, span_of(name));
@@ -240,7 +245,7 @@ static void show(struct rebuild *r)
 		}
 		worker_status_free(&w);
 	}
-	r->o.progress(r->o.ctx, "records counted again", done < r->all ? done : r->all, r->all);
+	r->o.progress(r->o.ctx, waits ? r->waits : "records counted again", done < r->all ? done : r->all, r->all);
 }
 
 // ---- how fast
@@ -522,6 +527,8 @@ static enum error_class open_all(struct rebuild *r, struct error *e)
 	r->store->ops->identity(r->store, r->journal->init_id, r->journal->generation);
 	r->live->ops->identity(r->live, r->journal->init_id, r->journal->generation);
 	c = take_lease(r, e);
+	if (c == ERROR_NONE)
+		c = rebuild_check_same(r, e);
 	return c == ERROR_NONE ? begin_or_go_on(r, e) : c;
 }
 
