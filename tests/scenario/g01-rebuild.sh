@@ -28,7 +28,7 @@ expect_code 64 ctl_q rebuild --promote
 expect_code 78 ctl_q rebuild --rollback --yes
 
 # -- killed in the middle, it goes on where it stood; a second one is refused meanwhile
-ctl rebuild --yes --rate 8000 2>"$DIR/first" &
+"$METERCTL" rebuild --config "$DIR/m.yaml" --yes --rate 8000 2>"$DIR/first" & # the process itself: $! of a function is a shell around it
 first=$!
 wait_for 60 '[[ $(generations | grep -c "2 being made") == 1 ]]' 'the generation'
 wait_for 60 '(($(redis_do "$DIR" hlen "meterd:{s00}:g2:off") > 0))' 'its first positions'
