@@ -11,7 +11,7 @@ import time
 from parts import words
 from report import Report
 
-NAMES = ("drain", "uniform", "alert-latency", "restart", "memory", "growth", "workers", "month-end")
+NAMES = ("drain", "uniform", "alert-latency", "restart", "memory", "growth", "workers", "month-end", "rebuild-live")
 
 
 class Env:
