@@ -20,9 +20,6 @@ wait_for 60 drained
 wait_for 60 outbox_empty
 
 # -- the recipes' commands, as README has them; only what has no like here stands for something else
-blocks() { awk '/^### /{ in_it = $0 == "### Moving house" } /^## /{ in_it = 0 } in_it && $0 == "```sh" { on = 1; n++; next } $0 == "```" { on = 0 } on { print n "\t" $0 }' "$ROOT/README.md"; }
-blocks >"$DIR/blocks"
-expect_equal "blocks of commands" "$(cut -f 1 "$DIR/blocks" | sort -u | wc -l)" 4
 meterctl() { "$METERCTL" "$@"; }
 systemctl() {
 	expect_equal "unit" "$2" meterd
@@ -32,11 +29,12 @@ systemctl() {
 kafka-topics.sh() { kafka_tool org.apache.kafka.tools.TopicCommand "$@" >>"$DIR/tool.log" 2>&1; }
 editor() { config "${1%.yaml}" "${everywhere[@]}" "${EDITS[@]}"; }
 cd() { expect_equal "folder" "$1" /etc/meterd; }
-recipe() { # N [setting=value]…: what the editor is for
+recipe() { # how the block begins, [setting=value]…: what the editor is for
 	local EDITS=("${@:2}") line
+	"$PYTHON" "$ROOT/tests/lib/readme_blocks.py" "$ROOT" --block "$1" >"$DIR/commands" || fail "README has no recipe that begins with $1"
 	while IFS= read -r line; do
 		eval "$line" || fail "README's $line ends with $?"
-	done < <(sed -n "s/^$1\t//p" "$DIR/blocks")
+	done <"$DIR/commands"
 }
 builtin cd "$DIR" || exit 1
 bills() { ctl_q settlements --format ndjson | jq -cS . | sort; }
@@ -46,12 +44,12 @@ bills >bills.before
 ctl_q alerts --format ndjson | sort >alerts.before
 (($(wc -l <bills.before) > 100 && $(wc -l <alerts.before) > 10)) || fail "there is little to move: $(wc -l <bills.before) bills"
 shards=(redis.shards=24 'redis.prefix="meterd24:"' topics.control=meterd.control.24)
-recipe 1 "${shards[@]}"
+recipe "cd /etc/meterd" "${shards[@]}"
 wait_for 120 drained
 months_done() { [[ $(redis_do "$DIR" hkeys 'meterd24:{s23}:meta' | grep -c '^done:1:') == 2 ]]; }
 wait_for 120 months_done 'the months to be settled again'
 wait_for 60 outbox_empty
-recipe 2
+recipe "meterctl counters"
 expect_equal "shards in use" "$(redis_do "$DIR" --scan --pattern 'meterd24:*:g1:use:2020-01' | wc -l)" "$(redis_do "$DIR" --scan --pattern 'meterd24:*:g1:use:2020-02' | wc -l)"
 bills | cmp - bills.before || fail "bills differ"
 ctl_q alerts --format ndjson | sort | cmp - alerts.before || fail "alerts differ"
@@ -72,7 +70,7 @@ refused "an input less" 'usage.calls/0 is counted there and not in topics.input 
 expect_code 64 "$METERCTL" init --moved-from "$DIR/old.yaml" --from-end --config "$DIR/other.yaml"
 
 # -- other partitions: a topic of three beside that of four; March goes on there, late calls too
-recipe 3 "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]'
+recipe kafka-topics.sh "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]'
 wait_for 120 '[[ $(ctl_q status --format ndjson | jq 2>/dev/null "[.partitions[] | select(.topic == \"usage.calls.2\" and .halted == null)] | length") == 3 ]]' 'the new partitions'
 both() { INPUT=usage.calls drained && INPUT=usage.calls.2 drained; }
 sed 's/^\( *\)input: .*/\1input: ["usage.calls.2"]/' meterd.yaml >producer.yaml
@@ -103,7 +101,7 @@ moved_brokers() {
 	kafka_restart "$DIR"
 }
 editor() { moved_brokers; config "${1%.yaml}" "${everywhere[@]}" "${EDITS[@]}"; }
-recipe 4 "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]'
+recipe "systemctl stop meterd" "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]'
 bills | cmp - bills.before || fail "bills differ"
 ctl_q counters | cmp - before || fail "counters differ"
 ! grep -q "$(grep bootstrap: old.yaml | sed 's/.*: //')" meterd.yaml || fail "the address is the old one"
