@@ -62,7 +62,7 @@ refused() { # WHAT REGEX [setting=value]…
 	expect_code 78 "$METERCTL" init --moved-from "$DIR/old.yaml" --config "$DIR/other.yaml" 2>"$DIR/words"
 	expect_match "$1" "$(cat "$DIR/words")" "$2"
 }
-refused "another group" 'kafka.group is g07-moving-house there and other here: its name stands in every bill' kafka.group=other
+refused "another group" 'kafka.group is g09-moving-house there and other here: its name stands in every bill' kafka.group=other
 refused "another topic of alerts" 'topics.alerts is meterd.alerts there and x here: decisions name offsets' topics.alerts=x
 refused "another cluster" 'kafka.bootstrap is .* here: decisions name offsets' kafka.bootstrap=127.0.0.1:1
 refused "the same decisions" 'topics.control is meterd.control there and the same here' topics.control=meterd.control
