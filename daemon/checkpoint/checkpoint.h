@@ -9,6 +9,8 @@
 //
 // A file is written whole or not at all (file_replace). One that is damaged, of another init, or of another form is refused whole.
 // Windows of duplicates are not in it: they are read back from the log, from `window` on.
+// Topics are known by name, not by Kafka's ids of them: librdkafka 2.0.2 cannot tell those (its first call that does came later). That a topic was
+// made again is met all the same: the positions of each shard bear the fingerprint of the last record counted, and the log is held against it.
 //
 // A `port` that is NULL is Kafka.
 #ifndef CHECKPOINT_CHECKPOINT_H
