@@ -167,13 +167,13 @@ static void check_kafka_access(struct reading *r)
 static void check_redis(struct reading *r)
 {
 	const char *url = r->s->redis_url;
-	bool tcp = strncmp(url, "redis://", 8) == 0, local = strncmp(url, "unix://", 7) == 0;
-	if (strncmp(url, "rediss://", 9) == 0)
-		fault_at(r, ROW_OF_redis_url, NULL, "TLS to Redis is not built in: use a Unix socket (unix:///path), or redis:// to a local stunnel");
+	bool tls = strncmp(url, "rediss://", 9) == 0, tcp = tls || strncmp(url, "redis://", 8) == 0, local = strncmp(url, "unix://", 7) == 0;
+	if (tls && !store_redis_tls())
+		fault_at(r, ROW_OF_redis_url, NULL, STORE_NO_TLS);
 	else if (tcp && strchr(url, '@') != NULL)
 		// No place, so that the line is not printed: it may hold the password.
 		fault_add(r->faults, r->file, 0, 0, "redis.url: a user or password must not stand here: use redis.user and redis.password_file");
-	else if (!(tcp && good_redis_tcp(url + 8)) && !(local && good_redis_unix(url + 7)))
+	else if (!(tcp && good_redis_tcp(url + (tls ? 9 : 8))) && !(local && good_redis_unix(url + 7)))
 		fault_at(r, ROW_OF_redis_url, NULL, "\"%.80s\" is no Redis address: write redis://host:port/db or unix:///path?db=0", url);
 	const char *prefix = r->s->redis_prefix;
 	for (const char *p = prefix; *p != '\0'; p++)
@@ -183,6 +183,12 @@ static void check_redis(struct reading *r)
 		}
 	if (r->s->redis_user[0] != '\0' && r->s->redis_password_file[0] == '\0')
 		fault_at(r, ROW_OF_redis_user, NULL, "a user without a password: set redis.password_file too");
+	const struct settings *s = r->s;
+	if (!tls && (s->redis_tls_ca_file[0] != '\0' || s->redis_tls_cert_file[0] != '\0' || s->redis_tls_key_file[0] != '\0'))
+		fault_at(r, ROW_OF_redis_url, NULL, "certificates are set, but nothing is encrypted: write rediss://host:port/db");
+	if ((s->redis_tls_cert_file[0] != '\0') != (s->redis_tls_key_file[0] != '\0'))
+		fault_at(r, s->redis_tls_cert_file[0] != '\0' ? ROW_OF_redis_tls_cert_file : ROW_OF_redis_tls_key_file, NULL,
+			 "a certificate and its key go together: set redis.tls_cert_file and redis.tls_key_file");
 }
 
 // ---- settings that contradict each other

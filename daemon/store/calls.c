@@ -909,6 +909,7 @@ static void redis_close(struct store *port)
 	redis_disconnect(s);
 	command_free(&s->command);
 	free(s->pending);
+	redis_tls_free(s->tls);
 	free(s->host);
 	free(s->path);
 	free(s->user);

@@ -79,6 +79,12 @@ enum error_class redis_connect(struct store_redis *s, struct error *e)
 		return ERROR_RETRY;
 	}
 	redisSetTimeout(s->c, tv);
+	struct error why = { 0 };
+	if (s->tls != NULL && redis_tls_begin(s->tls, s->c, s->host, &why) != ERROR_NONE) {
+		error_set(e, ERROR_RETRY, 0, "redis at %s is away: %s", s->name, why.text);
+		redis_disconnect(s);
+		return ERROR_RETRY;
+	}
 	enum error_class cls = ERROR_NONE;
 	if (s->password != NULL && s->user != NULL)
 		cls = redis_greet(s, "AUTH", 3, (const char *[]){ "AUTH", s->user, s->password }, e);
@@ -89,6 +95,9 @@ enum error_class redis_connect(struct store_redis *s, struct error *e)
 		snprintf(db, sizeof(db), "%d", s->db);
 		cls = redis_greet(s, "SELECT", 2, (const char *[]){ "SELECT", db }, e);
 	}
+	// The server may still refuse our certificate, and sends what is not asked for (tickets of TLS 1.3): both come before this answer.
+	if (cls == ERROR_NONE && s->tls != NULL)
+		cls = redis_greet(s, "TLS", 1, (const char *[]){ "PING" }, e);
 	s->sessions += cls == ERROR_NONE;
 	return cls;
 }
@@ -216,17 +225,23 @@ enum error_class redis_status(const redisReply *r, struct error *e)
 	return error_set(e, ERROR_HALT, 0, "%s", text);
 }
 
-// "redis://host:port/db" or "unix:///path?db=0". Passwords do not belong into it.
+static bool redis_url_secure(const char *url)
+{
+	return strncmp(url, "rediss://", 9) == 0;
+}
+
+// "redis://host:port/db", "rediss://…" or "unix:///path?db=0". Passwords do not belong into it.
 static bool redis_parse_url(struct store_redis *s, const char *url)
 {
 	int64_t db = 0, port = 6379;
+	bool secure = redis_url_secure(url);
 	if (strncmp(url, "unix://", 7) == 0) {
 		const char *mark = strstr(url, "?db=");
 		if (mark != NULL && !span_int64(span_of(mark + 4), &db))
 			return false;
 		s->path = xstrndup(url + 7, mark != NULL ? (size_t)(mark - url - 7) : strlen(url + 7));
-	} else if (strncmp(url, "redis://", 8) == 0) {
-		const char *host = url + 8, *slash = strchr(host, '/');
+	} else if (secure || strncmp(url, "redis://", 8) == 0) {
+		const char *host = url + (secure ? 9 : 8), *slash = strchr(host, '/');
 		size_t n = slash != NULL ? (size_t)(slash - host) : strlen(host);
 		const char *colon = memrchr(host, ':', n);
 		if (memchr(host, '@', n) != NULL || (slash != NULL && slash[1] != '\0' && !span_int64(span_of(slash + 1), &db)))
@@ -258,8 +273,13 @@ enum error_class store_redis_open(const struct store_options *o, struct store **
 	if (!redis_parse_url(s, o->url)) {
 		s->port.ops->close(&s->port);
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR,
-				 "redis.url: `%s` is none; write redis://host:port/db or unix:///path?db=0 (a password goes into redis.password_file)",
+				 "redis.url: `%s` is none; write redis://host:port/db, rediss://host:port/db or unix:///path?db=0 (a password goes into redis.password_file)",
 				 o->url);
+	}
+	enum error_class cls = redis_url_secure(o->url) ? redis_tls_new(o, &s->tls, e) : ERROR_NONE;
+	if (cls != ERROR_NONE) {
+		s->port.ops->close(&s->port);
+		return cls;
 	}
 	*ret = &s->port;
 	return ERROR_NONE;

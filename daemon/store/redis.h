@@ -6,6 +6,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/arena.h"
+#include "store/redis_tls.h"
 #include "store/store.h"
 
 // Growing bytes in MessagePack: what cmsgpack reads in the functions.
@@ -53,6 +54,7 @@ struct store_redis {
 	struct store_options o;
 	char *host, *path; // one of them
 	int tcp_port, db;
+	struct redis_tls *tls; // NULL: in the clear
 	char *user, *password, *prefix, *name;
 	char init_id[40], generation[24];
 	redisContext *c;

@@ -19,8 +19,9 @@
 	"from Kafka), or set on_state_loss: rebuild, by which the next start does so itself, or counts everything again from the first offsets"
 
 struct store_options {
-	const char *url;         // redis://127.0.0.1:6379/0 or unix:///path?db=0
+	const char *url;         // redis://127.0.0.1:6379/0, rediss:// likewise over TLS, or unix:///path?db=0
 	const char *user, *password; // NULL: none
+	const char *ca_file, *cert_file, *key_file; // over TLS; NULL: those that the system trusts, no certificate of one's own
 	const char *prefix;      // of all keys, "meterd:"
 	uint32_t shards;         // fixed at init
 	int timeout_ms;          // of a call; after it the outcome is unknown
@@ -277,6 +278,9 @@ struct store {
 };
 
 // Does not connect yet: every call connects when it has to.
+#define STORE_NO_TLS \
+	"TLS to Redis is not in this build: it needs hiredis-ssl, which Debian has from 13 on; use a Unix socket (unix:///path), or redis:// to a local stunnel"
+bool store_redis_tls(void); // rediss:// is in this build
 enum error_class store_redis_open(const struct store_options *o, struct store **ret, struct error *e);
 
 void store_generations_free(struct store_generations *g);

@@ -180,6 +180,20 @@ static void print_fields(const struct output *o)
 	}
 }
 
+enum { FOLD_INDENT = 4 };
+
+// Where a window is too narrow for all columns, those that do not fit go on in a line of their own, indented: nothing is cut, and columns stay
+// columns. What is no terminal gets one line a row.
+static void fold(const struct output *o, const int *width, bool *ret_folds)
+{
+	int at = 0, columns = terminal_is(o->to) ? terminal_columns(o->to) : 0;
+	for (int i = 0; i < o->n; i++) {
+		ret_folds[i] = columns > 0 && i > 0 && at + width[i] > columns;
+		at = (ret_folds[i] ? FOLD_INDENT : at) + width[i] + 2;
+	}
+	ret_folds[o->n] = true;
+}
+
 static void print_rows(const struct output *o)
 {
 	size_t n = (size_t)o->n;
@@ -188,10 +202,14 @@ static void print_rows(const struct output *o)
 		width[i] = width_of(o->columns[i].name);
 	for (size_t i = 0; i < o->n_cells; i++)
 		width[i % n] = width_of(o->cells[i]) > width[i % n] ? width_of(o->cells[i]) : width[i % n];
+	CLEANUP(freep) bool *folds = xcalloc(n + 1, sizeof(*folds)); // before this column; behind the last one, always
+	fold(o, width, folds);
 	for (size_t i = 0; i < n + o->n_cells; i++) {
 		const struct output_column *c = &o->columns[i % n];
 		bool right = c->kind == OUTPUT_NUMBER || c->kind == OUTPUT_AMOUNT;
-		print_padded(o->to, i < n ? c->name : o->cells[i - n], width[i % n], right, i % n == n - 1);
+		if (folds[i % n])
+			fprintf(o->to, "%*s", FOLD_INDENT, "");
+		print_padded(o->to, i < n ? c->name : o->cells[i - n], width[i % n], right, folds[i % n + 1]);
 	}
 }
 

@@ -51,6 +51,15 @@ shows wide 'COUNTED/S .* NEXT +END' || fail "wide screens show more: $(screen wi
 (($(colours narrow) > 0)) || fail "no colour on a terminal"
 expect_equal "coloured lines with NO_COLOR" "$(colours plain)" 0
 
+# A table wider than the window goes on in a line below, columns under their names; what is no terminal gets one line a row.
+window folded 80 40 "$METERCTL audit"
+wait_for 30 'shows folded exit=0' 'the ledger at 80 columns'
+(($(wide folded) <= 80)) || fail "audit writes $(wide folded) columns of 80: $(screen folded)"
+shows folded '^topic +partition +offset +consumed ' || fail "no head: $(screen folded)"
+shows folded '^    .*control  difference$' || fail "the head does not go on: $(screen folded)"
+expect_equal "the lines of rows" "$(screen folded | grep -cE "^$INPUT +[0-2] ") $(screen folded | grep -cE '^    .*[0-9]  +0$')" "3 3"
+expect_match "the ledger in a pipe" "$(ctl audit --format table | head -n 1)" '^topic.*difference$'
+
 # Keys: order, filter, help, the other way round, back.
 tm send-keys -t narrow s s
 wait_for 10 'shows narrow "s sort: lag"' 'another order'

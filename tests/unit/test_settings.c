@@ -211,6 +211,27 @@ Test(settings, no_user_and_no_password)
 	cr_expect_str_eq(s->catalog, "catalog.yaml");
 }
 
+// Where the build has no TLS to Redis, the settings are refused, not the first connection.
+Test(settings, redis_over_tls)
+{
+	const char *text = "redis:\n  url: rediss://redis.example:6380/2\n  tls_ca_file: ca.pem\n  tls_cert_file: own.pem\n  tls_key_file: /keys/own.pem\n";
+	struct faults f = { 0 };
+	CLEANUP(settings_freep) struct settings *s = settings_parse("conf/m.yaml", (struct span){ text, strlen(text) }, &f);
+	if (!store_redis_tls()) {
+		cr_assert(s == NULL && f.n == 1);
+		cr_expect_str_eq(f.list[0].text, "redis.url: " STORE_NO_TLS);
+	} else {
+		cr_assert(s != NULL && f.n == 0);
+		struct store_options o;
+		struct error e = { 0 };
+		cr_assert(settings_store(s, &o, &e) == ERROR_NONE);
+		cr_expect_str_eq(o.ca_file, "conf/ca.pem");
+		cr_expect_str_eq(o.cert_file, "conf/own.pem");
+		cr_expect_str_eq(o.key_file, "/keys/own.pem");
+	}
+	faults_free(&f);
+}
+
 static void load_refused(const char *path, const char *why)
 {
 	struct faults f = { 0 };
