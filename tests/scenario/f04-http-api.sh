@@ -126,10 +126,29 @@ expect_equal "a cursor of another topic" "$(code '/api/v1/settlements?cursor=999
 	            pass
 	    except ConnectionError:
 	        pass
-	many = []  # beyond the limit they are not served; none of them harms
+	def open_there():
+	    return len(os.listdir(f"/proc/{pid}/fd"))
+	for s in slow:
+	    s.close()
+	healthy()
+	quiet = open_there()
+	many = []  # 192 at a time are served, those beyond are not; none of them harms
 	for _ in range(400):
 	    many.append(dial())
-	for s in many + slow:
+	most = open_there() - quiet
+	assert 64 <= most <= 192, f"{most} of 400 connections are open there"
+	for s in many:
+	    s.close()
+	healthy()
+	streams = []  # 128 of them, the follower among them
+	for _ in range(140):
+	    s = dial()
+	    s.sendall(b"GET /api/v1/alerts HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+	    streams.append((s, s.recv(12)))
+	codes = [int(head[9:12]) for _, head in streams]
+	assert codes.count(200) in (127, 128) and set(codes) == {200, 503}, codes
+	healthy()
+	for s, _ in streams:
 	    s.close()
 	healthy()
 PY
