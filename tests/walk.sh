@@ -54,6 +54,7 @@ sed -E -e 's/^kill %1; wait\b/& || :/' \
 	-e '/^meterd --config .* &$/a until_true "meterctl status >/dev/null"' \
 	-e '/^meterctl usage 100001234567/i until_true "meterctl audit | jq -es '\''map(.consumed) | add == 5'\'' >/dev/null"' \
 	-e '/^meterctl explain 178900000000 2020-03 +#/i meterctl alerts >"$SEEN/alerts"; meterctl settlements >"$SEEN/settlements"' \
+	-e '/^meterctl dlq requeue/a until_true "meterctl status | jq -e '\''[.partitions[].lag] | add == 0'\'' >/dev/null"' \
 	-e '/redis-cli .* flushall/i meterctl counters >"$SEEN/before"' \
 	-e '/^meterctl restore .* --yes/{n;s/$/\nuntil_true "meterctl counters | cmp -s - $SEEN\/before"/}' "$work/readme/commands" >"$work/commands"
 cat "$work/prelude" "$work/commands" >"$work/walk"

@@ -40,7 +40,7 @@ static int64_t part_number(const struct status_part *p, enum metric id)
 	case METRIC_GAPS:
 		return p->gaps;
 	case METRIC_LAG:
-		return p->high < 0 ? INT64_MIN : p->high > p->next ? p->high - p->next : 0;
+		return p->high < 0 ? INT64_MIN : status_part_lag(p);
 	case METRIC_LAST_EVENT:
 		return p->clock_ms;
 	case METRIC_HALTED:

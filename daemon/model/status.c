@@ -58,6 +58,11 @@ void status_reason(struct status *s, const char *fmt, ...)
 	s->reasons[s->n_reasons++] = xstrdup(line);
 }
 
+int64_t status_part_lag(const struct status_part *p)
+{
+	return p->high > p->next && p->high > p->at_end ? p->high - p->next : 0;
+}
+
 struct status_part *status_part_add(struct status *s, const char *topic, int32_t partition)
 {
 	s->parts = xrealloc(s->parts, s->n_parts + 1, sizeof(*s->parts));

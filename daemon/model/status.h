@@ -18,6 +18,7 @@ struct status_part {
 	int32_t partition;
 	int64_t next;            // next offset to read
 	int64_t high;            // high watermark as last seen, -1: unknown
+	int64_t at_end;          // the reader stood there with nothing behind it: what lies between `next` and it are markers, no records
 	int64_t clock_ms;        // record clock, TIME_NONE: none yet
 	int64_t window_clock_ms; // record clock where the window of duplicates begins, TIME_NONE: nothing in it
 	int64_t outcomes[OUTCOME_COUNT];
@@ -109,6 +110,7 @@ void status_init(struct status *s);  // everything empty or unknown
 void status_free(struct status *s);
 void status_reason(struct status *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct status_part *status_part_add(struct status *s, const char *topic, int32_t partition); // valid until the next one is added
+int64_t status_part_lag(const struct status_part *p); // records that wait; 0 where only markers are left, or nothing is known
 void status_shards_add(struct status *s, const struct status_shard *list, uint32_t n);          // of one more worker
 void status_count_add(struct status_counts *c, const char *name, int64_t n);                 // summed by name
 void status_counts_free(struct status_counts *c);

@@ -377,11 +377,12 @@ static void read_letters(struct status *s, struct letters *letters)
 	status_count_add(&s->letters.by_code, "other", (int64_t)n.by_code[REJECT_NONE]);
 }
 
-static void read_part(struct status *s, const struct worker_part_status *p)
+static const struct status_part *read_part(struct status *s, const struct worker_part_status *p)
 {
 	struct status_part *out = status_part_add(s, p->topic, p->partition);
 	out->next = p->next;
 	out->high = p->end;
+	out->at_end = p->at_end;
 	out->clock_ms = p->clock_ms;
 	out->window_clock_ms = p->window_clock_ms;
 	memcpy(out->outcomes, p->outcomes, sizeof(out->outcomes));
@@ -389,6 +390,7 @@ static void read_part(struct status *s, const struct worker_part_status *p)
 	out->read_back = p->read_back;
 	out->reading_back = p->reading_back;
 	out->halted = p->halted[0] != '\0' ? xstrdup(p->halted) : NULL;
+	return out;
 }
 
 static bool read_worker(const struct engine *g, struct status *s, const struct worker_status *w, uint32_t index, int64_t now_us)
@@ -396,9 +398,9 @@ static bool read_worker(const struct engine *g, struct status *s, const struct w
 	int64_t lag = 0, patience_us = g->settings->health_stuck_after * 1000;
 	const struct worker_part_status *silent = NULL;
 	for (uint32_t i = 0; i < w->n_parts; i++) {
-		read_part(s, &w->parts[i]);
-		if (w->parts[i].halted[0] == '\0' && w->parts[i].end > w->parts[i].next)
-			lag += w->parts[i].end - w->parts[i].next;
+		const struct status_part *part = read_part(s, &w->parts[i]);
+		if (part->halted == NULL)
+			lag += status_part_lag(part);
 		if (idle_suspected(&g->idle, &w->parts[i], now_us, patience_us))
 			silent = &w->parts[i];
 	}

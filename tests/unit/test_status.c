@@ -131,6 +131,12 @@ Test(status, other_formats)
 	cr_assert_eq(ask("", "csv", buf, sizeof(buf)), EXIT_DONE);
 	EXPECT(buf, "topic,partition,next,high,lag,clock,state");
 	EXPECT(buf, "usage.calls,7,100,112,12,2020-01-15T08:30:00.123Z,running");
+	struct status_part p = { .next = 100, .high = 112, .at_end = 111 };
+	cr_assert_eq(status_part_lag(&p), 12);
+	p.at_end = 112; // read to the end: only markers of transactions lie behind 100
+	cr_assert_eq(status_part_lag(&p), 0);
+	p = (struct status_part){ .next = 100, .high = -1 };
+	cr_assert_eq(status_part_lag(&p), 0);
 }
 
 Test(status, nobody_there)
