@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// An open-addressing table of hashes and pointers to counters (load at most one half), counters and accounts in an arena of their own.
+// An open-addressing table (load at most three quarters) of four bytes of a hash and the place of a counter. Counters lie in chunks and
+// never move, each with its account behind it.
 #include "aggregate/aggregate.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include "base/check.h"
 
 struct slot {
-	uint64_t hash;
-	struct counter *counter; // NULL: empty
+	uint32_t tag; // of the hash: its low bits are the home of the slot too
+	uint32_t at;  // chunk and unit in it; 0: empty
 };
+
+enum { UNIT = 8, CHUNK = 2 << 20, CHUNK_UNITS = CHUNK / UNIT, CHUNK_SHIFT = 18, CHUNKS_MOST = 1 << (32 - CHUNK_SHIFT) };
+_Static_assert(CHUNK_UNITS == 1 << CHUNK_SHIFT, "a place is a chunk and a unit");
+_Static_assert(offsetof(struct counter, account) + 13 == 64, "a counter with an account of 13 is a line of the cache");
+enum { DELTAS_MOST = 1 << 24, ACCOUNT_MOST = 127 }; // what the fields of a counter hold
 
 struct aggregate {
 	uint32_t shards, most;
 	uint64_t serial;
-	struct arena arena;
+	struct arena arena;        // holders, and what counters have apart
+	char **chunks;             // of counters; they never move
+	uint32_t n_chunks, chunk;  // chunk: in use so far
+	uint32_t used;             // of the chunk in use, in units
 	struct slot *slots;
 	uint64_t n, mask;
 	struct holder **holder_slots;
@@ -24,12 +35,31 @@ struct aggregate {
 
 enum { FIRST_SLOTS = 4096, FIRST_HOLDERS = 64 };
 
+// Large pages where there are any: a counter is met at random.
+static void *large(size_t bytes)
+{
+	size_t whole = (bytes + CHUNK - 1) / CHUNK * CHUNK;
+	void *p = aligned_alloc(CHUNK, whole);
+	if (p == NULL)
+		out_of_memory(whole, 1);
+	madvise(p, whole, MADV_HUGEPAGE); // speed only
+	return p;
+}
+
+static struct slot *slots_new(uint64_t n)
+{
+	if (n * sizeof(struct slot) < CHUNK)
+		return xcalloc(n, sizeof(struct slot));
+	return memset(large(n * sizeof(struct slot)), 0, n * sizeof(struct slot));
+}
+
 struct aggregate *aggregate_new(uint32_t shards, uint32_t most)
 {
 	check(shards > 0 && most > 0);
 	struct aggregate *a = xcalloc(1, sizeof(*a));
 	*a = (struct aggregate){ .shards = shards, .most = most, .mask = FIRST_SLOTS - 1 };
-	a->slots = xcalloc(FIRST_SLOTS, sizeof(*a->slots));
+	a->slots = slots_new(FIRST_SLOTS);
+	a->used = 1; // place 0 is none
 	a->holder_mask = FIRST_HOLDERS - 1;
 	a->holder_slots = xcalloc(FIRST_HOLDERS, sizeof(*a->holder_slots));
 	return a;
@@ -40,6 +70,9 @@ void aggregate_freep(struct aggregate **a)
 	if (*a == NULL)
 		return;
 	arena_free(&(*a)->arena);
+	for (uint32_t i = 0; i < (*a)->n_chunks; i++)
+		free((*a)->chunks[i]);
+	free((*a)->chunks);
 	free((*a)->slots);
 	free((*a)->holder_slots);
 	free(*a);
@@ -88,10 +121,15 @@ void aggregate_begin(struct aggregate *a, struct batch *b)
 	b->urgent = false;
 }
 
-static uint64_t counter_hash(struct span account, uint32_t service, int month, int adjust_month)
+static uint32_t counter_tag(struct span account, uint32_t service, int month, int adjust_month)
 {
 	uint64_t seed = ((uint64_t)service << 40) ^ ((uint64_t)(uint32_t)month << 20) ^ (uint64_t)(uint32_t)(adjust_month + 1);
-	return XXH3_64bits_withSeed(account.p, account.n, seed);
+	return (uint32_t)XXH3_64bits_withSeed(account.p, account.n, seed);
+}
+
+static struct counter *counter_at(const struct aggregate *a, uint32_t at)
+{
+	return (struct counter *)(void *)(a->chunks[at >> CHUNK_SHIFT] + (size_t)(at & (CHUNK_UNITS - 1)) * UNIT);
 }
 
 static void aggregate_grow(struct aggregate *a)
@@ -99,53 +137,101 @@ static void aggregate_grow(struct aggregate *a)
 	uint64_t slots = (a->mask + 1) * 2;
 	struct slot *old = a->slots;
 	uint64_t old_slots = a->mask + 1;
-	a->slots = xcalloc(slots, sizeof(*a->slots));
+	check(slots <= UINT64_C(1) << 32);
+	a->slots = slots_new(slots);
 	a->mask = slots - 1;
 	for (uint64_t i = 0; i < old_slots; i++) {
-		if (old[i].counter == NULL)
+		if (old[i].at == 0)
 			continue;
-		uint64_t at = old[i].hash & a->mask;
-		while (a->slots[at].counter != NULL)
+		uint64_t at = old[i].tag & a->mask;
+		while (a->slots[at].at != 0)
 			at = (at + 1) & a->mask;
 		a->slots[at] = old[i];
 	}
 	free(old);
 }
 
+// The place of a counter with so long an account.
+static uint32_t place_new(struct aggregate *a, size_t account_n)
+{
+	uint32_t units = (uint32_t)((offsetof(struct counter, account) + account_n + UNIT - 1) / UNIT);
+	if (a->n_chunks > 0 && a->used + units > CHUNK_UNITS) {
+		a->chunk++;
+		a->used = 0;
+	}
+	if (a->chunk >= a->n_chunks) {
+		check(a->n_chunks < CHUNKS_MOST);
+		a->chunks = xrealloc(a->chunks, a->n_chunks + 1, sizeof(char *));
+		a->chunks[a->n_chunks++] = large(CHUNK);
+	}
+	uint32_t at = a->chunk << CHUNK_SHIFT | a->used;
+	a->used += units;
+	return at;
+}
+
+static bool counter_is(const struct counter *c, struct span account, uint32_t service, int month, int adjust_month)
+{
+	return c->service == service && c->month == month && c->adjust_month == adjust_month && span_eq(counter_account(c), account);
+}
+
 struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard)
 {
-	check(shard < a->shards);
-	uint64_t hash = counter_hash(account, service, month, adjust_month);
-	uint64_t at = hash & a->mask;
-	for (struct counter *c; (c = a->slots[at].counter) != NULL; at = (at + 1) & a->mask)
-		if (a->slots[at].hash == hash && c->service == service && c->month == month && c->adjust_month == adjust_month &&
-		    span_eq(c->account, account))
-			return c;
-	struct counter *c = arena_alloc(&a->arena, sizeof(*c));
-	*c = (struct counter){ .account = arena_copy(&a->arena, account),
-			       .service = service,
-			       .month = month,
-			       .adjust_month = adjust_month,
-			       .shard = shard,
-			       .change_ms = INT64_MIN,
-			       .looked_ms = INT64_MIN,
-			       .known = -1,
-			       .next_at = INT64_MAX };
-	a->slots[at] = (struct slot){ hash, c };
-	if (++a->n * 2 > a->mask)
+	check(shard < a->shards && account.n <= ACCOUNT_MOST);
+	uint32_t tag = counter_tag(account, service, month, adjust_month);
+	uint64_t at = tag & a->mask;
+	for (; a->slots[at].at != 0; at = (at + 1) & a->mask)
+		if (a->slots[at].tag == tag && counter_is(counter_at(a, a->slots[at].at), account, service, month, adjust_month))
+			return counter_at(a, a->slots[at].at);
+	uint32_t place = place_new(a, account.n);
+	struct counter *c = counter_at(a, place);
+	*c = (struct counter){ .slack = -1, .service = service, .month = (int16_t)month, .adjust_month = (int16_t)adjust_month,
+			       .shard = (uint16_t)shard, .account_n = (uint8_t)(account.n & ACCOUNT_MOST) };
+	memcpy(c->account, account.p, account.n);
+	a->slots[at] = (struct slot){ tag, place };
+	if (++a->n * 4 > a->mask * 3)
 		aggregate_grow(a);
 	return c;
 }
 
+static struct counter_more *counter_more(struct aggregate *a, struct counter *c)
+{
+	if (c->more == NULL) {
+		c->more = arena_alloc(&a->arena, sizeof(*c->more));
+		*c->more = (struct counter_more){ .change_ms = INT64_MIN, .looked_ms = INT64_MIN };
+	}
+	return c->more;
+}
+
+void aggregate_terms(struct aggregate *a, struct counter *c, const struct counter_terms *t)
+{
+	bool plain = t->ladder_first == NULL && t->allowance == NULL && !t->watched;
+	const struct ladder *first = c->more != NULL ? c->more->ladder_first : NULL;
+	if (c->ladder != t->ladder || first != t->ladder_first)
+		c->slack = -1; // how far its next rung is has to be learned anew
+	c->ladder = t->ladder;
+	if (plain && c->more == NULL)
+		return;
+	struct counter_more *m = counter_more(a, c);
+	m->ladder_first = t->ladder_first;
+	m->allowance = t->allowance;
+	m->in_month = t->in_month;
+	m->in_service = t->in_service;
+	m->scope = t->scope;
+	m->watched = t->watched;
+}
+
 void aggregate_prefetch_slot(const struct aggregate *a, struct span account, uint32_t service, int month)
 {
-	__builtin_prefetch(&a->slots[counter_hash(account, service, month, MONTH_NONE) & a->mask]);
+	__builtin_prefetch(&a->slots[counter_tag(account, service, month, MONTH_NONE) & a->mask]);
 }
 
 void aggregate_prefetch_counter(const struct aggregate *a, struct span account, uint32_t service, int month)
 {
-	const char *c = (const char *)a->slots[counter_hash(account, service, month, MONTH_NONE) & a->mask].counter;
-	for (size_t line = 0; c != NULL && line < sizeof(struct counter) + account.n; line += 64)
+	uint32_t place = a->slots[counter_tag(account, service, month, MONTH_NONE) & a->mask].at;
+	if (place == 0)
+		return;
+	const char *c = (const char *)counter_at(a, place);
+	for (size_t line = 0; line < offsetof(struct counter, account) + account.n; line += 64)
 		__builtin_prefetch(c + line, 1); // the account stands behind its counter
 }
 
@@ -170,7 +256,7 @@ static void batch_order(struct batch *b, struct counter *c)
 bool aggregate_later(const struct batch *b, struct span account, int month)
 {
 	for (uint32_t i = 0; month < b->latest && i < b->n_ordered; i++)
-		if (b->ordered[i]->month > month && span_eq(b->ordered[i]->account, account))
+		if (b->ordered[i]->month > month && span_eq(counter_account(b->ordered[i]), account))
 			return true;
 	return false;
 }
@@ -183,18 +269,20 @@ static uint32_t batch_delta(struct batch *b, struct counter *c)
 		return c->delta;
 	if (s->n == s->size)
 		shard_batch_grow(s);
-	s->deltas[s->n] = (struct commit_delta){ .account = c->account,
+	const struct counter_more *m = c->more;
+	s->deltas[s->n] = (struct commit_delta){ .account = counter_account(c),
 						 .service = c->service,
 						 .month = c->month,
 						 .adjust_month = c->adjust_month,
 						 .ladder = c->ladder,
-						 .ladder_first = c->ladder_first };
+						 .ladder_first = m != NULL ? m->ladder_first : NULL };
 	s->counters[s->n] = c;
-	c->batch = b->serial;
-	c->delta = s->n++;
-	if (s->n > b->largest)
+	check(s->n < DELTAS_MOST && b->serial >> 40 == 0);
+	c->batch = b->serial & ((UINT64_C(1) << 40) - 1);
+	c->delta = s->n & (DELTAS_MOST - 1);
+	if (++s->n > b->largest)
 		b->largest = s->n;
-	if (c->ladder_first != NULL || c->allowance != NULL)
+	if (m != NULL && (m->ladder_first != NULL || m->allowance != NULL))
 		batch_order(b, c);
 	return c->delta;
 }
@@ -212,7 +300,7 @@ void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, stru
 	s->tails[i] = &ref->next;
 	d->calls += ref->calls; // below 2^63: at most max_events calls of at most 10^9
 	b->calls++;
-	if (c->known >= 0 && c->known + c->sent + d->calls >= c->next_at)
+	if (c->slack >= 0 && c->sent + d->calls >= c->slack)
 		b->urgent = true;
 }
 
@@ -260,11 +348,14 @@ struct holder *aggregate_holder(struct aggregate *a, struct span account, int sc
 
 void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms)
 {
-	c->change_ms = change_ms;
-	if (change_ms == INT64_MIN || c->looked_ms == change_ms)
+	if (change_ms == INT64_MIN && c->more == NULL)
+		return;
+	struct counter_more *m = counter_more(a, c);
+	m->change_ms = change_ms;
+	if (change_ms == INT64_MIN || m->looked_ms == change_ms)
 		return;
 	struct shard_batch *s = &b->shards[c->shard];
-	struct holder *h = aggregate_holder(a, c->account, HOLDER_ACCOUNT, c->shard);
+	struct holder *h = aggregate_holder(a, counter_account(c), HOLDER_ACCOUNT, c->shard);
 	if (h->batch == b->serial) {
 		if (s->accounts[h->entry].change_ms < change_ms) // its calls lie in several partitions
 			s->accounts[h->entry].change_ms = change_ms;
@@ -276,7 +367,7 @@ void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, 
 	}
 	h->batch = b->serial;
 	h->entry = s->n_accounts;
-	s->accounts[s->n_accounts++] = (struct commit_account){ .account = c->account, .change_ms = change_ms };
+	s->accounts[s->n_accounts++] = (struct commit_account){ .account = counter_account(c), .change_ms = change_ms };
 }
 
 bool aggregate_touched(const struct aggregate *a, const struct batch *b, struct span account)
@@ -370,7 +461,7 @@ void aggregate_sent(struct batch *b, uint32_t shard)
 		bool ladder = d->ladder != NULL || d->ladder_first != NULL;
 		c->sent += d->calls;
 		d->activates = !c->active_known;
-		d->with_calls = ladder && (c->known < 0 || c->known + c->sent >= c->next_at);
+		d->with_calls = ladder && (c->slack < 0 || c->sent >= c->slack);
 	}
 	for (uint32_t i = 0; i < s->n_entries; i++) {
 		struct holder *h = s->holders[i];
@@ -381,16 +472,18 @@ void aggregate_sent(struct batch *b, uint32_t shard)
 	}
 }
 
-static int64_t next_rung(const struct counter *c, int64_t total)
+// So many calls more reach the next rung of `l`, where a counter holds `total`.
+static int64_t ladder_slack(const struct ladder *l, int64_t total)
 {
-	int64_t at = INT64_MAX;
-	const struct ladder *ladders[] = { c->ladder, c->ladder_first };
-	for (size_t i = 0; i < ARRAY_LEN(ladders); i++) {
-		uint32_t k = ladders[i] != NULL ? ladder_next(ladders[i], total) : 0;
-		if (ladders[i] != NULL && k < ladders[i]->n && ladders[i]->rungs[k].at < at)
-			at = ladders[i]->rungs[k].at;
-	}
-	return at;
+	uint32_t k = l != NULL ? ladder_next(l, total) : 0;
+	return l != NULL && k < l->n ? l->rungs[k].at - total : INT64_MAX;
+}
+
+static int64_t counter_slack(const struct counter *c, int64_t total)
+{
+	int64_t slack = ladder_slack(c->ladder, total);
+	int64_t first = ladder_slack(c->more != NULL ? c->more->ladder_first : NULL, total);
+	return first < slack ? first : slack;
 }
 
 void aggregate_applied(struct batch *b, uint32_t shard, bool known)
@@ -401,9 +494,9 @@ void aggregate_applied(struct batch *b, uint32_t shard, bool known)
 		c->sent -= s->deltas[i].calls;
 		check(c->sent >= 0);
 		c->active_known = true;
-		c->known = known ? s->deltas[i].total : -1;
-		c->next_at = known ? next_rung(c, c->known) : INT64_MAX;
-		c->looked_ms = c->change_ms;
+		c->slack = known ? counter_slack(c, s->deltas[i].total) : -1;
+		if (c->more != NULL)
+			c->more->looked_ms = c->more->change_ms;
 	}
 	for (uint32_t i = 0; i < s->n_entries; i++) {
 		struct holder *h = s->holders[i];
@@ -419,6 +512,8 @@ void aggregate_forget(struct aggregate *a)
 	memset(a->holder_slots, 0, (a->holder_mask + 1) * sizeof(*a->holder_slots));
 	a->n_holders = 0;
 	arena_reset(&a->arena);
+	a->chunk = 0;
+	a->used = 1;
 	a->n = 0;
 }
 

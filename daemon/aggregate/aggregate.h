@@ -9,25 +9,34 @@
 #include "base/arena.h"
 #include "model/commit.h"
 
+// A counter in use: 64 bytes with an account of up to 13, so one cache line; what most counters have no use for stands apart.
 struct counter {
-	struct span account;
-	uint32_t service;
-	int month, adjust_month;
-	uint32_t shard;
-	bool active_known;       // the shard knows that the account is active in this month
-	int64_t known;           // stored total as of the last answer; -1: not known
+	int64_t slack;           // so many calls reach the next rung, as of the last answer; -1: not known; INT64_MAX: there is none
 	int64_t sent;            // calls in commits without an answer
-	int64_t next_at;         // next rung beyond `known`; INT64_MAX: none
-	const struct ladder *ladder, *ladder_first;
+	const struct ladder *ladder;
+	struct counter_more *more; // NULL: nothing of it
+	uint64_t batch : 40;     // serial of the batch whose delta is `delta`: a thousand a second for 34 years
+	uint64_t delta : 24;
+	uint32_t service;
+	int16_t month, adjust_month;
+	uint16_t shard;
+	uint8_t account_n : 7;
+	bool active_known : 1;   // the shard knows that the account is active in this month
+	char account[];
+};
+struct counter_more {
+	const struct ladder *ladder_first; // of the month of activation; NULL: the same
 	int64_t change_ms;       // the account's last change up to the clock of its calls in the open batch; INT64_MIN: none
 	int64_t looked_ms;       // the change up to which the shard is known to have looked at the account's counters; INT64_MIN: not known
 	const struct allowance *allowance; // NULL: shares nothing; its place there and the scope of its holder
 	uint32_t in_month, in_service;
 	int scope;
 	bool watched;            // something was said of the account: its holder of no month is touched with it
-	uint64_t batch;          // serial of the batch whose delta is `delta`
-	uint32_t delta;
 };
+static inline struct span counter_account(const struct counter *c)
+{
+	return (struct span){ c->account, c->account_n };
+}
 
 // An account whose calls are weighed together: it has an allowance, or things were said of it. The same kind of hint as a counter.
 struct holder {
@@ -83,6 +92,15 @@ void aggregate_begin(struct aggregate *a, struct batch *b); // empties b
 
 // Finds or makes the counter; account is copied.
 struct counter *aggregate_counter(struct aggregate *a, struct span account, uint32_t service, int month, int adjust_month, uint32_t shard);
+// What the counter's calls of this batch are weighed by; what is known of its slack goes where another ladder holds.
+struct counter_terms {
+	const struct ladder *ladder, *ladder_first;
+	const struct allowance *allowance;
+	uint32_t in_month, in_service;
+	int scope;
+	bool watched;
+};
+void aggregate_terms(struct aggregate *a, struct counter *c, const struct counter_terms *t);
 // Fetches what a counter that is not late will touch: the first well before the second, the second well before aggregate_counter.
 void aggregate_prefetch_slot(const struct aggregate *a, struct span account, uint32_t service, int month);
 void aggregate_prefetch_counter(const struct aggregate *a, struct span account, uint32_t service, int month);

@@ -54,28 +54,23 @@ static struct call_ref *worker_call(struct batch *b, const struct record *r, con
 // Which alerts the counter's calls of this batch may raise: as of the partition's clock.
 static void counter_plan(struct worker *w, struct batch *b, const struct part *p, struct counter *c)
 {
-	struct plan_row row = plans_row(w->plans, p->course.rules, p->course.clock_ms, c->account, c->service, c->month);
-	if (c->ladder != row.plain || c->ladder_first != row.first)
-		c->known = -1; // how far its next rung is has to be learned anew
-	c->ladder = row.plain;
-	c->ladder_first = row.first;
-	c->allowance = row.allowance;
-	c->in_month = row.month;
-	c->in_service = row.service;
-	c->scope = row.scope;
-	c->watched = plans_watched(w->plans, c->account);
+	struct span account = counter_account(c);
+	struct plan_row row = plans_row(w->plans, p->course.rules, p->course.clock_ms, account, c->service, c->month);
+	aggregate_terms(w->aggregate, c, &(struct counter_terms){ row.plain, row.first, row.allowance, row.month, row.service, row.scope,
+		plans_watched(w->plans, account) });
 	aggregate_changed(w->aggregate, b, c, row.change_ms);
 }
 
 // In one batch an account is weighed by one allowance: that of the first call. Where an account's events lie in several partitions
 // with far different clocks, a later call may not be in it: then the next commit looks at the whole.
-static void counter_take(struct worker *w, struct batch *b, struct counter *c, const struct call_ref *ref)
+static void counter_take(struct worker *w, struct batch *b, const struct counter *c, const struct call_ref *ref)
 {
-	struct holder *h = aggregate_holder(w->aggregate, c->account, c->scope, c->shard);
+	const struct counter_more *m = c->more;
+	struct holder *h = aggregate_holder(w->aggregate, counter_account(c), m->scope, c->shard);
 	const struct allowance *of = aggregate_allowance(b, h);
-	uint32_t month = c->in_month, service = c->in_service;
-	if (of == NULL || of == c->allowance)
-		aggregate_take(b, h, c->allowance, month, service, ref);
+	uint32_t month = m->in_month, service = m->in_service;
+	if (of == NULL || of == m->allowance)
+		aggregate_take(b, h, m->allowance, month, service, ref);
 	else if (allowance_find(of, catalog_service_id(w->newest->rules->catalog, c->service), c->month, &month, &service))
 		aggregate_take(b, h, of, month, service, ref);
 	else
@@ -117,13 +112,13 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 		if (c->batch != b->serial && !late)
 			counter_plan(w, b, p, c);
 		else if (c->batch != b->serial) // it may make the account active in an earlier month
-			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, p->course.clock_ms, c->account));
+			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, p->course.clock_ms, counter_account(c)));
 		struct call_ref *ref = worker_call(b, r, d->event, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
-		if (c->allowance != NULL)
+		if (c->more != NULL && c->more->allowance != NULL)
 			counter_take(w, b, c, ref);
-		if (c->watched)
-			aggregate_holder(w->aggregate, c->account, MONTH_NONE, shard)->touched = b->serial;
+		if (c->more != NULL && c->more->watched)
+			aggregate_holder(w->aggregate, counter_account(c), MONTH_NONE, shard)->touched = b->serial;
 	}
 }
 
