@@ -10,7 +10,7 @@ work=$(mktemp -d) || exit 1
 here=$work/checkout
 at_exit() {
 	METERD_CACHE=$work/cache "$here/scripts/sandbox" down >/dev/null 2>&1
-	tmux -S "$work/tmux" kill-server 2>/dev/null
+	for s in "$work"/tmux*; do tmux -S "$s" kill-server 2>/dev/null; done
 	rm -rf "$work"
 }
 trap at_exit EXIT
@@ -37,12 +37,15 @@ set -m
 # Told to end, a daemon ends; 1 is an answer (check-event rejects something, replay finds a difference). Nothing else may fail.
 trap 'c=$?; case $c:$BASH_COMMAND in 1:*check-event* | 1:*replay\ --dry-run*) ;; *) echo "exit $c: $BASH_COMMAND"; exit 1 ;; esac' ERR
 until_true() { local n=0; until eval "$1" 2>/dev/null; do ((++n < 600)) || { echo "never came: $1"; exit 1; }; read -rt 0.1 <> <(:) || :; done; }
-screen_shows() { tmux -S "$TMUX_AT" capture-pane -p -t "$1" | grep -qE -e "$2"; }
+screens=0 # each with a server of its own: one that is going away takes no new one in
+tm() { tmux -S "$TMUX_AT$screens" "$@"; }
+screen_shows() { tm capture-pane -p | grep -qE -e "$1"; }
 on_screen() { # PATTERN, and the command on standard input: on a terminal, until it shows the pattern
-	tmux -S "$TMUX_AT" -f /dev/null new-session -d -s w -x 200 -y 50 "$(cat); cat"
-	until_true "screen_shows w '$1'"
-	tmux -S "$TMUX_AT" capture-pane -p -t w | grep .
-	tmux -S "$TMUX_AT" kill-session -t w
+	((++screens))
+	tm -f /dev/null new-session -d -x 200 -y 50 "$(cat); cat"
+	until_true "screen_shows '$1'"
+	tm capture-pane -p | grep .
+	tm kill-server
 }
 P
 # A line of README is run as it stands. Beside it: what goes on until Ctrl-C is ended when it shows what README waits for; who starts the
