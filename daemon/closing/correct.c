@@ -338,7 +338,7 @@ void correct_account(const struct statement_frame *f, const struct account_close
 		const char *why = judge(&k, sums);
 		if (why == NULL)
 			apply(&k, b, sums);
-		else
+		else if (!f->quiet)
 			log_line(LVL_WARN, "correction_passed_over", "correction=%.*s partition=%d offset=%lld why=\"%s\" do=%s", (int)fact->id.n, fact->id.p,
 				 (int)fact->partition, (long long)fact->offset, why, "\"run meterctl replay again: it works the difference out anew\"");
 	}

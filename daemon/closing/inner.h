@@ -126,6 +126,7 @@ struct statement_frame {                // the same for a whole month
 	const struct journal_manifest *manifest;
 	struct month_frame own;
 	struct rating_slice *slices;    // room for RATING_MAX_SLICES
+	bool quiet;                     // the month was settled before: the log has said of it what there is to say
 };
 // *ret->n_lines and n_revisions 0: nothing is due. Everything lies in `arena`. ERROR_HALT on overflow.
 enum error_class statement_make(const struct statement_frame *f, const struct account_close *a, struct arena *arena, struct store_statement *ret,

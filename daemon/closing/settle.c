@@ -353,7 +353,7 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 	CLEANUP(freep) struct batch *b = xcalloc(1, sizeof(*b));
 	b->s = s;
 	b->w = w;
-	b->frame = (struct statement_frame){ .source = s->o->source, .manifest = s->m, .slices = slices };
+	b->frame = (struct statement_frame){ .source = s->o->source, .manifest = s->m, .slices = slices, .quiet = s->o->relay == NULL };
 	batch_begin(b);
 	c = settle_batch(b, e);
 	*ret_done = c == ERROR_NONE && settled_all(w);

@@ -12,6 +12,7 @@
 struct row {
 	struct replay_bill bill;
 	int64_t revision[SIDES];        // of the line that is there
+	bool corrected;                 // as it is: a correction was made of it
 	UT_hash_handle hh;
 };
 struct gathering {
@@ -72,6 +73,20 @@ static bool take_counter(void *ctx, struct span field, struct span value)
 }
 
 // ---- lines
+// The newest; without `correct` nobody asks for it.
+static const struct settled_line *line_kept(const struct gathering *g, const struct settled_line *l)
+{
+	struct arena *arena = &g->r->arena;
+	if (!g->r->o.correct)
+		return NULL;
+	struct settled_line *kept = arena_alloc(arena, sizeof(*kept));
+	*kept = *l;
+	kept->packs = arena_alloc(arena, (l->n_packs + 1) * sizeof(*kept->packs));
+	for (uint32_t i = 0; i < l->n_packs; i++)
+		kept->packs[i] = (struct pack_use){ arena_copy(arena, l->packs[i].id), l->packs[i].calls };
+	return kept;
+}
+
 static void put_line(struct gathering *g, struct span account, struct span service, const struct settled_line *l)
 {
 	struct row *row = row_of(g, account, service);
@@ -83,7 +98,10 @@ static void put_line(struct gathering *g, struct span account, struct span servi
 	if (l->revision < row->revision[g->side])
 		return; // the newest is there already
 	row->revision[g->side] = l->revision;
+	row->corrected = row->corrected || l->corrected;
+	*(g->side == AS_IS ? &row->bill.was : &row->bill.becomes) = line_kept(g, l);
 	f->billed = true;
+	f->line_calls = l->calls;
 	f->free = l->free;
 	f->billable = l->billable;
 	f->charge_fen = l->charge_fen;
@@ -165,6 +183,27 @@ static bool sum(struct replay *r, const struct replay_bill *b)
 	       !__builtin_add_overflow(n->after_fen, b->after.charge_fen, &n->after_fen);
 }
 
+// What was counted says nothing of a line that was corrected.
+static void count_as_billed(struct replay_bill *b)
+{
+	b->before.calls = b->before.line_calls;
+	b->after.calls = b->after.line_calls;
+	b->before.late = b->after.late = 0;
+}
+
+// Where corrections are worked out: lines against lines, in months that were closed.
+static bool to_correct(struct replay *r, struct replay_bill *b)
+{
+	if (!corrections_differ(b))
+		return false;
+	if (journal_manifest(r->sides[AS_IS].journal, b->month) == NULL) {
+		r->corrections.unclosed++;
+		return false;
+	}
+	count_as_billed(b);
+	return true;
+}
+
 enum error_class replay_compare_bills(struct replay *r, struct error *e)
 {
 	CLEANUP(gathering_free) struct gathering g = { .r = r };
@@ -178,12 +217,15 @@ enum error_class replay_compare_bills(struct replay *r, struct error *e)
 		b->state = state_of(r, b);
 		if (!sum(r, b))
 			g.why = "the sum of all bills overflows";
-		if (differs(&b->before, &b->after))
-			r->bills[r->n_bills++] = *b;
+		struct replay_bill shown = *b; // alerts go by what was counted
+		if (row->corrected)
+			count_as_billed(&shown);
+		if (r->o.correct ? to_correct(r, &shown) : differs(&shown.before, &shown.after))
+			r->bills[r->n_bills++] = shown;
 	}
 	if (g.why != NULL)
 		return error_set(e, ERROR_HALT, 0, "%s", g.why);
 	qsort(r->all, r->n_all, sizeof(*r->all), account_order);
-	qsort(r->bills, r->n_bills, sizeof(*r->bills), month_order);
+	qsort(r->bills, r->n_bills, sizeof(*r->bills), r->o.correct ? account_order : month_order);
 	return ERROR_NONE;
 }

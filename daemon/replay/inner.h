@@ -4,6 +4,7 @@
 #define REPLAY_INNER_H
 
 #include "closing/closing.h"
+#include "closing/frame.h"
 #include "decide/decide.h"
 #include "proof/books.h"
 #include "replay/replay.h"
@@ -37,6 +38,7 @@ struct replay {
 	uint32_t n_bills, n_alerts, size_alerts;
 	struct replay_bill *bills;
 	struct replay_alert *alerts;
+	struct replay_corrections corrections;
 };
 
 bool replay_stopped(const struct replay *r);
@@ -51,6 +53,9 @@ enum error_class replay_read_log(struct replay *r, struct error *e);
 // bills.c: both sides' counters and lines side by side; alerts.c: what they have reached.
 enum error_class replay_compare_bills(struct replay *r, struct error *e);
 enum error_class replay_compare_alerts(struct replay *r, struct error *e);
+// corrections.c
+bool corrections_differ(const struct replay_bill *b);
+enum error_class replay_make_corrections(struct replay *r, struct error *e);
 const struct rules *replay_month_rules(const struct side *s, int month); // that the month is settled by
 
 #endif

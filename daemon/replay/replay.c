@@ -34,7 +34,8 @@ static enum error_class derive(struct replay *r, int side, struct error *e)
 	const struct journal *j = r->sides[side].journal;
 	CLEANUP(freep) char *source = xasprintf("/meterd/%s", r->o.kafka->group);
 	struct closing_books b = { .store = books_store(r->sides[side].books), .shards = 1, .source = source, .journal = j, .feed = r->feed,
-				   .accounts_topic = r->o.kafka->accounts_topic, .look = replay_look, .ctx = r };
+				   .accounts_topic = r->o.kafka->accounts_topic, .look = replay_look, .ctx = r,
+				   .uncorrected = side == OTHERWISE };
 	enum error_class c = ERROR_NONE;
 	for (uint32_t i = 0; i < j->n_manifests && c == ERROR_NONE; i++)
 		c = closing_derive(&b, &j->manifests[i], e);
@@ -69,6 +70,8 @@ static enum error_class open_journals(struct replay *r, struct error *e)
 	const struct journal *j = r->sides[AS_IS].journal;
 	r->closed_first = j->n_manifests > 0 ? j->manifests[0].month : MONTH_NONE;
 	r->closed_last = j->n_manifests > 0 ? j->manifests[j->n_manifests - 1].month : MONTH_NONE;
+	if (o->correct && j->n_manifests == 0)
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "no month is closed yet: there is nothing to correct");
 	r->numbers.currency = catalog_currency(j->rules[j->n_rules - 1].rules->catalog);
 	return ERROR_NONE;
 }
@@ -89,7 +92,9 @@ static enum error_class run(struct replay *r, struct faults *faults, struct erro
 		c = derive(r, side, e);
 	if (c == ERROR_NONE)
 		c = replay_compare_bills(r, e);
-	return c == ERROR_NONE ? replay_compare_alerts(r, e) : c;
+	if (c == ERROR_NONE && !r->o.correct)
+		c = replay_compare_alerts(r, e);
+	return c == ERROR_NONE ? replay_make_corrections(r, e) : c;
 }
 
 enum error_class replay_run(const struct replay_options *o, struct faults *faults, struct replay **ret, struct error *e)
@@ -139,6 +144,11 @@ uint32_t replay_alerts(const struct replay *r, const struct replay_alert **ret)
 {
 	*ret = r->alerts;
 	return r->n_alerts;
+}
+
+const struct replay_corrections *replay_corrections(const struct replay *r)
+{
+	return &r->corrections;
 }
 
 void replay_numbers(const struct replay *r, struct replay_numbers *ret)

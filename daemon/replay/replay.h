@@ -10,6 +10,9 @@
 // left out has been there for the clock, and never for anything else: a later copy of it counts.
 //
 // Open months are settled as though they ended with the log, on both sides.
+//
+// Corrections of closed months that were said before (account/account.h) are part of what is, and of nothing else: the other side says what
+// the whole bill would be. With `correct` only months that were closed are settled, and the bills that differ become corrections.
 #ifndef REPLAY_REPLAY_H
 #define REPLAY_REPLAY_H
 
@@ -36,6 +39,8 @@ struct replay_options {
 	const char *const *billable;    // status codes that count instead of the price book's; n 0: the price book's
 	const char *const *producers;   // CloudEvents `source` left out; "": flat events
 	const char *const *partitions;  // "topic/partition" left out
+	bool correct;                   // work out corrections of the closed months: bills are those that differ in them, alerts are none
+	const char *reason;             // with `correct`: of 1 to ACCOUNT_REASON_MOST bytes, UTF-8
 	const atomic_bool *stop;        // ends whatever is under way; NULL: never
 	void (*progress)(void *ctx, uint64_t read, uint64_t all); // NULL: nobody looks
 	void *ctx;
@@ -46,16 +51,19 @@ const char *replay_state_text(enum replay_state s);
 
 struct replay_figures {             // of one side
 	bool billed;                // it has a line
+	int64_t line_calls;         // that it is of
 	int64_t calls, late;        // of its month; late: of them, those that came after its close
 	int64_t free, billable;
 	int64_t charge_fen;         // after all adjustments
 	int64_t freeze_fen, unfreeze_fen; // as the month was settled
 };
+struct settled_line;
 struct replay_bill {                // that differs
 	struct span account, service;
 	int month;
 	enum replay_state state;
 	struct replay_figures before, after;
+	const struct settled_line *was, *becomes; // with `correct`: the newest lines; NULL: there is none
 };
 struct replay_alert {               // that only one side raises
 	struct span account, service, pack;
@@ -72,7 +80,23 @@ struct replay_numbers {
 	int first_month, last_month; // settled; MONTH_NONE: there are no calls
 	int first_priced, last_priced; // priced otherwise; MONTH_NONE: none
 	int64_t before_fen, after_fen; // charges of all bills
+	uint32_t corrections;       // of closed months, said before
 	const char *currency;
+};
+
+enum { REPLAY_RECORD_MOST = 900000, REPLAY_ACCOUNTS_MOST = 20000 }; // bytes of a record, accounts of one application: one transaction takes them
+struct replay_correction {          // of one account: a record of the accounts topic
+	struct span account, text;
+	uint32_t lines;
+};
+struct replay_corrections {
+	char id[17];                // of all of them
+	uint32_t n, n_lines;
+	const struct replay_correction *list; // by account
+	int first_month, last_month;
+	int64_t difference_fen;     // of all charges
+	uint32_t unclosed;          // bills that differ in months that were never closed themselves: left aside
+	bool known;                 // they were said already
 };
 
 struct replay;
@@ -83,6 +107,7 @@ void replay_freep(struct replay **r);
 // By month, account, service. Owned by the replay.
 uint32_t replay_bills(const struct replay *r, const struct replay_bill **ret);
 uint32_t replay_alerts(const struct replay *r, const struct replay_alert **ret);
+const struct replay_corrections *replay_corrections(const struct replay *r);
 void replay_numbers(const struct replay *r, struct replay_numbers *ret);
 
 #endif

@@ -155,6 +155,12 @@ void whatif_months(struct replay *r)
 {
 	struct journal *is = r->sides[AS_IS].journal;
 	int first = r->closed_first, last = r->closed_last;
+	r->numbers.first_month = first;
+	r->numbers.last_month = last;
+	if (r->o.correct) { // as they were closed, and nothing else
+		price_months(r);
+		return;
+	}
 	for (int side = 0; side < SIDES; side++)
 		widen(r, side, &first, &last);
 	r->numbers.first_month = first;

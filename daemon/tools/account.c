@@ -31,7 +31,8 @@ static const char manual[] =
 	"    \"free\":{\"calls\":20000}}]}\n"
 	"  {\"type\":\"pack\",\"account\":\"100\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":1000000,\"price\":\"2000.00\",\"warn\":\"0.8\",\n"
 	"    \"start\":\"2020-03-15T00:00:00+08:00\",\"expiry\":\"2021-03-15T00:00:00+08:00\"}\n"
-	"  {\"type\":\"pack.cancelled\",\"account\":\"100\",\"id\":\"p-1\",\"version\":2,\"from\":\"2020-06\"}\n";
+	"  {\"type\":\"pack.cancelled\",\"account\":\"100\",\"id\":\"p-1\",\"version\":2,\"from\":\"2020-06\"}\n"
+	"  {\"type\":\"correction\",…}: `meterctl replay --apply-as-adjustment` makes them, and `account list` shows them\n";
 
 static void account_tool_close(struct account_tool *t)
 {

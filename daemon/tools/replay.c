@@ -11,10 +11,12 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "replay/replay.h"
 #include "tools/frontend.h"
 #include "tools/options.h"
 #include "tools/progress.h"
+#include "tools/replay_apply.h"
 #include "tools/stop.h"
 #include "tools/tools.h"
 
@@ -23,9 +25,11 @@ enum { READ_TIMEOUT_MS = 30000, TAIL = 64, STATUS_MOST = 64, WATCH_MS = 100, PAT
 struct tool {
 	struct options options;
 	struct kafka_options kafka;
-	const char *from, *to, *catalog, *prices_of, *account;
+	const char *range_word, *from, *to, *catalog, *prices_of, *account;
 	struct option_each billable, producers, partitions;
-	bool dry_run;
+	const char *reason, *confirm;
+	bool dry_run, apply;
+	char reason_text[ACCOUNT_REASON_MOST + 1]; // where none was given
 	struct range range;
 	int month;                   // whose prices hold
 	char *text;                  // of the price book
@@ -57,10 +61,34 @@ static int parse_range(struct tool *t, const char *word)
 	return OPTIONS_GO_ON;
 }
 
+static bool text_is_utf8(const char *text)
+{
+	uint32_t point;
+	size_t n = strlen(text), step = 1;
+	for (size_t i = 0; i < n && step > 0; i += step)
+		step = utf8_next(text + i, n - i, &point);
+	return step > 0;
+}
+
+static int check_form(const struct tool *t)
+{
+	const struct options *o = &t->options;
+	if (t->dry_run == t->apply)
+		return options_usage(o, t->apply ? "--dry-run and --apply-as-adjustment exclude each other" : "add --dry-run: what would have been is worked out and "
+				     "shown, and nothing is changed; or --apply-as-adjustment, which corrects the bills of closed months");
+	if (!t->apply && (t->reason != NULL || t->confirm != NULL))
+		return options_usage(o, "--reason and --confirm belong to --apply-as-adjustment");
+	if (t->reason != NULL && (t->reason[0] == '\0' || strlen(t->reason) > ACCOUNT_REASON_MOST))
+		return options_usage(o, "--reason takes 1 to %d bytes", ACCOUNT_REASON_MOST);
+	if (t->reason != NULL && !text_is_utf8(t->reason))
+		return options_usage(o, "--reason is not UTF-8");
+	return OPTIONS_GO_ON;
+}
+
 static int check_question(struct tool *t)
 {
 	const struct options *o = &t->options;
-	if (t->catalog == NULL && t->prices_of == NULL && t->billable.n + t->producers.n + t->partitions.n == 0)
+	if (!t->apply && t->catalog == NULL && t->prices_of == NULL && t->billable.n + t->producers.n + t->partitions.n == 0)
 		return options_usage(o, "nothing is asked: say what would be otherwise with --catalog, --prices-of, --billable, --exclude-producer or "
 				     "--exclude-partition");
 	if (t->prices_of != NULL && !month_parse(span_of(t->prices_of), &t->month))
@@ -68,9 +96,7 @@ static int check_question(struct tool *t)
 	for (uint32_t i = 0; i < t->billable.n; i++)
 		if (t->billable.list[i][0] == '\0' || strlen(t->billable.list[i]) > STATUS_MOST)
 			return options_usage(o, "--billable takes a status code of 1 to %d bytes, such as ok; give it once for each code", STATUS_MOST);
-	if (!t->dry_run)
-		return options_usage(o, "add --dry-run: what would have been is worked out and shown, and nothing is changed; there is no other form");
-	return OPTIONS_GO_ON;
+	return check_form(t);
 }
 
 static int parse_args(struct tool *t, int argc, char **argv)
@@ -86,10 +112,13 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		{ "exclude-partition", OPTION_EACH, &t->partitions, "TOPIC/P", "as though nothing had come in this partition; once for each" },
 		{ "account", OPTION_TEXT, &t->account, "A", "of this account only" },
 		{ "dry-run", OPTION_FLAG, &t->dry_run, NULL, "works it out and shows it; changes nothing" },
+		{ "apply-as-adjustment", OPTION_FLAG, &t->apply, NULL, "corrects the bills of closed months by what came out, with the next close; asks before" },
+		{ "reason", OPTION_TEXT, &t->reason, "TEXT", "why they are corrected, for whoever reads it later; what was asked without it" },
+		{ "confirm", OPTION_TEXT, &t->confirm, "TEXT", "what is typed otherwise: months, number of lines and difference, as they are shown" },
 	};
 	int code = options_parse(&t->options, argc, argv, rows, ARRAY_LEN(rows), &word, 0, 1);
 	if (code == OPTIONS_GO_ON)
-		code = parse_range(t, word);
+		code = parse_range(t, t->range_word = word);
 	if (code == OPTIONS_GO_ON)
 		code = check_question(t);
 	return code != OPTIONS_GO_ON ? code : options_settings(&t->options);
@@ -283,7 +312,14 @@ static void say_months(const struct tool *t, const struct replay_numbers *n)
 		fprintf(stderr, "meterctl %s: priced otherwise: %s to %s\n", t->options.verb, month_text(low, first), month_text(high, last));
 }
 
-static int verdict(const struct tool *t, const struct replay *r)
+static void say_corrections(const struct tool *t, const struct replay_numbers *n)
+{
+	if (n->corrections > 0)
+		fprintf(stderr, "meterctl %s: %" PRIu32 " correction%s of closed months said before are part of what is, and of nothing else: what is asked here is what "
+			"the whole bill would be without them\n", t->options.verb, n->corrections, n->corrections == 1 ? "" : "s");
+}
+
+static int verdict(struct tool *t, const struct replay *r)
 {
 	const struct replay_bill *bills;
 	const struct replay_alert *alerts;
@@ -301,6 +337,9 @@ static int verdict(const struct tool *t, const struct replay *r)
 	fprintf(stderr, "meterctl %s: read %" PRIu64 " records of %" PRIu32 " partitions; %" PRIu64 " of them lie in the range, %" PRIu64 " were left out, %" PRIu64
 		" came to something else\n", t->options.verb, k.records, k.partitions, k.in_range, k.left_out, k.otherwise);
 	say_months(t, &k);
+	say_corrections(t, &k);
+	if (t->apply)
+		return replay_apply(&(struct replay_apply){ &t->options, &t->kafka, t->confirm, &t->ended }, r);
 	fprintf(stderr, "meterctl %s: %" PRIu32 " bill%s, %" PRIu32 " of them of open months as far as the log goes; charges of all months %s %s instead of %s, "
 		"difference %s; %" PRIu32 " alert%s more, %" PRIu32 " fewer\n", t->options.verb, n_bills, n_bills == 1 ? " differs" : "s differ", open,
 		money_fen_text(k.after_fen, after), k.currency, money_fen_text(k.before_fen, before), money_fen_text(k.after_fen - k.before_fen, difference),
@@ -328,6 +367,35 @@ static void say_faults(const struct tool *t, const struct faults *faults)
 	faults_free(&placed);
 }
 
+static void add_reason(char text[ACCOUNT_REASON_MOST + 1], const char *option, const char *value)
+{
+	size_t n = strlen(text);
+	if (value != NULL && text_is_utf8(value) && n + strlen(option) + strlen(value) + 4 <= ACCOUNT_REASON_MOST)
+		snprintf(text + n, ACCOUNT_REASON_MOST + 1 - n, " --%s %s", option, value);
+}
+
+static void add_reasons(char text[ACCOUNT_REASON_MOST + 1], const char *option, const struct option_each *list)
+{
+	for (uint32_t i = 0; i < list->n; i++)
+		add_reason(text, option, list->list[i]);
+}
+
+// What was asked, as far as it fits.
+static const char *default_reason(struct tool *t)
+{
+	char *text = t->reason_text;
+	snprintf(text, sizeof(t->reason_text), "meterctl replay%s%.100s", t->range_word != NULL ? " " : "", t->range_word != NULL ? t->range_word : "");
+	add_reason(text, "from", t->from);
+	add_reason(text, "to", t->to);
+	add_reason(text, "catalog", t->catalog);
+	add_reason(text, "prices-of", t->prices_of);
+	add_reasons(text, "billable", &t->billable);
+	add_reasons(text, "exclude-producer", &t->producers);
+	add_reasons(text, "exclude-partition", &t->partitions);
+	add_reason(text, "account", t->account);
+	return text;
+}
+
 static int run(struct tool *t, int64_t now_ms)
 {
 	struct error e = { 0 };
@@ -336,7 +404,8 @@ static int run(struct tool *t, int64_t now_ms)
 	struct replay_options o = { .kafka = &t->kafka, .timeout_ms = READ_TIMEOUT_MS, .range = &t->range, .now_ms = now_ms, .account = t->account,
 		.catalog_name = t->catalog, .catalog_text = { t->text, t->text_n }, .prices_of = t->month, .n_billable = t->billable.n,
 		.n_producers = t->producers.n, .n_partitions = t->partitions.n, .billable = t->billable.list, .producers = t->producers.list,
-		.partitions = t->partitions.list, .stop = &t->stop, .progress = show_progress, .ctx = &t->progress };
+		.partitions = t->partitions.list, .correct = t->apply, .reason = t->reason != NULL ? t->reason : default_reason(t),
+		.stop = &t->stop, .progress = show_progress, .ctx = &t->progress };
 	progress_begin(&t->progress, t->options.verb, "records read");
 	enum error_class c = replay_run(&o, &faults, &r, &e);
 	progress_end(&t->progress);

@@ -4,7 +4,10 @@
 
 Reads the log twice by the auditor's own rules (auditor.py, calculator.py: fractions, nothing shared with meterd), once as it is and once
 otherwise, and compares how the two differ with what meterd says: every bill of a settled month with its figures, every counter of an open
-one, every alert by its id. Accounts keep to one partition. Exit 1 with the differences."""
+one, every alert by its id. Accounts keep to one partition. Exit 1 with the differences.
+
+With --corrections, records of the accounts topic come in: those that --apply-as-adjustment wrote, one a line. They must be the differences of the
+months that are closed, line by line, and nothing else. What was corrected before is part of the log as it is, and not of the other one."""
 import argparse
 import json
 import os
@@ -61,6 +64,8 @@ class WhatIf(Log):
     def __init__(self, settings, topics, args):
         super().__init__(settings, topics)
         self.args, self.other, self.left_out = args, {}, 0
+        for a in self.calc.accounts.values() if not args.as_is else ():
+            a.corrections = []
         if not args.catalog and not args.prices_of:
             return
         self.calc.__class__ = Otherwise
@@ -151,6 +156,36 @@ def as_it_is(args, nothing):
     return found
 
 
+def newest_lines(log):
+    newest = {}
+    for e in log.calc.lines.values():
+        d = e["data"]
+        key = (d["account"], d["period"], d["service"])
+        if key not in newest or d["revision"] > newest[key]["revision"]:
+            newest[key] = d
+    return newest
+
+
+def compare_corrections(before, after, records):
+    x, y, wanted, got = newest_lines(before), newest_lines(after), {}, {}
+    none = {"calls": 0, "free": 0, "packs": [], "billable": 0, "charge": "0.00"}
+    for key in x.keys() | y.keys():
+        was, becomes = ({f: d[f] for f in none} for d in (x.get(key, none), y.get(key, none)))
+        if was != becomes and Months.parse(key[1]) in before.calc.manifests:
+            wanted[key] = ({"revision": x[key]["revision"], **was} if key in x else None, becomes)
+    for r in records:
+        for row in r["lines"]:
+            got[(r["account"], row["period"], row["service"])] = (row.get("was"), row["becomes"])
+    wrong = [f"{k}: said {got.get(k)}, computed {wanted.get(k)}" for k in sorted(wanted.keys() | got.keys()) if wanted.get(k) != got.get(k)]
+    if len({r["id"] for r in records}) > 1 or len({r["account"] for r in records}) != len(records):
+        wrong.append("records of one application have one id, and each account has one")
+    difference = sum((Fraction(b["charge"]) - Fraction((w or none)["charge"]) for w, b in wanted.values()), Fraction(0))
+    for line in wrong[:25]:
+        print(f"replayed: {line}")
+    print(f"replayed: {len(records)} records, {len(got)} lines, difference {cents(difference)}, {after.left_out} left out; {len(wrong) or 'no'} differences")
+    return 1 if wrong or not wanted else 0
+
+
 FIELDS = ("calls", "late", "free", "billable", "charge", "unfreeze", "freeze")
 
 
@@ -167,8 +202,13 @@ def main():
     for many in ("--billable", "--exclude-producer", "--exclude-partition"):
         p.add_argument(many, action="append", default=[])
     p.add_argument("--kept", help="file for the figures of the log as it is")
+    p.add_argument("--corrections", action="store_true")
+    p.set_defaults(as_is=False)
     args = p.parse_args()
-    nothing = argparse.Namespace(catalog=None, prices_of=None, from_ms=-NEVER, to_ms=NEVER, offsets={}, billable=[], exclude_producer=[], exclude_partition=[])
+    nothing = argparse.Namespace(catalog=None, prices_of=None, from_ms=-NEVER, to_ms=NEVER, offsets={}, billable=[], exclude_producer=[], exclude_partition=[],
+                                 as_is=True)
+    if args.corrections:
+        sys.exit(compare_corrections(run(args.config, nothing), run(args.config, args), [json.loads(line) for line in sys.stdin if line.strip()]))
     before, after = as_it_is(args, nothing), run(args.config, args)
     (x, settled, alerts_before), (y, _) = before, figures(after)
     got = [json.loads(line) for line in sys.stdin if line.strip()]

@@ -173,6 +173,15 @@ static void manifest_by(struct world *w, int month, int64_t version, int64_t cut
 	fake_event(&w->k, "meterd.control", 0, 2, text);
 }
 
+// Which records of the accounts topic it covers.
+static void manifest_of_accounts(struct world *w, int month, int64_t accounts)
+{
+	struct journal_cut cuts[] = { { (char *)"usage.calls/0", 7 }, { (char *)"usage.calls/1", 2 } }, said = { (char *)"meterd.accounts/0", accounts };
+	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = 1, .accounts = &said, .counters = 2, .calls = 2 };
+	CLEANUP(freep) char *text = journal_manifest_record(&m);
+	fake_event(&w->k, "meterd.control", 0, 2, text);
+}
+
 static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1)
 {
 	manifest_by(w, month, 1, cut0, cut1);
@@ -445,5 +454,132 @@ Test(replay, stopped)
 	for (int i = 0; i < 4200; i++)
 		call(&w, 0, "9", "acme", "tag", 1, "ok", NULL, jan_ms + 35 * day, jan_ms + 35 * day);
 	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "stopped") != NULL, "%s", w.e.text);
+	world_close(&w);
+}
+
+// ---- corrections of closed months
+static void say(struct world *w, struct span record)
+{
+	CLEANUP(freep) char *text = xasprintf("%.*s", (int)record.n, record.p);
+	fake_event(&w->k, "meterd.accounts", 0, jan_ms, text);
+}
+
+static void ask_without_b(struct world *w)
+{
+	static const char *const b[] = { "/gate/b" };
+	w->o.producers = b;
+	w->o.n_producers = 1;
+	w->o.correct = true;
+	w->o.reason = "the gate \"b\" was faulty";
+}
+
+static void february(struct world *w, int64_t accounts)
+{
+	for (int p = 0; p < 2; p++)
+		call(w, p, p == 0 ? "8" : "9", "other", "crop", 1, "ok", NULL, jan_ms + 62 * day, jan_ms + 62 * day);
+	manifest_of_accounts(w, JAN + 1, accounts);
+}
+
+#define RECORD(id, was, becomes)                                                                                                                \
+	"{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"" id "\",\"version\":1,\"reason\":\"the gate \\\"b\\\" was faulty\",\"lines\":["        \
+	"{\"period\":\"2020-01\",\"service\":\"tag\",\"was\":" was ",\"becomes\":" becomes "}]}"
+#define WITH_B(revision) "{" revision "\"calls\":12000,\"free\":10000,\"packs\":[],\"billable\":2000,\"charge\":\"5.00\"}"
+#define WITHOUT_B(revision) "{" revision "\"calls\":9000,\"free\":9000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}"
+
+Test(replay, corrections_are_said_made_and_undone)
+{
+	struct world w;
+	begin(&w);
+	ask_without_b(&w);
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>9000 0>0 500>0 3000>2250 0>0; "); // of February, which is open, nothing
+	const struct replay_corrections *c = replay_corrections(w.r);
+	cr_assert(c->n == 1 && c->n_lines == 1 && c->list[0].lines == 1 && span_is(c->list[0].account, "acme"));
+	cr_expect(c->first_month == JAN && c->last_month == JAN && c->difference_fen == -500 && !c->known && c->unclosed == 0 && strlen(c->id) == 16);
+	CLEANUP(freep) char *want = xasprintf(RECORD("%s", WITH_B("\"revision\":0,"), WITHOUT_B("")), c->id);
+	CLEANUP(freep) char *got = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
+	cr_expect_str_eq(got, want);
+	// The same answer, the same id; another reason is another one.
+	CLEANUP(freep) char *id = xstrdup(c->id);
+	cr_assert(replay(&w) == ERROR_NONE);
+	cr_expect_str_eq(replay_corrections(w.r)->id, id);
+	w.o.reason = "for no reason";
+	cr_assert(replay(&w) == ERROR_NONE);
+	cr_expect(strcmp(replay_corrections(w.r)->id, id) != 0);
+	ask_without_b(&w);
+	// Said, and waiting for the next close: known. Another one of the account would be passed over.
+	say(&w, span_of(want));
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect(replay_corrections(w.r)->known && replay_corrections(w.r)->n == 1);
+	w.o.reason = "for no reason";
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, id) != NULL && strstr(w.e.text, "comes with the next close") != NULL,
+		  "%s", w.e.text);
+	ask_without_b(&w);
+	// February is closed with it: nothing differs any more, though the other side knows nothing of it.
+	february(&w, 1);
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	struct replay_numbers n;
+	replay_numbers(w.r, &n);
+	cr_expect(replay_corrections(w.r)->n == 0 && n.corrections == 1 && n.last_month == JAN + 1 && n.before_fen == 0);
+	// The question alone sees what was frozen, which stays.
+	w.o.correct = false;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 9000>9000 0>0 0>0 3000>2250 0>0; 2020-02 acme tag settled 1>1 0>0 0>0 0>0 3000>2250; "
+				    "-free_quota.exhausted@10000 tag; ");
+	// Nothing otherwise: back to what the log says.
+	w.o.correct = true;
+	w.o.n_producers = 0;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 9000>12000 0>0 0>500 3000>3000 0>0; ");
+	c = replay_corrections(w.r);
+	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
+	CLEANUP(freep) char *got_undone = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
+	cr_expect_str_eq(got_undone, undone);
+	cr_expect_eq(c->difference_fen, 500);
+	world_close(&w);
+}
+
+// What the close passed over is not said again: nobody would take it.
+Test(replay, a_correction_that_was_passed_over)
+{
+	struct world w;
+	begin(&w);
+	ask_without_b(&w);
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	say(&w, replay_corrections(w.r)->list[0].text);
+	struct world second; // the same record lay below January's own cut: January was not closed before
+	world_open(&second);
+	january(&second);
+	manifest_of_accounts(&second, JAN, 1);
+	say(&second, replay_corrections(w.r)->list[0].text);
+	ask_without_b(&second);
+	cr_expect(replay(&second) == ERROR_ABORT && second.e.exit_code == EXIT_CONFIG_ERR && strstr(second.e.text, "correction_passed_over") != NULL, "%s", second.e.text);
+	world_close(&second);
+	world_close(&w);
+}
+
+Test(replay, nothing_to_correct_while_nothing_is_closed)
+{
+	struct world w;
+	world_open(&w);
+	january(&w);
+	ask_without_b(&w);
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "no month is closed yet") != NULL, "%s", w.e.text);
+	world_close(&w);
+}
+
+// A service that the month's own price book does not have cannot be billed in it.
+Test(replay, a_service_that_the_month_did_not_have)
+{
+	struct world w;
+	world_open(&w);
+	call(&w, 1, "0", "acme", "more", 5, "ok", NULL, jan_ms + day, jan_ms + day); // rejected as it is
+	january(&w);
+	manifest(&w, JAN, 6, 2);
+	ask_without_b(&w);
+	w.o.n_producers = 0;
+	book(&w, "  - id: steps\n", "  - id: more\n    name: more\n    prices: [{from: 2020-01, model: flat, per: 1, price: 1}]\n  - id: steps\n");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR && strstr(w.e.text, "does not have service more") != NULL, "%s", w.e.text);
 	world_close(&w);
 }

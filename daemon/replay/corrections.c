@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// The differences of closed months as records of the accounts topic (account/account.h): one an account, with all its months, since packs tie
+// them together. The id names what is said, whoever works it out, so that the same is never said twice.
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/digest.h"
+#include "closing/kept.h"
+#include "journal/json.h"
+#include "replay/inner.h"
+
+static const struct settled_line none = { .revision = -1 };
+
+static const struct settled_line *line_or_none(const struct settled_line *l)
+{
+	return l != NULL ? l : &none;
+}
+
+static bool same_packs(const struct settled_line *a, const struct settled_line *b)
+{
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < a->n_packs; i++)
+		for (uint32_t k = 0; k < b->n_packs; k++)
+			found += span_eq(a->packs[i].id, b->packs[k].id) && a->packs[i].calls == b->packs[k].calls;
+	return a->n_packs == b->n_packs && found == a->n_packs;
+}
+
+// What was frozen stays as it was made: it is no difference here.
+bool corrections_differ(const struct replay_bill *b)
+{
+	const struct settled_line *x = line_or_none(b->was), *y = line_or_none(b->becomes);
+	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge_fen != y->charge_fen || !same_packs(x, y);
+}
+
+// ---- one record
+static json_t *side_json(const struct settled_line *l, bool with_revision)
+{
+	char text[MONEY_TEXT];
+	json_t *j = json_object(), *packs = json_array();
+	if (with_revision)
+		json_put(j, "revision", json_integer(l->revision));
+	json_put(j, "calls", json_integer(l->calls));
+	json_put(j, "free", json_integer(l->free));
+	for (uint32_t i = 0; i < l->n_packs; i++) {
+		json_t *pack = json_object();
+		check(json_put_bytes(pack, "id", l->packs[i].id));
+		json_put(pack, "calls", json_integer(l->packs[i].calls));
+		check(json_array_append_new(packs, pack) == 0);
+	}
+	json_put(j, "packs", packs);
+	json_put(j, "billable", json_integer(l->billable));
+	json_put(j, "charge", json_string(money_fen_text(l->charge_fen, text)));
+	return j;
+}
+
+static json_t *line_json(const struct replay_bill *b)
+{
+	char month[MONTH_TEXT];
+	json_t *line = json_object();
+	json_put(line, "period", json_string(month_text(b->month, month)));
+	check(json_put_bytes(line, "service", b->service));
+	if (b->was != NULL)
+		json_put(line, "was", side_json(b->was, true));
+	json_put(line, "becomes", side_json(line_or_none(b->becomes), false));
+	return line;
+}
+
+// `id` NULL: what the id is made of. NULL: the account's name is no text.
+static char *record_text(const struct replay *r, const struct replay_bill *list, uint32_t n, const char *id)
+{
+	CLEANUP(json_freep) json_t *j = json_object();
+	json_t *lines = json_array();
+	json_put(j, "type", json_string("correction"));
+	if (!json_put_bytes(j, "account", list->account)) {
+		json_decref(lines);
+		return NULL;
+	}
+	if (id != NULL)
+		json_put(j, "id", json_string(id));
+	json_put(j, "version", json_integer(1));
+	json_put(j, "reason", json_string(r->o.reason));
+	json_put(j, "lines", lines);
+	for (uint32_t i = 0; i < n; i++)
+		check(json_array_append_new(lines, line_json(&list[i])) == 0);
+	return json_compact(j);
+}
+
+// As whoever closes the next month will read it.
+static enum error_class check_record(const struct replay *r, const struct replay_bill *b, const char *text, struct error *e)
+{
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	struct account_fact fact;
+	struct account_fault fault;
+	struct span account;
+	(void)r;
+	if (text == NULL)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "an account's name is not UTF-8: it cannot be corrected");
+	if (strlen(text) > REPLAY_RECORD_MOST)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s is a record of %zu bytes, and Kafka takes %d: ask for less of its "
+				 "log at a time (--from, --to, one producer)", (int)b->account.n, b->account.p, strlen(text), REPLAY_RECORD_MOST);
+	if (!account_read(span_of(text), &arena, &account, &fact, &fault))
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s would be refused: %s (%s)", (int)b->account.n, b->account.p,
+				 account_fault_info(fault.code)->message, fault.detail);
+	return ERROR_NONE;
+}
+
+// ---- which lines
+static enum error_class check_line(const struct replay *r, const struct replay_bill *b, struct error *e)
+{
+	uint32_t service;
+	char month[MONTH_TEXT];
+	if (catalog_find_id(replay_month_rules(&r->sides[AS_IS], b->month)->catalog, b->service, &service))
+		return ERROR_NONE;
+	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%s was closed by a price book that does not have service %.*s: bills of it cannot be corrected. "
+			 "Leave it out of the other price book, or look at it with --dry-run alone", month_text(b->month, month), (int)b->service.n, b->service.p);
+}
+
+// Corrections that are said already, but come with the next close only.
+static const struct account_fact *waiting(const struct replay *r, const struct account *a, struct arena *arena)
+{
+	const struct journal *j = r->sides[AS_IS].journal;
+	struct month_frame f;
+	const struct account_horizon all = { .stamp_ms = INT64_MAX };
+	const struct journal_manifest *last = &j->manifests[j->n_manifests - 1];
+	if (a == NULL || a->n_corrections == 0)
+		return NULL;
+	const struct account_fact **facts = arena_alloc(arena, a->n_corrections * sizeof(const struct account_fact *));
+	month_frame_make(j, last, last->month, arena, &f);
+	return account_corrections(a, &f.horizon, &all, facts) > 0 ? facts[0] : NULL;
+}
+
+// Said before, and behind a close: it was not made then, and would not be taken a second time.
+static bool passed_over(const struct account *a, const char *id)
+{
+	bool found = false;
+	for (uint32_t i = 0; a != NULL && i < a->n_corrections; i++)
+		found = found || span_is(a->corrections[i].facts[0]->id, id);
+	return found;
+}
+
+static enum error_class check_waiting(struct replay *r, struct error *e)
+{
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	struct replay_corrections *c = &r->corrections;
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct account *a = account_book_find(accounts_feed_book(r->feed), c->list[i].account);
+		const struct account_fact *f = waiting(r, a, &arena);
+		c->known = c->known || (f != NULL && span_is(f->id, c->id));
+		if (f != NULL && !span_is(f->id, c->id))
+			return error_set(e, ERROR_ABORT, EXIT_LATER, "account %.*s has a correction already that comes with the next close (id %.*s): this one would be "
+					 "passed over then. Ask again when that month is closed", (int)c->list[i].account.n, c->list[i].account.p,
+					 (int)f->id.n, f->id.p);
+		if (f == NULL && passed_over(a, c->id))
+			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "this correction (id %s) of account %.*s was said before, and the close could not "
+					 "make it: the log of meterd says why (correction_passed_over)", c->id, (int)c->list[i].account.n, c->list[i].account.p);
+	}
+	return ERROR_NONE;
+}
+
+static void count_earlier(struct replay *r)
+{
+	CLEANUP(arena_free) struct arena arena = { 0 };
+	const struct account_book *book = accounts_feed_book(r->feed);
+	const struct journal *j = r->sides[AS_IS].journal;
+	struct month_frame f;
+	if (j->n_manifests == 0)
+		return;
+	month_frame_make(j, &j->manifests[j->n_manifests - 1], j->manifests[j->n_manifests - 1].month, &arena, &f);
+	for (uint32_t i = 0; i < account_book_corrected(book); i++) {
+		const struct account *a = account_book_corrected_at(book, i);
+		const struct account_fact **facts = arena_alloc(&arena, a->n_corrections * sizeof(const struct account_fact *));
+		if (r->o.account == NULL || span_is(a->name, r->o.account))
+			r->numbers.corrections += account_corrections(a, NULL, &f.horizon, facts);
+	}
+}
+
+// r->bills by account from here on; *ret_ends[i] is behind account i's lines.
+static enum error_class make_id(struct replay *r, uint32_t *ends, struct error *e)
+{
+	struct replay_corrections *c = &r->corrections;
+	char *all = NULL, digest[DIGEST_SHA256_TEXT];
+	size_t size = 0;
+	enum error_class cls = ERROR_NONE;
+	FILE *f = xmemstream(&all, &size);
+	for (uint32_t i = 0; i < r->n_bills && cls == ERROR_NONE; i = ends[c->n++]) {
+		uint32_t end = i;
+		for (; end < r->n_bills && span_eq(r->bills[end].account, r->bills[i].account) && cls == ERROR_NONE; end++)
+			cls = check_line(r, &r->bills[end], e);
+		ends[c->n] = end;
+		CLEANUP(freep) char *text = cls == ERROR_NONE ? record_text(r, &r->bills[i], end - i, NULL) : NULL;
+		fprintf(f, "%s\n", text != NULL ? text : "");
+	}
+	xmemstream_close(f);
+	digest_sha256_text((struct span){ all, size }, digest);
+	free(all);
+	snprintf(c->id, sizeof(c->id), "%.16s", digest);
+	return cls;
+}
+
+static bool sum_up(struct replay_corrections *c, const struct replay_bill *b)
+{
+	int64_t more;
+	c->n_lines++;
+	c->first_month = c->first_month == MONTH_NONE || b->month < c->first_month ? b->month : c->first_month;
+	c->last_month = b->month > c->last_month ? b->month : c->last_month;
+	return !__builtin_sub_overflow(line_or_none(b->becomes)->charge_fen, line_or_none(b->was)->charge_fen, &more) &&
+	       !__builtin_add_overflow(c->difference_fen, more, &c->difference_fen);
+}
+
+enum error_class replay_make_corrections(struct replay *r, struct error *e)
+{
+	struct replay_corrections *c = &r->corrections;
+	*c = (struct replay_corrections){ .first_month = MONTH_NONE, .last_month = MONTH_NONE, .unclosed = c->unclosed };
+	count_earlier(r);
+	if (!r->o.correct || r->n_bills == 0)
+		return ERROR_NONE;
+	CLEANUP(freep) uint32_t *ends = xcalloc(r->n_bills + 1, sizeof(*ends));
+	enum error_class cls = make_id(r, ends, e);
+	if (cls == ERROR_NONE && c->n > REPLAY_ACCOUNTS_MOST)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "bills of %" PRIu32 " accounts would be corrected, and one transaction takes %d: ask for "
+				 "some of them at a time (--account)", c->n, REPLAY_ACCOUNTS_MOST);
+	struct replay_correction *list = arena_alloc(&r->arena, (c->n + 1) * sizeof(*list));
+	c->list = list;
+	for (uint32_t i = 0, at = 0; i < c->n && cls == ERROR_NONE; at = ends[i++]) {
+		CLEANUP(freep) char *text = record_text(r, &r->bills[at], ends[i] - at, c->id);
+		cls = check_record(r, &r->bills[at], text, e);
+		if (cls == ERROR_NONE)
+			list[i] = (struct replay_correction){ r->bills[at].account, arena_copy(&r->arena, span_of(text)), ends[i] - at };
+		for (uint32_t k = at; k < ends[i] && cls == ERROR_NONE; k++)
+			if (!sum_up(c, &r->bills[k]))
+				cls = error_set(e, ERROR_HALT, 0, "the sum of all differences overflows");
+	}
+	return cls == ERROR_NONE ? check_waiting(r, e) : cls;
+}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+# Bills of closed months are corrected by what a replay works out: a producer's faulty hour, then March at April's prices as well. Nothing is written
+# without the typed text. An independent computation makes the same records (tests/lib/replayed.py) and, once the next month is closed, the same
+# revisions (the auditor); late calls leave them as they are, `prove` and a rebuild make them again, and the same question finds nothing more.
+. "$(dirname "$0")/../lib/scenario.sh"
+ACCOUNTS=${PREFIX}meterd.accounts
+start_redis
+topics --stamps any --partitions 3
+config m "catalog=$ROOT/tests/table/settlement.yaml"
+expect_code 0 ctl init
+jq -c '{timestamp: 1577000000000, key: .account, value: .}' <<-J | "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$ACCOUNTS" || fail accounts
+{"type":"pack","account":"a-1","id":"p-1","version":1,"services":["tag"],"calls":20000,"price":"9.00","start":"2020-02-01T00:00:00+08:00","expiry":"2020-06-01T00:00:00+08:00"}
+{"type":"pack","account":"a-4","id":"p-2","version":1,"services":["tag","crop"],"calls":60000,"price":"9.00","start":"2020-03-01T00:00:00+08:00","expiry":"2020-08-01T00:00:00+08:00"}
+{"type":"contract","account":"a-2","id":"c-1","version":1,"from":"2020-02","services":[{"service":"crop","free":{"calls":7000}}]}
+J
+"$PYTHON" "$ROOT/tests/lib/replay_log.py" 900 | produce
+hour=(--exclude-producer /gate/b --from 2020-03-05T10:00:00+08:00 --to 2020-03-05T11:00:00+08:00)
+apply() { # words into $DIR/words
+	local code=$1 got
+	shift
+	ctl replay --apply-as-adjustment --format ndjson "$@" </dev/null >"$DIR/rows" 2>"$DIR/words"
+	got=$?
+	expect_equal "exit code of $*: $(cat "$DIR/words")" "$got" "$code"
+}
+says() { expect_match "words" "$(cat "$DIR/words")" "$1"; }
+records() { timeout 60 kcat -b "$(bootstrap)" -C -t "$ACCOUNTS" -X isolation.level=read_committed -e -q -o beginning 2>/dev/null | jq -c 'select(.type == "correction")'; }
+passes() { # MONTH STAMP: the record clock reaches it in every partition
+	for p in 0 1 2; do
+		event id="pass-$1-$p" account="a-$p" service=crop time="$2" calls=1 | jq -c --argjson p $p --argjson t "$2" '{partition: $p, timestamp: $t, key: .account, value: .}'
+	done | produce
+	wait_for 60 "settled $1" "the end of $1"
+	wait_for 60 drained
+	wait_for 30 outbox_empty
+}
+apply 75 "${hour[@]}"
+says 'the log holds no record yet|no month is closed yet'
+start m
+wait_for 60 'settled 2020-03' 'the end of March'
+wait_for 60 drained
+wait_for 30 outbox_empty
+
+# -- nothing without the words
+before=$(ends "$ACCOUNTS")
+apply 1 "${hour[@]}"
+text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
+expect_match "what is to be typed" "$text" '^2020-01..2020-03 [0-9]+ -[0-9]+\.[0-9]{2}$'
+says 'comes with the close of 2020-04'
+expect_equal "lines" "$(wc -l <"$DIR/rows")" "$(cut -d' ' -f2 <<<"$text")"
+apply 64 "${hour[@]}" --confirm "2020-03 1 0.00"
+says 'nothing was written'
+expect_equal "nothing was written" "$(ends "$ACCOUNTS")" "$before"
+
+# -- with them, and once
+apply 0 "${hour[@]}" --confirm "$text" --reason "gate b sent tests"
+says 'written: [0-9]+ records, in one transaction. With the close of 2020-04'
+records >"$DIR/records"
+expect_equal "the reason" "$(jq -r .reason "$DIR/records" | sort -u)" "gate b sent tests"
+compare() { "$PYTHON" "$ROOT/tests/lib/replayed.py" --config "$DIR/m.yaml" --corrections "$@" >"$DIR/said" || fail "corrections: $(cat "$DIR/said")"; cat "$DIR/said"; }
+compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 <"$DIR/records"
+expect_match "the difference" "$(cat "$DIR/said")" "difference ${text##* },"
+after=$(ends "$ACCOUNTS")
+apply 0 "${hour[@]}" --confirm "$text" --reason "gate b sent tests"
+says 'known already'
+apply 75 "${hour[@]}" --confirm "$text" --reason "another reason"
+says 'has a correction already that comes with the next close'
+expect_equal "written once" "$(ends "$ACCOUNTS")" "$after"
+
+# -- the next close makes them, and late calls leave them as they are
+late() { # ID ACCOUNT SERVICE CALLS: of March, after its close
+	event id="$1" account="$2" service="$3" time=1583330000000 calls="$4" | jq -c --argjson p "${2#a-}" '{partition: ($p % 3), timestamp: 1588000000000, key: .account, value: .}'
+}
+account=$(jq -rs 'map(select(any(.lines[]; .service == "tag"))) | .[0].account' "$DIR/records")
+{ late l1 "$account" tag 1500; late l2 "$account" crop 900; late l3 a-1 tag 5000; late l4 a-4 tag 3000; } | produce
+passes 2020-04 1588400000000
+auditor_agrees
+revisions() { ctl_q settlements --format ndjson | jq -c "select(.data.correction == \"$1\") | [.data.account, .data.period, .data.service, .data.corrected]"; }
+id=$(jq -r .id "$DIR/records" | sort -u)
+expect_equal "each line became a revision" "$(revisions "$id" | wc -l)" "$(cut -d' ' -f2 <<<"$text")"
+expect_equal "at its own prices" "$(revisions "$id" | jq -c '.[3]' | sort -u)" '"0.00"'
+expect_match "late calls on top" "$(ctl_q settlements --format ndjson | jq -c --arg a "$account" 'select(.data.account == $a and .data.period == "2020-03" and .data.service == "tag") |
+	[.data.revision, .data.correction, .data.corrected]' | sort | tail -n 1)" '^\[[0-9]+,null,"0.00"\]$'
+expect_match "a statement" "$(ctl_q statement "$account" 2020-03 --format csv | head -n 1 | tr -d '\r')" ',freeze,corrected,correction$'
+paper=$(ctl_q explain "$account" 2020-03 --lang en) || fail "it does not add up: $paper"
+expect_code 0 ctl_q rebuild --yes --verify
+apply 0 "${hour[@]}" --reason "gate b sent tests"
+says 'corrections? of closed months said before are part of what is'
+says 'nothing to correct'
+apply 1
+says 'confirm .2020-01..2020-03 [0-9]+ [0-9]'
+
+# -- March at other prices as well: the question has the first one in it, since the other side knows of no correction
+sed -e 's/version: small-1/version: dearer/' -e 's/from: 0, price: 2.5/from: 0, price: 3/' -e 's/from: 0, price: 2}\]/from: 0, price: 1.5}]/' \
+	-e '0,/calls: 10_000, warn/s//calls: 4_000, warn/' "$ROOT/tests/table/settlement.yaml" >"$DIR/dearer.yaml"
+apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
+text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
+apply 0 "${hour[@]}" --catalog "$DIR/dearer.yaml" --confirm "$text"
+records | tail -n +$(($(wc -l <"$DIR/records") + 1)) >"$DIR/second"
+expect_match "the reason" "$(jq -r .reason "$DIR/second" | sort -u)" '^meterctl replay --from .* --catalog .* --exclude-producer /gate/b$'
+compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 --catalog "$DIR/dearer.yaml" --first 2020-03 --last 2020-03 <"$DIR/second"
+late l5 "$account" tag 2500 | produce
+passes 2020-05 1591080000000
+auditor_agrees
+id=$(jq -r .id "$DIR/second" | sort -u)
+expect_match "beside its own prices" "$(revisions "$id" | jq -c '.[3] != "0.00"' | sort -u | tr '\n' ' ')" 'true'
+# The late calls, which were rated as ever, are all that the question still finds: 2,500 at 3 instead of 2.5 per 1,000.
+apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
+says "confirm '2020-03 1 1.25'"
+stop m
+
+# -- refused, with what to do
+apply 64 --dry-run
+says 'exclude each other'
+expect_match "words" "$(ctl replay --dry-run --billable ok --confirm x 2>&1)" '.--reason and --confirm belong to --apply-as-adjustment'
+apply 64 --billable ok --reason "$(printf '\377')"
+says 'is not UTF-8'
