@@ -87,13 +87,12 @@ static char *record_text(const struct replay *r, const struct replay_bill *list,
 }
 
 // As whoever closes the next month will read it.
-static enum error_class check_record(const struct replay *r, const struct replay_bill *b, const char *text, struct error *e)
+static enum error_class check_record(const struct replay_bill *b, const char *text, struct error *e)
 {
 	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct account_fact fact;
 	struct account_fault fault;
 	struct span account;
-	(void)r;
 	if (text == NULL)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "an account's name is not UTF-8: it cannot be corrected");
 	if (strlen(text) > REPLAY_RECORD_MOST)
@@ -224,7 +223,7 @@ enum error_class replay_make_corrections(struct replay *r, struct error *e)
 	c->list = list;
 	for (uint32_t i = 0, at = 0; i < c->n && cls == ERROR_NONE; at = ends[i++]) {
 		CLEANUP(freep) char *text = record_text(r, &r->bills[at], ends[i] - at, c->id);
-		cls = check_record(r, &r->bills[at], text, e);
+		cls = check_record(&r->bills[at], text, e);
 		if (cls == ERROR_NONE)
 			list[i] = (struct replay_correction){ r->bills[at].account, arena_copy(&r->arena, span_of(text)), ends[i] - at };
 		for (uint32_t k = at; k < ends[i] && cls == ERROR_NONE; k++)

@@ -96,6 +96,17 @@ static void check_same(const struct account *a, const struct account *b, int64_t
 	fuzz_check(found == n);
 }
 
+// Corrections too, whatever is visible.
+static void check_same_corrections(const struct account *a, const struct account *b, int64_t stamp_ms)
+{
+	const struct account_fact *x[RECORDS], *y[RECORDS];
+	const struct account_horizon h = { .stamp_ms = stamp_ms };
+	uint32_t n = account_corrections(a, NULL, &h, x);
+	fuzz_check(account_corrections(b, NULL, &h, y) == n);
+	for (uint32_t i = 0; i < n; i++)
+		fuzz_check(span_eq(x[i]->id, y[i]->id) && x[i]->partition == y[i]->partition && x[i]->offset == y[i]->offset && x[i]->n_lines > 0);
+}
+
 FUZZ(s)
 {
 	struct said said[RECORDS];
@@ -113,6 +124,8 @@ FUZZ(s)
 		for (int64_t stamp = -1; stamp != INT64_MAX; stamp = account_next_change(x, stamp))
 			check_same(x, account_book_find(b, x->name), stamp);
 		check_same(x, account_book_find(b, x->name), INT64_MAX);
+		check_same_corrections(x, account_book_find(b, x->name), INT64_MAX);
+		check_same_corrections(x, account_book_find(b, x->name), 100);
 		check_terms(x, INT64_MAX, 2020 * 12 + (int)(n % 12));
 	}
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Bills of closed months are corrected by what a replay works out: a producer's faulty hour, then March at April's prices as well. Nothing is written
+# Bills of closed months are corrected by what a replay works out: a producer's faulty hour, then March at other prices as well. Nothing is written
 # without the typed text. An independent computation makes the same records (tests/lib/replayed.py) and, once the next month is closed, the same
 # revisions (the auditor); late calls leave them as they are, `prove` and a rebuild make them again, and the same question finds nothing more.
 . "$(dirname "$0")/../lib/scenario.sh"
@@ -32,6 +32,28 @@ passes() { # MONTH STAMP: the record clock reaches it in every partition
 	wait_for 60 drained
 	wait_for 30 outbox_empty
 }
+typed() { # CODE TEXT QUESTION…: where it is asked for, on a terminal
+	"$PYTHON" - "$2" "$METERCTL" replay --config "$DIR/m.yaml" --apply-as-adjustment "${@:3}" >"$DIR/words" <<-'P'
+		import os, pty, sys
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execv(sys.argv[2], sys.argv[2:])
+		seen, asked = b"", False
+		while True:
+		    try:
+		        part = os.read(fd, 4096)
+		    except OSError:
+		        break
+		    if not part:
+		        break
+		    seen += part
+		    if not asked and b"to correct these bills: " in seen:
+		        asked = os.write(fd, b"\x03" if sys.argv[1] == "^C" else sys.argv[1].encode() + b"\n") > 0
+		print(seen.decode())
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	P
+	expect_equal "exit code where '$2' is typed" $? "$1"
+}
 apply 75 "${hour[@]}"
 says 'the log holds no record yet|no month is closed yet'
 start m
@@ -43,7 +65,7 @@ wait_for 30 outbox_empty
 before=$(ends "$ACCOUNTS")
 apply 1 "${hour[@]}"
 text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
-expect_match "what is to be typed" "$text" '^2020-01..2020-03 [0-9]+ -[0-9]+\.[0-9]{2}$'
+expect_match "what is to be typed" "$text" '^2020-0[1-3](..2020-03)? [0-9]+ -[0-9]+\.[0-9]{2}$'
 says 'comes with the close of 2020-04'
 expect_equal "lines" "$(wc -l <"$DIR/rows")" "$(cut -d' ' -f2 <<<"$text")"
 apply 64 "${hour[@]}" --confirm "2020-03 1 0.00"
@@ -86,14 +108,19 @@ apply 0 "${hour[@]}" --reason "gate b sent tests"
 says 'corrections? of closed months said before are part of what is'
 says 'nothing to correct'
 apply 1
-says 'confirm .2020-01..2020-03 [0-9]+ [0-9]'
+says 'confirm .2020-0[1-3](..2020-03)? [0-9]+ [0-9]'
 
 # -- March at other prices as well: the question has the first one in it, since the other side knows of no correction
 sed -e 's/version: small-1/version: dearer/' -e 's/from: 0, price: 2.5/from: 0, price: 3/' -e 's/from: 0, price: 2}\]/from: 0, price: 1.5}]/' \
 	-e '0,/calls: 10_000, warn/s//calls: 4_000, warn/' "$ROOT/tests/table/settlement.yaml" >"$DIR/dearer.yaml"
 apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
 text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
-apply 0 "${hour[@]}" --catalog "$DIR/dearer.yaml" --confirm "$text"
+typed 75 '^C' "${hour[@]}" --catalog "$DIR/dearer.yaml"
+says 'stopped; nothing was changed'
+typed 64 "$text " "${hour[@]}" --catalog "$DIR/dearer.yaml"
+expect_equal "nothing of it was written" "$(records | wc -l)" "$(wc -l <"$DIR/records")"
+typed 0 "$text" "${hour[@]}" --catalog "$DIR/dearer.yaml"
+says 'written: [0-9]+ records'
 records | tail -n +$(($(wc -l <"$DIR/records") + 1)) >"$DIR/second"
 expect_match "the reason" "$(jq -r .reason "$DIR/second" | sort -u)" '^meterctl replay --from .* --catalog .* --exclude-producer /gate/b$'
 compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 --catalog "$DIR/dearer.yaml" --first 2020-03 --last 2020-03 <"$DIR/second"
