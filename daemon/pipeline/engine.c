@@ -306,6 +306,13 @@ static void ask_idle(struct engine *g)
 	g->idle_us = clock_mono_us() + g->settings->health_stuck_after * 1000 / 4;
 }
 
+// Asked at once: while the threads end another instance may make the counters again, and this one would end for good.
+static bool ends_by_loss(struct engine *g)
+{
+	return atomic_load(&g->shared.failed) && g->shared.failure.exit_code == EXIT_CONFIG_ERR &&
+	       SETTING_NOW(g->settings, on_state_loss) == ON_STATE_LOSS_REBUILD && checks_lost(&ports_real, &g->store);
+}
+
 enum error_class engine_run(struct engine *g, struct error *e)
 {
 	enum error_class cls = engine_check(g, e);
@@ -322,13 +329,14 @@ enum error_class engine_run(struct engine *g, struct error *e)
 		ask_idle(g);
 		see_months(g);
 	}
+	bool lost = cls == ERROR_NONE && ends_by_loss(g);
 	atomic_store(&g->shared.stop, true);
 	engine_say(g, ENGINE_STOPPING, "");
 	engine_join(g);
 	if (cls != ERROR_NONE || !atomic_load(&g->shared.failed))
 		return cls;
 	const struct error *why = &g->shared.failure;
-	if (why->exit_code == EXIT_CONFIG_ERR && SETTING_NOW(g->settings, on_state_loss) == ON_STATE_LOSS_REBUILD && checks_lost(&ports_real, &g->store))
+	if (lost)
 		return error_set(e, ERROR_ABORT, EXIT_LATER, "the counters are lost; on_state_loss: rebuild has the next start make them again (%s)",
 				 why->text);
 	return error_set(e, why->cls, why->exit_code, "%s", why->text);

@@ -10,7 +10,7 @@ lull() { read -rt "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" <> <(:) || :; }
 
 # One hand: kinds as often as they are to come, four kills of a daemon to one of everything else.
 HAND=(kill_daemon kill_daemon kill_daemon kill_daemon stall_daemon kill_redis stall_redis kill_broker aof_cut older_copy client_kill
-	client_pause redis_full redis_read_only few_clients function_flush function_delete)
+	client_pause redis_full redis_read_only few_clients function_flush function_delete everything_flushed)
 SCHEDULE=()
 # schedule HANDS: lines `fault milliseconds held, a number for the fault to use, daemon, extra, gap`, all of them from the seed.
 schedule() {
@@ -155,6 +155,17 @@ fault_function_delete() { # that of this version: the one of the first versions'
 	library=$(redis_do "$DIR" function list libraryname 'meterd_????????????' | awk 'before == "library_name" { print; exit } { before = $0 }')
 	[[ -z $library ]] || redis_do "$DIR" function delete "$library" >/dev/null # deleted already, and nobody has missed it yet
 	[[ $4 != kill ]] || kill_one "$3"
+}
+
+# Nothing is left: who meets it ends with 75, and its next start puts the newest checkpoint back, or counts everything again. Half the time one is
+# written just before. What Redis kept of the time before, its copy and its log of commands, is of another course of events: nobody goes back to it.
+fault_everything_flushed() {
+	(($2 % 2)) || "$METERCTL" checkpoint --config "$DIR/a.yaml" >>"$DIR/meterctl.log" 2>&1 || :
+	redis_do "$DIR" flushall >/dev/null
+	hold "$1" "$3" "$4"
+	wait_for 240 'tend && "$METERCTL" counters --config "$DIR/a.yaml" >/dev/null 2>&1' 'the counters to be made again'
+	redis_save "$DIR"
+	AOF_FLOOR=$(redis_aof_size "$DIR")
 }
 
 # GAP: milliseconds to the next fault, or `on`: until records are taken in again.

@@ -39,13 +39,16 @@ access() { # NAME [key=value]…
 	config "$1" "kafka.bootstrap=127.0.0.1:$SECURE" kafka.security=sasl_ssl kafka.user=meterd "kafka.password_file=$DIR/kafka.secret" \
 		"kafka.tls_ca_file=$DIR/ca.pem" redis.user=meterd "redis.password_file=$DIR/redis.secret" log.level=debug "${@:2}"
 }
-access m
+PORT=$(free_ports 1)
+access m "http.listen=127.0.0.1:$PORT"
 ctl init >init.out 2>&1 || fail "init: $(cat init.out)"
 start m
 event id=1 account=a service=image-tag time=1579046400000 | jq -c '{partition: 0, timestamp: 1579046400000, key: "a", value: .}' | produce
 wait_for 60 '[[ $(ledger counted) == 1 ]]' 'a call to be counted with PLAIN over TLS'
 tr '\0' '\n' <"/proc/${PIDS[m]}/cmdline" >cmdline.out
 tr '\0' '\n' <"/proc/${PIDS[m]}/environ" >environ.out
+for page in / /metrics /api/v1/status /-/ready /api/v1/catalog; do curl -fsS "http://127.0.0.1:$PORT$page" || fail "$page"; done >http.out 2>http-errors.out
+ctl status >status.out 2>&1 || fail "status: $(cat status.out)"
 ctl audit >audit.out 2>&1 || fail "audit: $(cat audit.out)"
 "$METERD" --config m.yaml --print-config >print.out 2>&1 || fail "print: $(cat print.out)"
 "$METERD" --config m.yaml --check-config >check.out 2>&1 || fail "check: $(cat check.out)"
@@ -76,4 +79,4 @@ kill9 stranger
 
 found=$(grep -lrE "$KAFKA_SECRET|$REDIS_SECRET" --include='*.log' --include='*.out' --include='*.yaml' . | grep -v -e '^./kafka-' -e config.out) &&
 	fail "a secret stands in: $found"
-for f in m.log wrong-kafka.log wrong-redis.log print.out cmdline.out environ.out; do [[ -s $f ]] || fail "$f is empty: nothing was searched"; done
+for f in m.log wrong-kafka.log wrong-redis.log print.out cmdline.out environ.out http.out status.out; do [[ -s $f ]] || fail "$f is empty: nothing was searched"; done

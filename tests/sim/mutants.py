@@ -8,7 +8,7 @@ finds that it does not follow, and everything starts over); partitions that are 
 does not wait for the slowest partition (the shard refuses the close). Slices on disk that were recorded before
 newer rules were known, and are believed: not met in 1,000 seeds (tests/unit/test_snapshots.c has it).
 
-Works in a copy of the sources under build/mutants. Prints a line each: the seed that finds it, or that none of N did; the last line is
+Works under build/mutants, on what build/ holds. Prints a line each: the seed that finds it, or that none of N did; the last line is
 `N passed, N failed`. tests/sim/mutants.found keeps the seeds."""
 import pathlib
 import re
@@ -112,35 +112,64 @@ MUTANTS = [
 ]
 
 
-def copy(root, to):
-    for part in ("CMakeLists.txt", "daemon", "config", "tests", "systemd", "scripts", "README.md"):
-        a, b = root / part, to / part
-        if a.is_dir():
-            shutil.copytree(a, b, dirs_exist_ok=True, copy_function=copy_changed)
-        else:
-            copy_changed(a, b)
+def out(*words, **options):
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 
-def copy_changed(a, b):
-    a, b = pathlib.Path(a), pathlib.Path(b)
-    if not b.exists() or b.read_bytes() != a.read_bytes():
-        b.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(a, b)
+class Tree:
+    """The simulator as it is built, and what is needed to make it again with one file changed: only what that file is in is compiled anew, and linked
+    in front of the libraries, whose own objects are then not asked for."""
+
+    def __init__(self, root):
+        self.root, self.build, self.work = root, root / "build", root / "build/mutants"
+        configured = (self.build / "build.ninja").exists() or out("cmake", "-S", root, "-B", self.build, "-G", "Ninja").returncode == 0
+        made = out("ninja", "-C", self.build, "simulate") if configured else None
+        if made is None or made.returncode != 0:
+            sys.exit(f"the simulator does not build: {made.stdout[-2000:] if made else 'cmake fails'}")
+        commands = out("ninja", "-C", self.build, "-t", "commands", "simulate").stdout.splitlines()
+        self.link = commands[-1].removeprefix(": && ").removesuffix(" && :")
+        self.compile = {}  # object: command
+        for command in commands:
+            m = re.search(r" -o (\S+\.o) -c ", command)
+            if m:
+                self.compile[m[1]] = command.removeprefix("ccache ")
+        self.deps, at = {}, None  # object: all that it is made of
+        for line in out("ninja", "-C", self.build, "-t", "deps").stdout.splitlines():
+            if line.startswith("    "):
+                self.deps[at].add(str((self.build / line.strip()).resolve()))
+            elif line:
+                at = line.split(":")[0]
+                self.deps[at] = set()
+
+    def changed(self, file, text):
+        """A simulator with this file's text, and words where there is none."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        path, there = self.work / file, str(self.root / file)
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        if path.suffix == ".lua":
+            header = self.work / "generated/store/meterd_lua.h"
+            header.parent.mkdir(parents=True)
+            r = out("cmake", f"-DIN={path}", f"-DOUT={header}", "-DNAMED=meterd", "-P", self.root / "scripts/lib/embed.cmake")
+            if r.returncode != 0:
+                return r.stdout
+            there = str(self.build / "generated/store/meterd_lua.h")
+        objects = []
+        for n, (name, command) in enumerate((o, c) for o, c in self.compile.items() if there in self.deps.get(o, ())):
+            objects.append(str(self.work / f"{n}.o"))
+            command = command.replace(f" -o {name} -c {there}", f" -o {name} -c {path}")
+            first = f" -Wno-error -I{self.work / 'daemon'} -I{self.work / 'generated'} -I{self.root / 'daemon'} "
+            r = out("sh", "-c", command.replace(f" -o {name} ", f" -o {objects[-1]} ").replace(" -D", first + "-D", 1), cwd=self.build)
+            if r.returncode != 0:
+                return r.stdout[-2000:]
+        if not objects:
+            return f"nothing is made of {file}"
+        r = out("sh", "-c", self.link.replace(" -o bin/simulate ", f" {' '.join(objects)} -o {self.work / 'simulate'} ", 1), cwd=self.build)
+        return r.stdout[-2000:] if r.returncode != 0 else None
 
 
-def build(to):
-    steps = [["cmake", "-S", to, "-B", to / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"] +
-             (["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []), ["ninja", "-C", to / "build", "-j2", "simulate"]]
-    for step in steps:
-        r = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if r.returncode != 0:
-            return r.stdout[-2000:]
-    return None
-
-
-def simulate(to, seeds):
-    r = subprocess.run([to / "build/bin/simulate", "--quick", "--seeds", f"1..{seeds}"], stdout=subprocess.PIPE,
-                       stderr=subprocess.DEVNULL, text=True)
+def simulate(program, seeds):
+    r = subprocess.run([program, "--quick", "--seeds", f"1..{seeds}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     m = re.search(r"^seed (\d+) fails", r.stdout, re.M)
     return int(m.group(1)) if m else None
 
@@ -151,21 +180,17 @@ def main():
     if args and args[0] == "--seeds":
         seeds = int(args[1])
         args = args[2:]
-    root = pathlib.Path(__file__).resolve().parents[2]
-    to, passed, failed, found = root / "build/mutants", 0, 0, {}
-    to.mkdir(parents=True, exist_ok=True)
+    tree, passed, failed, found = Tree(pathlib.Path(__file__).resolve().parents[2]), 0, 0, {}
     for name, why, file, text, instead in MUTANTS:
         if args and name not in args:
             continue
-        copy(root, to)
-        source = (root / file).read_text()
+        source = (tree.root / file).read_text()
         if source.count(text) != 1:
             print(f"FAILED {name}: its text stands {source.count(text)} times in {file}", flush=True)
             failed += 1
             continue
-        (to / file).write_text(source.replace(text, instead))
-        trouble = build(to)
-        seed = None if trouble else simulate(to, seeds)
+        trouble = tree.changed(file, source.replace(text, instead))
+        seed = None if trouble else simulate(tree.work / "simulate", seeds)
         if seed is None:
             print(f"FAILED {name}: {'does not build: ' + trouble if trouble else f'none of {seeds} seeds finds that {why}'}", flush=True)
             failed += 1
@@ -175,7 +200,7 @@ def main():
             found[name] = seed
     if not args:
         lines = [f"{name} {found[name]}\n" for name, *_ in MUTANTS if name in found]
-        (root / "tests/sim/mutants.found").write_text("".join(lines))
+        (tree.root / "tests/sim/mutants.found").write_text("".join(lines))
     print(f"{passed} passed, {failed} failed")
     return failed > 0
 
