@@ -37,6 +37,10 @@ struct lane {                   // one worker and its two ends
 	int64_t *limit;             // as of then
 	bool *there;
 	int64_t *reach;             // by partition and shard
+	int64_t *begin;             // first offsets
+	char init_id[40];
+	int64_t in_force, made;     // generations
+	atomic_bool went_back;      // the one in force stands before the limits by now
 	struct store claims;        // what the worker sees
 	struct store *behind;
 	struct dlq silent;

@@ -7,6 +7,7 @@
 // Where shards are to stand at different offsets in the end, a shard that stands where it is to is shown to the worker as if it stood at
 // the target: like one that is ahead after a crash, it takes no part in what lies below.
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -186,10 +187,41 @@ static void show_claims(const struct lane *l, uint32_t shard, struct store_claim
 		}
 }
 
+// Up to which offset this shard is to count the partition.
+static int64_t wanted(const struct lane *l, uint32_t part, uint32_t shard)
+{
+	int64_t reach = l->reach[(size_t)part * l->goal->n_shards + shard];
+	return reach < l->limit[part] ? reach : l->limit[part];
+}
+
+// The limits are of a moment before. Where Redis went back since, the generation in force does not hold any more what lies below them, and newer rules
+// may be dated into it: what is counted now would be counted by older ones, for ever. Every connection broke then, so it is asked with each claim.
+static enum error_class look_at_live(struct lane *l, uint32_t shard, struct error *e)
+{
+	struct store_positions at = { 0 };
+	l->behind->ops->identity(l->behind, l->init_id, l->in_force);
+	enum error_class c = l->behind->ops->positions(l->behind, shard, &at, e);
+	rebuild_identity(l->behind, l->init_id, l->made);
+	for (uint32_t k = 0; c == ERROR_NONE && k < l->n_parts; k++) {
+		int64_t next = l->begin[k];
+		for (uint32_t i = 0; i < at.n; i++)
+			if (strcmp(at.list[i].name, l->names[k]) == 0)
+				next = at.list[i].at.next;
+		if (next < wanted(l, k, shard)) {
+			atomic_store(&l->went_back, true);
+			c = error_set(e, ERROR_RETRY, 0, "the generation in force went back behind offset %lld of %s", (long long)wanted(l, k, shard), l->names[k]);
+		}
+	}
+	store_positions_free(&at);
+	return c;
+}
+
 static enum error_class lane_claim(struct store *s, uint32_t shard, struct span token, struct store_claim *claims, uint32_t n, struct error *e)
 {
 	struct lane *l = of_store(s);
 	enum error_class c = l->behind->ops->claim(l->behind, shard, token, claims, n, e);
+	if (c == ERROR_NONE)
+		c = look_at_live(l, shard, e);
 	if (c == ERROR_NONE)
 		show_claims(l, shard, claims, n);
 	return c;
@@ -201,6 +233,8 @@ static enum error_class lane_renew(struct store *s, uint32_t shard, struct span 
 	struct lane *l = of_store(s);
 	enum error_class c = l->behind->ops->renew(l->behind, shard, old, new, claims, n, ret_foreign, e);
 	if (c == ERROR_NONE && !*ret_foreign)
+		c = look_at_live(l, shard, e);
+	if (c == ERROR_NONE && !*ret_foreign)
 		show_claims(l, shard, claims, n);
 	return c;
 }
@@ -208,6 +242,7 @@ static enum error_class lane_renew(struct store *s, uint32_t shard, struct span 
 static void lane_identity(struct store *s, const char *init_id, int64_t generation)
 {
 	struct lane *l = of_store(s);
+	l->made = generation;
 	rebuild_identity(l->behind, init_id, generation);
 }
 
@@ -306,11 +341,15 @@ struct lane *lane_new(struct goal *g, const struct rebuild_options *o, const str
 	l->limit = xcalloc(most, sizeof(*l->limit));
 	l->there = xcalloc(most, sizeof(*l->there));
 	l->reach = xcalloc(most * g->n_shards, sizeof(*l->reach));
+	l->begin = xcalloc(most, sizeof(*l->begin));
+	snprintf(l->init_id, sizeof(l->init_id), "%s", j->init_id);
+	l->in_force = j->generation;
 	for (uint32_t i = index; i < j->n_parts; i += of, l->n_parts++) {
 		l->of_goal[l->n_parts] = i;
 		l->names[l->n_parts] = xstrdup(j->parts[i].name);
 		l->topics[l->n_parts] = j->parts[i].topic;
 		l->partitions[l->n_parts] = j->parts[i].partition;
+		l->begin[l->n_parts] = j->parts[i].offset;
 	}
 	return l;
 }
@@ -326,5 +365,6 @@ void lane_free(struct lane *l)
 	free(l->limit);
 	free(l->there);
 	free(l->reach);
+	free(l->begin);
 	free(l);
 }

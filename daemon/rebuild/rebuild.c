@@ -102,6 +102,8 @@ static enum error_class look_at_lane(struct rebuild *r, uint32_t index, struct e
 {
 	enum error_class c = ERROR_NONE;
 	struct worker_status w;
+	if (atomic_load(&r->lanes[index]->went_back))
+		return error_set(e, ERROR_RETRY, 0, "the generation in force went back behind what was to be counted; run the same command again");
 	worker_status(r->lanes[index]->worker, &w);
 	if (strcmp(w.state, "halted") == 0)
 		c = error_set(e, ERROR_HALT, 0, "%s", w.reason);
@@ -112,11 +114,29 @@ static enum error_class look_at_lane(struct rebuild *r, uint32_t index, struct e
 	return c;
 }
 
+// Some shard went back to where the generation was being put back from a checkpoint: the next start of the same command begins it anew.
+static bool is_half(struct rebuild *r)
+{
+	bool half = false;
+	for (uint32_t shard = 0; shard < r->journal->shards && !half; shard++) {
+		struct store_generations g = { 0 };
+		if (r->desk->ops->generations(r->desk, shard, &g, NULL) != ERROR_NONE)
+			return false;
+		for (uint32_t i = 0; i < g.n; i++)
+			half = half || (g.list[i].number == r->generation && g.list[i].kind == GENERATION_RESTORING);
+		store_generations_free(&g);
+	}
+	return half;
+}
+
 enum error_class rebuild_look(struct rebuild *r, struct error *e)
 {
 	if (r->o.stop != NULL && atomic_load(r->o.stop))
 		return error_set(e, ERROR_RETRY, 0, "stopped; run the same command again%s to go on from here",
 				 r->o.from.kind != REBUILD_FROM_FIRST ? ", without --from," : "");
+	if (atomic_load(&r->shared.failed) && is_half(r))
+		return error_set(e, ERROR_RETRY, 0, "Redis went back behind the end of putting generation %lld back; run the same command again",
+				 (long long)r->generation);
 	if (atomic_load(&r->shared.failed))
 		return error_set(e, r->shared.failure.cls, r->shared.failure.exit_code, "%s", r->shared.failure.text);
 	enum error_class c = ERROR_NONE;

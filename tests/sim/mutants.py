@@ -107,6 +107,8 @@ MUTANTS = [
     ("checkpoint-copy-not-watched", "a Redis that goes back while a shard is written out makes a file of two courses of events", MAKE,
      "\tif (m->cls == ERROR_NONE && !m->sink_failed)\n\t\tm->cls = copy_kept(m, print);\n", "\t(void)copy_kept;\n"),
     ("newest-checkpoint-dropped", "where the clock was set back the checkpoint just written goes", MAKE, "strcmp(f->path, written) != 0 &&\n\t\t    ++kept", "written != NULL &&\n\t\t    ++kept"),
+    ("goal-of-before", "what is made again is counted beyond what the generation in force holds, since Redis went back: newer rules are dated into it",
+     "daemon/rebuild/lane.c", "if (next < wanted(l, k, shard)) {", "if (next < 0 && next < wanted(l, k, shard)) {"),
     ("copy-left-in-the-way", "restore meets the copy that a verification left", "daemon/rebuild/restore.c",
      "\tif (cls == ERROR_NONE)\n\t\tcls = rebuild_drop_copy(s, j->shards, r->generation, e);\n", ""),
 ]

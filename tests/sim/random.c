@@ -2,10 +2,24 @@
 // Chance: splitmix64 (Steele, Lea, Flood 2014). Faults are drawn whether they are masked or not, so that leaving one out moves the others
 // as little as possible.
 #include <stdarg.h>
+#include <sys/random.h>
 
 #include "sim.h"
 
 struct sim *sim;
+
+ssize_t __wrap_getrandom(void *to, size_t n, unsigned flags);
+
+// Tokens and marks: what they are packed into has a size that follows from them. Beside the chance of faults, which they do not move.
+ssize_t __wrap_getrandom(void *to, size_t n, unsigned flags)
+{
+	(void)flags;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t z = (sim->seed << 32 | sim->tokens++) * 0x9e3779b97f4a7c15;
+		((unsigned char *)to)[i] = (unsigned char)((z ^ (z >> 29)) * 0xbf58476d1ce4e5b9 >> 40);
+	}
+	return (ssize_t)n;
+}
 
 uint64_t sim_draw(void)
 {

@@ -20,13 +20,19 @@ static struct rules *rules_of(int book, unsigned generations, int64_t max_age_ms
 				    (char *)"items" }, .max_future_ms = book == 1 ? 60000 : 300000, .generation_bits = 4,
 				    .generations = generations, .dedupe_max_age_ms = max_age_ms, .dedupe = true,
 				    .close_grace_ms = day_ms, .clock = CLOCK_RECORDS, .lead_ms = 600000 };
-	if (texts[book] == NULL) {
-		CLEANUP(freep) char *path = xasprintf("%s/tests/sim/%s", SOURCE_DIR, files[book]);
-		check(file_read(path, 1 << 20, &texts[book], &sizes[book], &e) == ERROR_NONE);
+	for (int i = 0; i < SIM_BOOKS && texts[i] == NULL; i++) {
+		CLEANUP(freep) char *path = xasprintf("%s/tests/sim/%s", SOURCE_DIR, files[i]);
+		check(file_read(path, 1 << 20, &texts[i], &sizes[i], &e) == ERROR_NONE);
 	}
 	struct rules *r = rules_new(&s, files[book], (struct span){ texts[book], sizes[book] }, &f);
 	check(r != NULL);
 	return r;
+}
+
+// Before any process is forked: whatever becomes of the files while seeds run.
+void sim_says_load(void)
+{
+	CLEANUP(rules_freep) struct rules *r = rules_of(0, 2, day_ms);
 }
 
 void sim_says_open(void)

@@ -175,7 +175,7 @@ struct sim_instance {
 };
 
 struct sim {
-	uint64_t seed, random;
+	uint64_t seed, random, tokens;
 	struct sim_coverage *coverage;
 	bool trace;
 	double intensity;                // of faults at calls
@@ -290,6 +290,7 @@ void sim_group_expire(struct sim_instance *of);           // its session is over
 void sim_group_changed(void);                             // partitions were added
 
 // says.c: what else goes into Kafka and Redis: accounts, rules, a partition
+void sim_says_load(void);                                 // the books' texts
 void sim_says_open(void);                                 // the books; also makes sim->rules
 void sim_says_something(void);
 void sim_facts_hand(struct sim_instance *to);             // what its reader of the accounts topic would have by now

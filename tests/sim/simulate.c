@@ -752,6 +752,7 @@ int main(int argc, char **argv)
 	coverage = mmap(NULL, sizeof(*coverage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	shared_outcome = mmap(NULL, sizeof(*shared_outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check(coverage != MAP_FAILED && shared_outcome != MAP_FAILED);
+	sim_says_load();
 	if (trace)
 		return child(from, from, NULL, true) ? EXIT_DONE : EXIT_FOUND;
 	unsigned long long failed = 0;
