@@ -298,7 +298,7 @@ static void verify_and_promote(struct sim_instance *x)
 bool sim_person_concludes(bool put_in_force)
 {
 	person()->finally = false;
-	for (int i = 0; i < FINAL_TRIES && !person()->finally && !sim->wrong; i++)
+	for (int i = 0; i < FINAL_TRIES && !person()->finally && !sim->wrong; i++, sim->mono_us += 16000000) // the lease of one that was killed ends
 		sim_person_enters(put_in_force ? verify_and_promote : verify);
 	if (!person()->finally)
 		sim_wrong("a rebuild does not come to an end");
