@@ -288,7 +288,7 @@ static bool check_letter(void *ctx, const struct topic_record *t)
 	} else {
 		cr_assert(r->key.p == NULL);
 	}
-	cr_assert(r->n_headers == 4 + 7);
+	cr_assert(r->n_headers == 4 + 8);
 	cr_assert(header_value(r, "h", 0).p == NULL);
 	cr_assert(header_value(r, "h", 1).p != NULL && header_value(r, "h", 1).n == 0);
 	cr_assert(span_eq(header_value(r, "bin", 0), (struct span){ raw_value, sizeof(raw_value) }));
