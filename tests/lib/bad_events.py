@@ -78,7 +78,8 @@ def records():
 
 
 OWN = re.compile(rb"__meterd\.errors\.topic=([^,]*),__meterd\.errors\.partition=(\d+),__meterd\.errors\.offset=(\d+),"
-                 rb"__meterd\.errors\.timestamp=(\d+),__meterd\.errors\.stage=(\w+),__meterd\.errors\.code=(\w+),"
+                 rb"__meterd\.errors\.timestamp=(\d+),__meterd\.errors\.clock=(?:\d+|-),__meterd\.errors\.stage=(\w+),"
+                 rb"__meterd\.errors\.code=(\w+),"
                  rb"__meterd\.errors\.message=(.*?)(?:,__meterd\.errors\.truncated=(\d+))?(?:,__meterd\.errors\.stripped=(.*))?",
                  re.DOTALL)
 

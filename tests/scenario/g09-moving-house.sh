@@ -102,7 +102,8 @@ moved_brokers() {
 }
 editor() { moved_brokers; config "${1%.yaml}" "${everywhere[@]}" "${EDITS[@]}"; }
 recipe "systemctl stop meterd" "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]'
-bills | cmp - bills.before || fail "bills differ"
+bills >bills.after
+cmp bills.after bills.before || fail "bills differ: $(diff bills.before bills.after | head -n 6 | cut -c 1-600)"
 ctl_q counters | cmp - before || fail "counters differ"
 ! grep -q "$(grep bootstrap: old.yaml | sed 's/.*: //')" meterd.yaml || fail "the address is the old one"
 "$METERCTL" gen --config "$DIR/producer.yaml" --help >/dev/null

@@ -33,6 +33,7 @@ static struct rules *rules_of(int book, unsigned generations, int64_t max_age_ms
 void sim_says_load(void)
 {
 	CLEANUP(rules_freep) struct rules *r = rules_of(0, 2, day_ms);
+	check(r != NULL);
 }
 
 void sim_says_open(void)
