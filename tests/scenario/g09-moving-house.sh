@@ -74,7 +74,7 @@ recipe kafka-topics.sh "${shards[@]}" 'topics.input=[usage.calls, usage.calls.2]
 wait_for 120 '[[ $(ctl_q status --format ndjson | jq 2>/dev/null "[.partitions[] | select(.topic == \"usage.calls.2\" and .halted == null)] | length") == 3 ]]' 'the new partitions'
 both() { INPUT=usage.calls drained && INPUT=usage.calls.2 drained; }
 sed 's/^\( *\)input: .*/\1input: ["usage.calls.2"]/' meterd.yaml >producer.yaml
-"$METERCTL" gen --config "$DIR/producer.yaml" --accounts 40 --events 4000 --seed 73 --from 2020-03-10T00:00:00+08:00 --to 2020-04-05T00:00:00+08:00 \
+"$METERCTL" gen --config "$DIR/producer.yaml" --accounts 40 --events 4000 --seed 73 --from 2020-03-10T00:00:00+08:00 --to 2020-04-05T00:00:00+08:00 --no-ticks \
 	>/dev/null 2>>"$DIR/gen.log" || fail "gen into the new topic"
 wait_for 180 'settled 2020-03' 'the end of March'
 wait_for 120 both
@@ -108,7 +108,7 @@ ctl_q counters | cmp - before || fail "counters differ"
 ! grep -q "$(grep bootstrap: old.yaml | sed 's/.*: //')" meterd.yaml || fail "the address is the old one"
 "$METERCTL" gen --config "$DIR/producer.yaml" --help >/dev/null
 sed -i "s/bootstrap: .*/bootstrap: $(bootstrap)/" producer.yaml
-"$METERCTL" gen --config "$DIR/producer.yaml" --accounts 40 --events 3000 --seed 74 --from 2020-04-05T00:00:00+08:00 --to 2020-05-02T00:00:00+08:00 \
+"$METERCTL" gen --config "$DIR/producer.yaml" --accounts 40 --events 3000 --seed 74 --from 2020-04-05T00:00:00+08:00 --to 2020-05-05T00:00:00+08:00 --no-ticks \
 	>/dev/null 2>>"$DIR/gen.log" || fail "gen in the new cluster"
 wait_for 180 'settled 2020-04' 'the end of April'
 wait_for 120 both
