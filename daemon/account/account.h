@@ -33,7 +33,7 @@
 // records below it, and of nothing else.
 //
 // A correction says what lines of closed months become, and what they were when it was worked out: settled with the next close, or passed
-// over whole where they are not that any more (closing/adjust.c). `was` is absent where there was no line. Lines stand in the order of
+// over whole where they are not that any more (closing/correct.c). `was` is absent where there was no line. Lines stand in the order of
 // month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. It has version 1 and
 // stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
 //
@@ -72,15 +72,16 @@ struct contract_service {        // of one contract; what is absent is as in the
 	enum tier_basis tier_basis; // has_basis: alone, without prices
 };
 
-struct correction_pack {
+struct pack_use {                // what a pack gave
 	struct span id;
-	int64_t calls;           // at least 1
+	int64_t calls;
 };
+bool packs_same(const struct pack_use *a, uint32_t n, const struct pack_use *b, uint32_t m); // in whatever order; each names a pack once
 struct correction_side {         // of one line: as it was, or as it becomes
 	int64_t revision;        // `was`; -1: there was no line, and all else is 0
 	int64_t calls, free, billable, charge_fen;
 	uint32_t n_packs;
-	const struct correction_pack *packs; // in order of deduction
+	const struct pack_use *packs; // in order of deduction; each at least 1
 };
 struct correction_line {
 	int month;

@@ -5,7 +5,7 @@
 #include "account/inner.h"
 #include "base/check.h"
 
-static bool read_pack(struct record_reader *r, const json_t *v, struct correction_pack *ret)
+static bool read_pack(struct record_reader *r, const json_t *v, struct pack_use *ret)
 {
 	static const char *const known[] = { "id", "calls", NULL };
 	return record_is(r, NULL, v, JSON_OBJECT) && record_known(r, v, known) && record_name(r, v, "id", "._:@-", &ret->id) &&
@@ -18,7 +18,7 @@ static bool read_packs(struct record_reader *r, const json_t *object, struct cor
 	if (!record_field(r, object, "packs", true, &list) || !record_is(r, "packs", list, JSON_ARRAY))
 		return false;
 	size_t n = json_array_size(list), before = record_enter(r, "packs");
-	struct correction_pack *packs = arena_alloc(r->arena, (n + 1) * sizeof(*packs));
+	struct pack_use *packs = arena_alloc(r->arena, (n + 1) * sizeof(*packs));
 	CLEANUP(freep) struct span *names = xcalloc(n + 1, sizeof(*names));
 	for (size_t i = 0; i < n; i++) {
 		size_t list_at = record_enter_item(r, i);
@@ -75,18 +75,20 @@ static bool read_sides(struct record_reader *r, const json_t *object, struct cor
 	return true;
 }
 
-static bool same_packs(const struct correction_side *a, const struct correction_side *b)
+bool packs_same(const struct pack_use *a, uint32_t n, const struct pack_use *b, uint32_t m)
 {
-	bool same = a->n_packs == b->n_packs;
-	for (uint32_t i = 0; same && i < a->n_packs; i++)
-		same = span_eq(a->packs[i].id, b->packs[i].id) && a->packs[i].calls == b->packs[i].calls;
-	return same;
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < m; k++)
+			found += a[i].calls == b[k].calls && span_eq(a[i].id, b[k].id);
+	return n == m && found == m;
 }
 
 static bool says_something(struct record_reader *r, const struct correction_line *l)
 {
 	const struct correction_side *a = &l->was, *b = &l->becomes;
-	bool same = a->calls == b->calls && a->free == b->free && a->billable == b->billable && a->charge_fen == b->charge_fen && same_packs(a, b);
+	bool same = a->calls == b->calls && a->free == b->free && a->billable == b->billable && a->charge_fen == b->charge_fen &&
+		    packs_same(a->packs, a->n_packs, b->packs, b->n_packs);
 	return !same || record_fault(r, ACCOUNT_FAULT_LINE_SAME, NULL, "service `%.*s`", (int)l->service.n, l->service.p);
 }
 

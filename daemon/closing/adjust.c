@@ -134,6 +134,27 @@ bool settled_newest_parse(struct span facts, const struct catalog *c, struct are
 	return true;
 }
 
+// ---- lines as they stand
+const struct settled_line *settled_line_of(const struct settled_line *lines, uint32_t n, uint32_t service)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (lines[i].service == service)
+			return &lines[i];
+	return NULL;
+}
+
+void settled_line_put(struct settled_line *lines, uint32_t *n, const struct settled_line *l)
+{
+	uint32_t at = 0;
+	while (at < *n && lines[at].service < l->service)
+		at++;
+	if (at == *n || lines[at].service != l->service) {
+		memmove(&lines[at + 1], &lines[at], (*n - at) * sizeof(*lines));
+		(*n)++;
+	}
+	lines[at] = *l;
+}
+
 // ---- what is left of the month
 struct late_month {
 	const struct statement_frame *f;
@@ -147,14 +168,6 @@ struct late_month {
 	struct settled_line *lines;
 	struct settled_sums *sums;
 };
-
-static const struct settled_line *line_of(const struct late_month *k, uint32_t service)
-{
-	for (uint32_t i = 0; i < k->n; i++)
-		if (k->lines[i].service == service)
-			return &k->lines[i];
-	return NULL;
-}
 
 static void late_month_begin(struct late_month *k, const struct balance *b)
 {
@@ -233,18 +246,6 @@ static void late_line_packs(const struct late_line *x, struct arena *arena, stru
 			l->packs[l->n_packs++] = (struct pack_use){ x->ids[i], x->d.pack_calls[i] };
 }
 
-static void replace(struct late_month *k, const struct settled_line *l)
-{
-	uint32_t at = 0;
-	while (at < k->n && k->lines[at].service < l->service)
-		at++;
-	if (at == k->n || k->lines[at].service != l->service) {
-		memmove(&k->lines[at + 1], &k->lines[at], (k->n - at) * sizeof(*k->lines));
-		k->n++;
-	}
-	k->lines[at] = *l;
-}
-
 // The corrected line. False: overflow.
 static bool adjust_line(struct late_month *k, const struct late_holding *h, const struct settled_line *before, struct line *ret)
 {
@@ -263,7 +264,7 @@ static bool adjust_line(struct late_month *k, const struct late_holding *h, cons
 		return false;
 	late_line_packs(&x, k->arena, &l);
 	struct settled_line settled = line_settled(&l);
-	replace(k, &settled);
+	settled_line_put(k->lines, &k->n, &settled);
 	k->sums->adjustments++;
 	*ret = l;
 	return !__builtin_add_overflow(k->sums->difference_fen, l.difference_fen, &k->sums->difference_fen);
@@ -276,7 +277,7 @@ static enum error_class adjust_service(struct late_month *k, const struct late_h
 	*ret_due = k->m->terms->services[h->service].plan != NULL || catalog_zero_price_statements(c);
 	if (!*ret_due)
 		return ERROR_NONE;
-	const struct settled_line *have = line_of(k, h->service);
+	const struct settled_line *have = settled_line_of(k->lines, k->n, h->service);
 	struct settled_line before = have != NULL ? *have : (struct settled_line){ .service = h->service, .revision = -1 };
 	struct line l;
 	struct line_texts texts;

@@ -22,16 +22,11 @@ static int account_order(const void *x, const void *y)
 	return span_order(((const struct corrected_account *)x)->account, ((const struct corrected_account *)y)->account);
 }
 
-static int month_order(const void *x, const void *y)
-{
-	const int *a = x, *b = y;
-	return (*a > *b) - (*a < *b);
-}
-
 // The earlier months that are looked at with this one, each once: of late calls, and those corrected that were closed.
 static void note_months(const struct settle_scope *s, struct settling *w)
 {
-	size_t most = w->held.n_late_months, n = 0;
+	size_t most = w->held.n_late_months;
+	uint32_t n = 0;
 	for (size_t i = 0; i < w->n_corrected; i++)
 		for (uint32_t k = 0; k < w->corrected[i].n; k++)
 			most += w->corrected[i].facts[k]->n_lines;
@@ -45,10 +40,7 @@ static void note_months(const struct settle_scope *s, struct settling *w)
 				if ((n == 0 || months[n - 1] != month) && correct_closed(s, month))
 					months[n++] = month;
 			}
-	qsort(months, n, sizeof(*months), month_order);
-	for (size_t i = 0; i < n; i++)
-		if (i == 0 || months[i] != months[w->n_months - 1])
-			months[w->n_months++] = months[i];
+	w->n_months = months_once(months, n);
 	w->months = months;
 }
 
@@ -119,29 +111,12 @@ static struct close_month *month_of(const struct account_close *a, int month)
 	return NULL;
 }
 
-static const struct settled_line *line_of(const struct close_month *m, uint32_t service)
-{
-	for (uint32_t i = 0; i < m->n_lines; i++)
-		if (m->lines[i].service == service)
-			return &m->lines[i];
-	return NULL;
-}
-
-static bool same_packs(const struct settled_line *l, const struct correction_side *was)
-{
-	uint32_t found = 0;
-	for (uint32_t i = 0; i < l->n_packs; i++)
-		for (uint32_t k = 0; k < was->n_packs; k++)
-			found += l->packs[i].calls == was->packs[k].calls && span_eq(l->packs[i].id, was->packs[k].id);
-	return l->n_packs == was->n_packs && found == was->n_packs;
-}
-
 static bool stands(const struct settled_line *l, const struct correction_side *was)
 {
 	if (l == NULL || was->revision < 0)
 		return l == NULL && was->revision < 0;
 	return l->revision == was->revision && l->calls == was->calls && l->free == was->free && l->billable == was->billable &&
-	       l->charge_fen == was->charge_fen && same_packs(l, was);
+	       l->charge_fen == was->charge_fen && packs_same(l->packs, l->n_packs, was->packs, was->n_packs);
 }
 
 static struct line line_begin(const struct correcting *k, const struct close_month *m, uint32_t service, const struct correction_side *s)
@@ -159,7 +134,7 @@ static struct line line_begin(const struct correcting *k, const struct close_mon
 static bool line_make(const struct correcting *k, struct close_month *m, uint32_t service, const struct correction_line *c, struct made_line *ret)
 {
 	const struct correction_side *s = &c->becomes;
-	const struct settled_line *have = line_of(m, service);
+	const struct settled_line *have = settled_line_of(m->lines, m->n_lines, service);
 	struct settled_line before = have != NULL ? *have : (struct settled_line){ .service = service, .revision = -1 };
 	struct line l = line_begin(k, m, service, s);
 	l.revision = before.revision >= 0 ? before.revision + 1 : 1;
@@ -190,7 +165,7 @@ static const char *make_lines(struct correcting *k)
 			return "a month that it names was not closed before";
 		if (!catalog_find_id(m->frame->rules->catalog, c->service, &service))
 			return "the price book of a month does not have the service";
-		if (!stands(line_of(m, service), &c->was))
+		if (!stands(settled_line_of(m->lines, m->n_lines, service), &c->was))
 			return "a bill is not what it was any more";
 		if (!line_make(k, m, service, c, &k->made[k->n++]))
 			return "an amount overflows";
@@ -275,18 +250,6 @@ static void move_packs(const struct correcting *k, struct balance *b)
 }
 
 // ---- made
-static void put_line(struct close_month *m, const struct settled_line *l)
-{
-	uint32_t at = 0;
-	while (at < m->n_lines && m->lines[at].service < l->service)
-		at++;
-	if (at == m->n_lines || m->lines[at].service != l->service) {
-		memmove(&m->lines[at + 1], &m->lines[at], (m->n_lines - at) * sizeof(*m->lines));
-		m->n_lines++;
-	}
-	m->lines[at] = *l;
-}
-
 // Room for as many lines and adjustments more as the correction has in the month.
 static void make_room(struct correcting *k, struct close_month *m)
 {
@@ -309,7 +272,7 @@ static void apply(struct correcting *k, struct balance *b, struct settled_sums *
 		struct made_line *l = &k->made[i];
 		if (i == 0 || l->month != k->made[i - 1].month)
 			make_room(k, l->month);
-		put_line(l->month, &l->settled);
+		settled_line_put(l->month->lines, &l->month->n_lines, &l->settled);
 		l->month->corrected[l->month->n_corrected++] = l->adjustment;
 		sums->adjustments++;
 		sums->difference_fen += l->difference_fen; // sums_fit

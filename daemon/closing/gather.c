@@ -205,6 +205,17 @@ static int month_order(const void *x, const void *y)
 	return (*a > *b) - (*a < *b);
 }
 
+uint32_t months_once(int *months, uint32_t n)
+{
+	uint32_t kept = 0;
+	if (n > 0)
+		qsort(months, n, sizeof(*months), month_order);
+	for (uint32_t i = 0; i < n; i++)
+		if (i == 0 || months[i] != months[kept - 1])
+			months[kept++] = months[i];
+	return kept;
+}
+
 // Buckets that are adjusted with `month`, each once, ascending.
 static enum error_class late_months(struct store *s, uint32_t shard, int month, struct holdings *h, struct error *e)
 {
@@ -217,12 +228,7 @@ static enum error_class late_months(struct store *s, uint32_t shard, int month, 
 		if (months.list[i].adjust_month == month)
 			h->late_months[h->n_late_months++] = months.list[i].month;
 	store_months_free(&months);
-	qsort(h->late_months, h->n_late_months, sizeof(*h->late_months), month_order);
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < h->n_late_months; i++)
-		if (i == 0 || h->late_months[i] != h->late_months[n - 1])
-			h->late_months[n++] = h->late_months[i];
-	h->n_late_months = n;
+	h->n_late_months = months_once(h->late_months, h->n_late_months);
 	return ERROR_NONE;
 }
 

@@ -85,6 +85,7 @@ enum error_class gather_holdings(struct store *s, uint32_t shard, int month, con
 enum error_class gather_late(struct store *s, uint32_t shard, const struct journal *j, const struct journal_manifest *m, struct holdings *h,
 			     struct error *e);
 void holdings_free(struct holdings *h);
+uint32_t months_once(int *months, uint32_t n); // ascending, each once; how many are left
 
 struct settled_sums {
 	int64_t accounts, lines, charge_fen, unfreeze_fen, freeze_fen;
@@ -140,6 +141,9 @@ enum error_class adjust_month(const struct statement_frame *f, const struct acco
 // Facts that the shard keeps: the services that a statement names, and a whole newest revision. Of a line: kept.h.
 bool settled_services_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
 bool settled_revision_parse(struct span facts, const struct catalog *c, struct arena *arena, struct close_month *ret);
+// Lines by service: the one of a service, NULL: none; and one put in the place of its service, for which there is room.
+const struct settled_line *settled_line_of(const struct settled_line *lines, uint32_t n, uint32_t service);
+void settled_line_put(struct settled_line *lines, uint32_t *n, const struct settled_line *l);
 // The end of a run: identity and document in `arena`.
 void statement_end_of_run(const struct statement_frame *f, const struct settled_sums *sums, struct arena *arena, struct span *ret_identity,
 			  struct span *ret_document);

@@ -6,11 +6,6 @@
 #include "base/arena.h"
 #include "terms/terms.h"
 
-struct pack_use {
-	struct span id;
-	int64_t calls;
-};
-
 // ---- adjust.c
 struct settled_line {                   // a line, as one revision has it
 	uint32_t service;

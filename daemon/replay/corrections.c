@@ -17,20 +17,12 @@ static const struct settled_line *line_or_none(const struct settled_line *l)
 	return l != NULL ? l : &none;
 }
 
-static bool same_packs(const struct settled_line *a, const struct settled_line *b)
-{
-	uint32_t found = 0;
-	for (uint32_t i = 0; i < a->n_packs; i++)
-		for (uint32_t k = 0; k < b->n_packs; k++)
-			found += span_eq(a->packs[i].id, b->packs[k].id) && a->packs[i].calls == b->packs[k].calls;
-	return a->n_packs == b->n_packs && found == a->n_packs;
-}
-
 // What was frozen stays as it was made: it is no difference here.
 bool corrections_differ(const struct replay_bill *b)
 {
 	const struct settled_line *x = line_or_none(b->was), *y = line_or_none(b->becomes);
-	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge_fen != y->charge_fen || !same_packs(x, y);
+	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge_fen != y->charge_fen ||
+	       !packs_same(x->packs, x->n_packs, y->packs, y->n_packs);
 }
 
 // ---- one record
@@ -115,18 +107,22 @@ static enum error_class check_line(const struct replay *r, const struct replay_b
 			 "Leave it out of the other price book, or look at it with --dry-run alone", month_text(b->month, month), (int)b->service.n, b->service.p);
 }
 
-// Corrections that are said already, but come with the next close only.
-static const struct account_fact *waiting(const struct replay *r, const struct account *a, struct arena *arena)
+// Of the newest close, of which there is one.
+static void last_frame(const struct replay *r, struct arena *arena, struct month_frame *ret)
 {
 	const struct journal *j = r->sides[AS_IS].journal;
-	struct month_frame f;
-	const struct account_horizon all = { .stamp_ms = INT64_MAX };
 	const struct journal_manifest *last = &j->manifests[j->n_manifests - 1];
+	month_frame_make(j, last, last->month, arena, ret);
+}
+
+// Corrections that are said already, but come with the next close only.
+static const struct account_fact *waiting(const struct month_frame *last, const struct account *a, struct arena *arena)
+{
+	const struct account_horizon all = { .stamp_ms = INT64_MAX };
 	if (a == NULL || a->n_corrections == 0)
 		return NULL;
 	const struct account_fact **facts = arena_alloc(arena, a->n_corrections * sizeof(const struct account_fact *));
-	month_frame_make(j, last, last->month, arena, &f);
-	return account_corrections(a, &f.horizon, &all, facts) > 0 ? facts[0] : NULL;
+	return account_corrections(a, &last->horizon, &all, facts) > 0 ? facts[0] : NULL;
 }
 
 // Said before, and behind a close: it was not made then, and would not be taken a second time.
@@ -141,10 +137,12 @@ static bool passed_over(const struct account *a, const char *id)
 static enum error_class check_waiting(struct replay *r, struct error *e)
 {
 	CLEANUP(arena_free) struct arena arena = { 0 };
+	struct month_frame last;
+	last_frame(r, &arena, &last);
 	struct replay_corrections *c = &r->corrections;
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct account *a = account_book_find(accounts_feed_book(r->feed), c->list[i].account);
-		const struct account_fact *f = waiting(r, a, &arena);
+		const struct account_fact *f = waiting(&last, a, &arena);
 		c->known = c->known || (f != NULL && span_is(f->id, c->id));
 		if (f != NULL && !span_is(f->id, c->id))
 			return error_set(e, ERROR_ABORT, EXIT_LATER, "account %.*s has a correction already that comes with the next close (id %.*s): this one would be "
@@ -161,16 +159,15 @@ static void count_earlier(struct replay *r)
 {
 	CLEANUP(arena_free) struct arena arena = { 0 };
 	const struct account_book *book = accounts_feed_book(r->feed);
-	const struct journal *j = r->sides[AS_IS].journal;
-	struct month_frame f;
-	if (j->n_manifests == 0)
+	struct month_frame last;
+	if (r->sides[AS_IS].journal->n_manifests == 0)
 		return;
-	month_frame_make(j, &j->manifests[j->n_manifests - 1], j->manifests[j->n_manifests - 1].month, &arena, &f);
+	last_frame(r, &arena, &last);
 	for (uint32_t i = 0; i < account_book_corrected(book); i++) {
 		const struct account *a = account_book_corrected_at(book, i);
 		const struct account_fact **facts = arena_alloc(&arena, a->n_corrections * sizeof(const struct account_fact *));
 		if (r->o.account == NULL || span_is(a->name, r->o.account))
-			r->numbers.corrections += account_corrections(a, NULL, &f.horizon, facts);
+			r->numbers.corrections += account_corrections(a, NULL, &last.horizon, facts);
 	}
 }
 
