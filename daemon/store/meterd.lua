@@ -1256,7 +1256,9 @@ local function begin(keys, args)
 		return refused
 	end
 	local is = have[2]
-	if is and is ~= 'building' then
+	if is == 'cut' then -- it was dropped a moment ago
+		return { 'RETRY', 'a copy came back under the number of generation ' .. args[2] .. ': the shard went back to an earlier state' }
+	elseif is and is ~= 'building' then
 		return { 'HALT', 'generation ' .. args[2] .. ' is ' .. is .. ' already' }
 	end
 	redis.call('HSET', keys[1], 'g:' .. args[2], 'building')

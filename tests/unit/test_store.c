@@ -1105,6 +1105,17 @@ Test(store, a_pass_over_a_shard_that_went_back_is_refused)
 	changes_free(&c);
 }
 
+// A shard that goes back may hold again what was dropped a moment ago: whoever makes a generation tries once more.
+Test(store, a_copy_that_came_back_under_a_number_is_met_again)
+{
+	struct error e = { 0 };
+	claim_as("tok1");
+	cr_assert_eq(store->ops->cut_copy(store, 1, 1, 7, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->begin(store, 1, 7, &e), ERROR_RETRY, "%s", e.text);
+	cr_assert_eq(store->ops->drop(store, 1, 7, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->begin(store, 1, 7, &e), ERROR_NONE, "%s", e.text);
+}
+
 #ifndef REDIS_TWIN
 // ---- versions beside one another
 
