@@ -196,6 +196,13 @@ static void pack_calls(struct pack *out, const struct commit *commit, const stru
 	pack_text_end(out, at);
 }
 
+static void pack_ladders(struct pack *p, struct ladders *ladders, const struct commit_delta *d)
+{
+	uint32_t plain = ladders_index(ladders, d->ladder);
+	pack_u32(p, plain);
+	pack_u32(p, d->ladder_first != NULL ? ladders_index(ladders, d->ladder_first) : plain);
+}
+
 static void command_group(struct command *c, const struct commit *commit, const struct grouping *g, uint32_t index, uint32_t key,
 			  uint32_t fired_key, struct ladders *ladders)
 {
@@ -207,22 +214,27 @@ static void command_group(struct command *c, const struct commit *commit, const 
 	command_format(c, "%s", month_text(group->month, month));
 	command_int(c, bucket);
 	command_int(c, fired_key);
-	uint32_t with_calls = 0;
+	uint32_t with_calls = 0, activates = 0;
 	pack_array(&c->scratch, group->n);
 	for (uint32_t i = 0; i < group->n; i++)
 		pack_field(&c->scratch, commit, &commit->deltas[order[i]]);
 	command_pack(c);
-	pack_array(&c->scratch, 4 * group->n);
+	pack_array(&c->scratch, group->n);
 	for (uint32_t i = 0; i < group->n; i++) {
 		const struct commit_delta *d = &commit->deltas[order[i]];
 		check(d->calls > 0);
-		uint32_t plain = ladders_index(ladders, d->ladder);
 		pack_int(&c->scratch, d->calls);
-		pack_int(&c->scratch, plain);
-		pack_int(&c->scratch, d->ladder_first != NULL ? ladders_index(ladders, d->ladder_first) : plain);
-		pack_int(&c->scratch, d->activates);
 		with_calls += d->with_calls;
+		activates += d->activates;
 	}
+	command_pack(c);
+	for (uint32_t i = 0; i < group->n; i++)
+		pack_ladders(&c->scratch, ladders, &commit->deltas[order[i]]);
+	command_pack(c);
+	pack_array(&c->scratch, activates);
+	for (uint32_t i = 0; i < group->n; i++)
+		if (commit->deltas[order[i]].activates)
+			pack_int(&c->scratch, i + 1);
 	command_pack(c);
 	pack_array(&c->scratch, 2 * with_calls);
 	for (uint32_t i = 0; i < group->n; i++) {

@@ -44,6 +44,21 @@ local function text(n)
 	return string.format('%d', n)
 end
 
+-- Totals are small mostly: their texts are made once, and found again both ways.
+local SMALL = 10000
+local text_of, number_of = {}, {}
+
+local function total_text(n)
+	local t = text_of[n]
+	if not t then
+		t = text(n)
+		if n < SMALL then
+			text_of[n], number_of[t] = t, n
+		end
+	end
+	return t
+end
+
 -- An init id with a `!` behind it comes from whoever makes a generation: it may write one that is building, and no other.
 local function own_id(init)
 	return (string.gsub(init, '!$', ''))
@@ -144,8 +159,8 @@ end
 --   a part:  name, token, from, position "next clock last print", msgpack {consumed, outcomes...}, msgpack cuts {field, offset, ...},
 --            msgpack marks {field, clock, field to drop, ...}
 --   a group: index of its key in KEYS, month text, bucket number (month that closes it, year*12+month-1), index of the fired key (0: late),
---            msgpack fields, msgpack numbers {calls, ladder, ladder in the month of activation, activates, ...}, msgpack lists {delta index,
---            packed calls, ...}, month text of the bucket
+--            msgpack fields, msgpack calls of each, ladders of each (4 bytes: ladder, 4 bytes: that of the month of activation, big-endian),
+--            msgpack indexes of deltas that may activate their account, msgpack lists {delta index, packed calls, ...}, month text of the bucket
 --   an allowance: {rules version, cause, cause in ms, months, packs, rungs}
 --            a month: {number, services {id, quota, quota in the month of activation, shared or 0, {pack, its calls as known in the month, ...}},
 --                     shared {calls, first}}
@@ -204,14 +219,14 @@ end
 
 -- Reads the old totals of a group and computes the new ones.
 local function commit_read_group(group)
-	local numbers, fields, olds, news, find, tonumber = group.numbers, group.fields, {}, {}, string.find, tonumber
+	local calls, fields, olds, news, find, tonumber = group.delta_calls, group.fields, {}, {}, string.find, tonumber
 	for first = 1, group.n, PIECE do
 		local have = redis.call('HMGET', group.key, unpack(fields, first, math.min(first + PIECE - 1, group.n)))
 		for k = 1, #have do
 			local i, old = first + k - 1, 0
-			local stored, more = have[k], numbers[(i - 1) * 4 + 1]
+			local stored, more = have[k], calls[i]
 			if stored then
-				old = not find(stored, '%D') and tonumber(stored)
+				old = number_of[stored] or not find(stored, '%D') and tonumber(stored)
 			end
 			if not old or more < 0 or old >= LIMIT or more >= LIMIT or old + more >= LIMIT then
 				return { 'HALT', refused_total(fields[i] .. ', ' .. group.month, stored or '0', old, more) }
@@ -229,8 +244,9 @@ local function commit_groups(count, at, meta)
 		local fields = cmsgpack.unpack(ARGV[at + 4])
 		local group = { key = KEYS[tonumber(ARGV[at])], month = ARGV[at + 1], bucket = tonumber(ARGV[at + 2]),
 			fired = KEYS[tonumber(ARGV[at + 3])], n = #fields, fields = fields,
-			numbers = cmsgpack.unpack(ARGV[at + 5]), late = ARGV[at + 3] == '0', close = ARGV[at + 7] }
-		local lists = cmsgpack.unpack(ARGV[at + 6])
+			delta_calls = cmsgpack.unpack(ARGV[at + 5]), ladders = ARGV[at + 6], activates = cmsgpack.unpack(ARGV[at + 7]),
+			late = ARGV[at + 3] == '0', close = ARGV[at + 9] }
+		local lists = cmsgpack.unpack(ARGV[at + 8])
 		group.calls = {}
 		for i = 1, #lists, 2 do
 			group.calls[lists[i]] = lists[i + 1]
@@ -243,7 +259,7 @@ local function commit_groups(count, at, meta)
 			return nil, refused
 		end
 		groups[g] = group
-		at = at + 8
+		at = at + 10
 	end
 	return groups, nil
 end
@@ -263,14 +279,12 @@ end
 local function commit_activations(groups)
 	local act, changed, names = {}, {}, {}
 	for _, group in ipairs(groups) do
-		local numbers, fields, active = group.numbers, group.fields, {}
-		for i = 1, group.n do
-			if numbers[i * 4] == 1 then
-				local account = string.match(fields[i], '^[^/]*')
-				active[#active + 1] = account
-				if not act[account] then
-					act[account], names[#names + 1] = '', account
-				end
+		local fields, active = group.fields, {}
+		for k, i in ipairs(group.activates) do
+			local account = string.match(fields[i], '^[^/]*')
+			active[k] = account
+			if not act[account] then
+				act[account], names[#names + 1] = '', account
 			end
 		end
 		group.active = active
@@ -294,8 +308,14 @@ local function commit_activations(groups)
 	return act, changed
 end
 
+-- Its ladder, and that of the month of activation; 0: none.
+local function ladders_of_delta(group, i)
+	local a, b, c, d, e, f, g, h = string.byte(group.ladders, i * 8 - 7, i * 8)
+	return ((a * 256 + b) * 256 + c) * 256 + d, ((e * 256 + f) * 256 + g) * 256 + h
+end
+
 local function ladder_of(group, i, ladders, act)
-	local plain, first = group.numbers[(i - 1) * 4 + 2], group.numbers[(i - 1) * 4 + 3]
+	local plain, first = ladders_of_delta(group, i)
 	if first == plain then
 		return ladders[plain], false
 	end
@@ -397,15 +417,19 @@ end
 
 -- The deltas whose new totals reach the lowest rung of a ladder of theirs: most have none to look at.
 local function commit_reaching(group, ladders)
-	local numbers, news, least, list = group.numbers, group.new, {}, {}
+	local news, least, lowest, list = group.new, {}, LIMIT, {}
 	least[0] = LIMIT
 	for i, rungs in ipairs(ladders) do
 		least[i] = rungs[1].at
+		lowest = math.min(lowest, least[i])
 	end
 	for i = 1, group.n do
 		local new = news[i]
-		if new >= least[numbers[i * 4 - 2]] or new >= least[numbers[i * 4 - 1]] then
-			list[#list + 1] = i
+		if new >= lowest then
+			local plain, first = ladders_of_delta(group, i)
+			if new >= least[plain] or new >= least[first] then
+				list[#list + 1] = i
+			end
 		end
 	end
 	return list
@@ -419,7 +443,7 @@ local function commit_crossings(group, i, ladders, act, parts, found)
 		whole = ladder_crossings(group, i, rungs, first, account, service, parts, found)
 	end
 	if first then -- behind the alerts: by billable calls both ladders have the same tiers
-		passed_rungs(group.fired, group.month, account, service, old, new, ladders[group.numbers[(i - 1) * 4 + 2]] or {}, found)
+		passed_rungs(group.fired, group.month, account, service, old, new, ladders[ladders_of_delta(group, i)] or {}, found)
 	end
 	return whole
 end
@@ -795,9 +819,9 @@ local function look_write(accounts, pass)
 end
 
 local function commit_write_group(group, meta, totals)
-	local fields, news, flat, n, format = group.fields, group.new, {}, #totals, string.format
+	local fields, news, flat, n = group.fields, group.new, {}, #totals
 	for i = 1, group.n do
-		local total = format('%d', news[i])
+		local total = total_text(news[i])
 		totals[n + i] = total
 		flat[i * 2 - 1], flat[i * 2] = fields[i], total
 	end

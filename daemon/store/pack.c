@@ -46,6 +46,11 @@ void pack_int(struct pack *b, int64_t v)
 		pack_head(b, 0xd3, (uint64_t)v, 8);
 }
 
+void pack_u32(struct pack *b, uint32_t v)
+{
+	pack_big_endian(pack_room(b, 4), v, 4);
+}
+
 void pack_text(struct pack *b, struct span s)
 {
 	if (s.p == NULL) {

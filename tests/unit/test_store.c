@@ -1105,6 +1105,52 @@ Test(store, a_pass_over_a_shard_that_went_back_is_refused)
 	changes_free(&c);
 }
 
+// As contracts make them: more ladders than a byte tells apart, and each delta is held against its own; of totals small and large.
+Test(store, each_of_many_deltas_has_its_own_ladder)
+{
+	enum { N = 300 };
+	static struct rung rungs[N];
+	static struct ladder ladders[N];
+	static struct call_ref calls[N];
+	static struct commit_delta deltas[N];
+	static char names[N][8];
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, N);
+	for (int i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "a%03d", i);
+		rungs[i] = (struct rung){ 9990 + i, 9990 + i, ALERT_QUOTA_EXHAUSTED, -1 };
+		ladders[i] = (struct ladder){ .n = 1, .rungs = &rungs[i] };
+		int64_t below = i == 3 || i == 298 ? 0 : 1; // two of them reach theirs
+		calls[i] = (struct call_ref){ .offset = i, .time_ms = 1577900000000, .timestamp_ms = 5, .calls = 9990 + i - below, .id = SPAN_LIT("id") };
+		deltas[i] = (struct commit_delta){ .account = span_of(names[i]), .service = tag_service, .month = JAN, .adjust_month = MONTH_NONE,
+			.ladder = &ladders[i], .activates = i % 2 == 0, .first_call = &calls[i], .n_calls = 1, .calls = calls[i].calls, .with_calls = true };
+	}
+	s->c.deltas = deltas;
+	s->c.n_deltas = N;
+	s->part.outcomes[OUTCOME_COUNTED] = N;
+	struct commit_result r = step_send(s);
+	cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	struct seen seen = outbox();
+	cr_assert_eq(seen.n, 2);
+	cr_expect_str_eq(seen.identity[0], "alert\na003\nimage-tag\n2020-01\nfree_quota.exhausted\n9993\n");
+	cr_expect_str_eq(seen.identity[1], "alert\na298\nimage-tag\n2020-01\nfree_quota.exhausted\n10288\n");
+	for (int again = 0; again < 2; again++) { // small totals are known by then, and read back
+		for (int i = 0; i < N; i++)
+			cr_assert_eq(deltas[i].total, calls[i].calls + again);
+		s->part.from = N + again;
+		s->part.to = (struct position){ N + again + 1, 2000, N + again, 7 };
+		s->part.consumed = 1;
+		for (int i = 0; i < N; i++) {
+			deltas[i].calls = 1;
+			deltas[i].with_calls = again == 0;
+			deltas[i].ladder = NULL;
+		}
+		r = step_send(s);
+		cr_assert_eq(r.status, COMMIT_DONE, "%s", r.text);
+	}
+	free(s);
+}
+
 // A shard that goes back may hold again what was dropped a moment ago: whoever makes a generation tries once more.
 Test(store, a_copy_that_came_back_under_a_number_is_met_again)
 {
