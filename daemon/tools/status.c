@@ -2,6 +2,7 @@
 // meterctl status: the verdict first, then why, then the partitions. It asks the running daemon; where that does not answer, it
 // says so and shows where the counters in Redis stand.
 #include <inttypes.h>
+#include <limits.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/check.h"
 #include "tools/http_get.h"
 #include "tools/options.h"
+#include "tools/terminal.h"
 #include "tools/tools.h"
 
 enum { ASK_TIMEOUT_MS = 5000, HTTP_OK = 200 };
@@ -24,10 +26,24 @@ static void print_safe(const char *text)
 	}
 }
 
+// A sentence. On a terminal it goes on below its beginning where the window ends, and no word is broken.
 static void line(const char *before, const char *text)
 {
+	int indent = (int)strspn(before, " -"), at = terminal_width(before);
+	int columns = terminal_is(stdout) ? terminal_columns(stdout) : INT_MAX;
 	fputs(before, stdout);
-	print_safe(text);
+	for (const char *word = text, *end; *word != '\0'; word = end + strspn(end, " ")) {
+		end = word + strcspn(word, " ");
+		CLEANUP(freep) char *w = xasprintf("%.*s", (int)(end - word), word);
+		int width = terminal_width(w);
+		bool below = word != text && width >= columns - at;
+		if (below)
+			printf("\n%*s", indent, "");
+		else if (word != text)
+			putchar(' ');
+		print_safe(w);
+		at = (below ? indent : word == text ? at : at + 1) + width;
+	}
 	putchar('\n');
 }
 
@@ -58,10 +74,8 @@ static void print_reasons(const json_t *j)
 		line("  - ", json_is_string(r) ? json_string_value(r) : "?");
 	json_array_foreach(parts, i, r)
 		if (json_is_string(json_object_get(r, "halted"))) {
-			printf("  - ");
-			print_safe(text_of(r, "topic", "?"));
-			printf("/%" PRId64, int_of(r, "partition"));
-			line(" halted: ", text_of(r, "halted", ""));
+			CLEANUP(freep) char *text = xasprintf("%s/%" PRId64 " halted: %s", text_of(r, "topic", "?"), int_of(r, "partition"), text_of(r, "halted", ""));
+			line("  - ", text);
 		}
 }
 

@@ -116,6 +116,7 @@ expect("language and colours of the system", await phone.evaluate(() => document
 await phone.fill("#ask-account", account);
 await phone.press("#ask-account", "Enter");
 await phone.waitForSelector("#account-lines .line .ladder .is");
+expect("an alert says when, on a phone too", await phone.evaluate(() => document.querySelector("#alert-list tbody tr").innerText.match(/\d\d:\d\d/)));
 expect("no sideways scrolling at 360 px", await fits(phone), await phone.evaluate(() => [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > 361 && !e.closest(".scroll")).map(e => e.id || e.className || e.tagName).join(" ")));
 await picture(phone, "phone-dark-zh");
 await accessible(phone, "phone, dark, Chinese");

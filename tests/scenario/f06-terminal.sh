@@ -106,8 +106,14 @@ wait_for 90 'shows follow "^2020-04-[0-9T:]+  (tier|free)"' 'alerts after the ab
 tm send-keys -t follow C-c
 wait_for 10 'shows follow exit=0' 'the end by Ctrl-C'
 
-# One that begins while the broker is away waits for it.
+# One that begins while the broker is away waits for it. What `status` says of it breaks between words.
 kill9_kafka
+reason() { "$METERCTL" status --format table 2>/dev/null >"$DIR/words"; grep -E '^  - .{50}' "$DIR/words"; } # status ends with 1 where it is not ready
+wait_for 30 '[[ -n $(reason) ]]' 'a reason longer than a line'
+window status 48 40 "$METERCTL status"
+wait_for 30 'shows status "exit="' 'the status at 48 columns'
+sentence=$(reason | head -n 1)
+[[ "$(tm capture-pane -p -t status | tr -s ' \n' ' ')" == *"${sentence#  - }"* ]] || fail "a word is broken: $(screen status)"
 window late 200 50 "$METERCTL alerts --follow --kind tier.crossed --from 2020-01"
 wait_for 30 'shows late "Kafka is away"' 'the notice at the start'
 restart_kafka

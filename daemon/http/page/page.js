@@ -251,7 +251,7 @@ function drawAlerts() {
   const body = $("alert-list").tBodies[0];
   if (body.contains(document.activeElement)) { drawing = setTimeout(drawAlerts, 1000); return; }
   body.replaceChildren(...alerts.map(a => {
-    const d = a.data, r = row(td(clock(a.time), "wide"), td(el("span", { class: classOf(d.kind) }, say(d.kind))), td(accountLink(d.account)), td(d.service ?? (d.services || []).join(", ")),
+    const d = a.data, r = row(td(clock(a.time), "wide"), el("td", {}, el("span", { class: classOf(d.kind) }, say(d.kind)), el("span", { class: "narrow" }, clock(a.time))), td(accountLink(d.account)), td(d.service ?? (d.services || []).join(", ")),
       td(d.period, "wide"), td(number(d.calls_after), "n"), td(d.bill_after ? `${money(d.bill_after)} ${d.currency}` : "–", "n wide"));
     if (fresh.has(a.id)) r.className = "fresh";
     r.dataset.id = a.id;
