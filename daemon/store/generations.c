@@ -193,9 +193,10 @@ static enum error_class keys_of(struct store_redis *s, uint32_t shard, int64_t g
 	return c;
 }
 
-enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, int64_t copy, struct error *e)
+// *ret_again: the generation came to hold another key after its keys were listed.
+static enum error_class list_and_cut(struct store_redis *s, uint32_t shard, int64_t of, int64_t copy, bool *ret_again, struct error *e)
 {
-	struct store_redis *s = redis_of(port);
+	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	struct store_keys k = { 0 };
 	enum error_class c = keys_of(s, shard, of, &k, e);
 	if (c != ERROR_NONE)
@@ -212,7 +213,25 @@ enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, 
 	command_int(&s->command, of);
 	command_int(&s->command, copy);
 	store_keys_free(&k);
-	return redis_call_function(s, NULL, e);
+	c = redis_call(s, &r, e);
+	if (c != ERROR_NONE)
+		return c;
+	*ret_again = reply_is_array(r, 3) && span_is(reply_span(r->element[0]), "RETRY");
+	return *ret_again ? ERROR_NONE : redis_status(r, e);
+}
+
+enum error_class redis_cut_copy(struct store *port, uint32_t shard, int64_t of, int64_t copy, struct error *e)
+{
+	enum { LISTS_MOST = 20 }; // a new month or late bucket each time: more than come in a row
+	bool again = true;
+	for (int i = 0; i < LISTS_MOST && again; i++) {
+		again = false;
+		enum error_class c = list_and_cut(redis_of(port), shard, of, copy, &again, e);
+		if (c != ERROR_NONE)
+			return c;
+	}
+	return again ? error_set(e, ERROR_RETRY, 0, "redis: shard %u came to hold new months each time that it was to be copied; run the same command again",
+				 shard) : ERROR_NONE;
 }
 
 static enum error_class adopt_from(struct store_redis *s, uint32_t shard, int64_t old, int64_t epoch, struct error *e)

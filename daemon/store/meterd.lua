@@ -1289,7 +1289,32 @@ local function begin(keys, args)
 	return { 'OK' }
 end
 
--- KEYS meta, then pairs (key of the one, key of its copy); ARGV init, generation, the copy's. All keys of a generation at one moment.
+-- What meta says that a generation holds a month in, as store/generations.c lists it. nil, or a key of it that is not among these: it came to be
+-- since they were listed.
+local HELD = { m = { 'use', 'fired' }, f = { 'fired' }, closed = { 'set', 'frz' } }
+local function key_unlisted(keys, gen)
+	local listed, base = {}, string.gsub(keys[1], 'meta$', '') .. 'g' .. gen .. ':'
+	for i = 2, #keys, 2 do
+		listed[keys[i]] = true
+	end
+	for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+		local kind, of, month, adjusted = string.match(field, '^(%a+):(%d+):(%d+%-%d+)(.*)$')
+		local held = of == gen and HELD[kind] or {}
+		if of == gen and kind == 'm' and adjusted ~= '' then
+			held = { 'late', 'set' }
+		end
+		for _, what in ipairs(held) do
+			local key = base .. what .. ':' .. month .. (what == 'late' and adjusted or '')
+			if not listed[key] then
+				return key
+			end
+		end
+	end
+	return nil
+end
+
+-- KEYS meta, then pairs (key of the one, key of its copy); ARGV init, generation, the copy's. All keys of a generation at one moment: a copy
+-- without one of them would stand at the same offsets.
 local function cut(keys, args)
 	local have = redis.call('HMGET', keys[1], 'init', 'g:' .. args[2], 'g:' .. args[3], 'schema')
 	local refused = foreign_shard(have[1], args[1], have[4])
@@ -1299,6 +1324,10 @@ local function cut(keys, args)
 		return { 'LOST', 'the shard holds no generation ' .. args[2] }
 	elseif have[3] and have[3] ~= 'cut' then
 		return { 'HALT', 'generation ' .. args[3] .. ' is ' .. have[3] .. ' already' }
+	end
+	local unlisted = key_unlisted(keys, args[2])
+	if unlisted then
+		return { 'RETRY', unlisted .. ' came to be since the keys were listed', unlisted }
 	end
 	for i = 2, #keys, 2 do
 		redis.call('DEL', keys[i + 1])

@@ -109,6 +109,8 @@ MUTANTS = [
     ("put-back-over-all", "shards that lost nothing are put back, too", RESTORE, "t->skip = t->r->wanted != NULL && !t->r->wanted[shard];", "t->skip = false;"),
     ("checkpoint-copy-not-watched", "a Redis that goes back while a shard is written out makes a file of two courses of events", MAKE,
      "\tif (m->cls == ERROR_NONE && !m->sink_failed)\n\t\tm->cls = copy_kept(m, print);\n", "\t(void)copy_kept;\n"),
+    ("copied-without-a-key", "a month that came between the list of keys and the copy is not in the copy, which stands at the offsets behind it", LUA,
+     "\tif unlisted then", "\tif unlisted and false then"),
     ("newest-checkpoint-dropped", "where the clock was set back the checkpoint just written goes", MAKE, "strcmp(f->path, written) != 0 &&\n\t\t    ++kept", "written != NULL &&\n\t\t    ++kept"),
     ("goal-of-before", "what is made again is counted beyond what the generation in force holds, since Redis went back: newer rules are dated into it",
      "daemon/rebuild/lane.c", "if (next < wanted(l, k, shard)) {", "if (next < 0 && next < wanted(l, k, shard)) {"),

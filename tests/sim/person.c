@@ -93,6 +93,12 @@ void sim_person_calls(void)
 		sim_hand_enters(sim_letters_return_all);
 }
 
+void sim_person_lists(void)
+{
+	if (sim->running == process() && sim_chance(0.3))
+		sim_world_goes_on();
+}
+
 void sim_person_forget(void)
 {
 	memset(person()->workers, 0, sizeof(person()->workers));

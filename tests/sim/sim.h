@@ -252,6 +252,7 @@ void sim_person_works(struct sim_instance *x);
 bool sim_person_concludes(bool put_in_force);             // when all is counted: what is made again is the same
 void sim_person_waits(void);
 void sim_person_calls(void);
+void sim_person_lists(void);
 void sim_person_forget(void);
 bool sim_person_failed(const char *what, enum error_class c, const struct error *e, uint32_t losses); // what nobody would expect of it; losses: before
 

@@ -828,6 +828,63 @@ Test(store, a_copy_is_what_stood_at_one_moment)
 	cr_assert_eq(store->ops->drop(store, 1, 1, &e), ERROR_HALT);
 }
 
+// The step as it is sent when these keys were listed.
+static enum error_class cut_with(const struct store_key *keys, uint32_t n, struct error *e)
+{
+	struct store_redis *s = redis_of(store);
+	redis_fcall(s, "cut", 1 + 2 * (int)n);
+	redis_words_key(s, 1, "meta", MONTH_NONE, MONTH_NONE);
+	for (uint32_t i = 0; i < n; i++) {
+		redis_words_key(s, 1, keys[i].what, keys[i].month, keys[i].adjust_month);
+		command_format(&s->command, "t:{s01}:g7:key-%u", i);
+	}
+	command_text(&s->command, "init1");
+	command_text(&s->command, "1");
+	command_text(&s->command, "7");
+	*e = (struct error){ 0 };
+	return redis_call_function(s, NULL, e);
+}
+
+static void one_late_call(int64_t from)
+{
+	struct step *s = step_make("tok1", from, from + 1);
+	step_call(s, 2, NULL, false);
+	s->delta[0].adjust_month = JAN + 1;
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+}
+
+// Keys are listed before the step that copies them, and a month, a late bucket or a close may come in between: the copy would stand at the offsets
+// behind it and not hold it.
+Test(store, nothing_is_copied_while_a_key_of_a_month_is_not_listed)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	struct store_keys k = { 0 };
+	claim_as("tok1");
+	cr_assert_eq(count_one("tok1", 0).status, COMMIT_DONE);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1001, "hash", false, &part, 1, &e), ERROR_NONE, "%s", e.text);
+	one_late_call(1);
+	cr_assert_eq(store->ops->keys(store, 1, &k, &e), ERROR_NONE, "%s", e.text);
+	int of_months = 0;
+	for (uint32_t i = 0; i < k.n; i++) {
+		struct store_key left_out = k.list[i];
+		if (left_out.month == MONTH_NONE)
+			continue;
+		of_months++;
+		k.list[i] = k.list[--k.n];
+		cr_expect_eq(cut_with(k.list, k.n, &e), ERROR_RETRY, "%s: %s", left_out.what, e.text);
+		cr_expect(strstr(e.text, left_out.what) != NULL, "%s", e.text);
+		k.list[k.n++] = k.list[i];
+		k.list[i] = left_out;
+	}
+	cr_assert_eq(of_months, 5); // use, fired, late, set, frz
+	kinds_are("1:0 ");
+	cr_assert_eq(cut_with(k.list, k.n, &e), ERROR_NONE, "%s", e.text);
+	kinds_are("1:0 7:2 ");
+	store_keys_free(&k);
+}
+
 // A pack begins in a month in which the shard counts nothing: that its alert is out is noted there too, and belongs to the generation. A
 // number is given again; what an earlier generation of it had left would hide the alert.
 Test(store, a_generation_takes_the_mark_of_a_pack_along)

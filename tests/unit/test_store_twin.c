@@ -78,6 +78,54 @@ Test(store, a_lease_ends)
 	cr_assert_null(other);
 }
 
+static int before_cut; // how many commits yet come between the list of keys and the step that copies them
+static struct store *counting;
+
+static void count_before_cut(const char *function)
+{
+	struct store *had = store;
+	if (strstr(function, "_cut") == NULL || before_cut-- <= 0)
+		return;
+	store = counting;
+	one_late_call(before_cut);
+	store = had;
+}
+
+static struct store *other_store(void)
+{
+	struct store *s = open_store();
+	s->ops->identity(s, "init1", 1);
+	return s;
+}
+
+Test(store, what_comes_between_the_list_and_the_copy_is_in_the_copy)
+{
+	struct error e = { 0 };
+	struct store_months m = { 0 };
+	claim_as("tok1");
+	counting = other_store();
+	before_cut = 1;
+	redis_twin_before = count_before_cut;
+	cr_assert_eq(store->ops->cut_copy(store, 1, 1, 7, &e), ERROR_NONE, "%s", e.text);
+	redis_twin_before = NULL;
+	cr_assert_eq(before_cut, -1, "listed again");
+	store->ops->identity(store, "init1", 7);
+	struct store_positions at = { 0 };
+	cr_assert_eq(store->ops->positions(store, 1, &at, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(at.n == 1 && at.list[0].at.next == 1);
+	store_positions_free(&at);
+	cr_assert_eq(store->ops->months(store, 1, &m, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(m.n, 1);
+	store_months_free(&m);
+	struct arena arena = { 0 };
+	struct span field = SPAN_LIT("a/image-tag"), got;
+	struct store_key late = { "late", JAN, JAN + 1 };
+	cr_assert_eq(store->ops->get_key(store, 1, &late, &field, 1, &arena, &got, &e), ERROR_NONE, "%s", e.text);
+	cr_assert(span_is(got, "2"));
+	arena_free(&arena);
+	counting->ops->close(counting);
+}
+
 static bool seen_once(void *ctx, struct span field, struct span value)
 {
 	int64_t i = -1;
