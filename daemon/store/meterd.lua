@@ -1424,10 +1424,12 @@ end
 local function not_restoring(meta, args)
 	local have = redis.call('HMGET', meta, 'init', 'g:' .. args[2], 'schema')
 	local refused = foreign_shard(have[1], args[1], have[3])
-	if not refused and have[2] ~= 'restoring' then
-		refused = { 'LOST', 'generation ' .. args[2] .. ' is not being put back any more' }
+	if refused or have[2] == 'restoring' then
+		return refused
+	elseif not have[2] or have[2] == 'cut' then
+		return { 'RETRY', 'generation ' .. args[2] .. ' is not being put back any more: the shard went back to an earlier state' }
 	end
-	return refused
+	return { 'LOST', 'generation ' .. args[2] .. ' is not being put back any more' }
 end
 
 -- KEYS meta, a key of the generation (meta itself: what is said there of it); ARGV init, generation, fields and values in turn.

@@ -885,6 +885,24 @@ Test(store, nothing_is_copied_while_a_key_of_a_month_is_not_listed)
 	store_keys_free(&k);
 }
 
+// A shard that goes back while a generation is put back has nothing of it: who puts it back is told to do so again.
+Test(store, a_shard_that_went_back_gets_no_half_of_a_generation)
+{
+	struct error e = { 0 };
+	struct span word[] = { SPAN_LIT("m:2020-01"), SPAN_LIT("1") };
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(store->ops->restore(store, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->put_marks(store, 1, word, 2, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(store->ops->drop(store, 1, 2, &e), ERROR_NONE, "%s", e.text); // as it was before
+	cr_expect_eq(store->ops->put_marks(store, 1, word, 2, &e), ERROR_RETRY, "%s", e.text);
+	e = (struct error){ 0 };
+	cr_expect_eq(store->ops->restored(store, 1, true, &e), ERROR_RETRY, "%s", e.text);
+	store->ops->identity(store, "init1", 1);
+	kinds_are("1:0 ");
+	e = (struct error){ 0 };
+	cr_expect_eq(store->ops->restored(store, 1, true, &e), ERROR_ABORT, "one that is whole: %s", e.text);
+}
+
 // A pack begins in a month in which the shard counts nothing: that its alert is out is noted there too, and belongs to the generation. A
 // number is given again; what an earlier generation of it had left would hide the alert.
 Test(store, a_generation_takes_the_mark_of_a_pack_along)
