@@ -582,10 +582,8 @@ static struct pending *pending_push(struct store_redis *s, struct commit *c)
 }
 
 // Before the first commit after a quiet time: a server that hung up meanwhile is met here, when nothing is at stake.
-static bool redis_ready_to_send(struct store_redis *s)
+static bool redis_connect_idle(struct store_redis *s)
 {
-	if (s->n_pending > 0)
-		return s->c != NULL && s->c->err == 0;
 	if (s->c != NULL) {
 		struct pollfd p = { .fd = s->c->fd, .events = POLLIN };
 		if (poll(&p, 1, 0) != 0)
@@ -596,7 +594,15 @@ static bool redis_ready_to_send(struct store_redis *s)
 	if (s->functions_missing && redis_load_functions(s, NULL) != ERROR_NONE)
 		return false;
 	s->functions_missing = false;
-	return s->informed == 0 || s->informed == s->sessions;
+	return true;
+}
+
+// Every commit of a flush asks whether its sender is informed: the first one is held back on the connection that it made, and those behind it find
+// that connection as it is.
+static bool redis_ready_to_send(struct store_redis *s)
+{
+	bool connected = s->n_pending > 0 ? s->c != NULL && s->c->err == 0 : redis_connect_idle(s);
+	return connected && (s->informed == 0 || s->informed == s->sessions);
 }
 
 void redis_commit_send(struct store *port, struct commit *c)

@@ -66,7 +66,7 @@ MUTANTS = [
     ("window-kept-over-new-rules", "what a worker remembered under rules that newer ones reach into goes on deciding", ASSIGN,
      " ||\n\t\t    journal_rules_at(w->journal, dedupe_clock(k->dedupe))->version > k->rules)", ")"),
     ("new-connection-unasked", "a Redis that went back and forgot newer rules takes commits that were made without them", "daemon/store/commit.c",
-     "return s->informed == 0 || s->informed == s->sessions;", "return true;"),
+     "return connected && (s->informed == 0 || s->informed == s->sessions);", "return connected;"),
     ("journal-not-asked", "after a lost connection nobody looks whether there are newer rules", FLUSH, "if (session == w->session)\n", "w->session = session;\n\tw->store->ops->informed(w->store, session);\n\tif (true)\n"),
     ("one-shard-put-in-force", "a generation comes into force in one shard only", PROPOSE,
      "	for (uint32_t shard = 0; shard < shards && cls == ERROR_NONE; shard++)\n		cls = s->ops->adopt(s, shard, j->generation_at, e);",

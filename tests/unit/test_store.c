@@ -594,6 +594,35 @@ Test(store, on_a_new_connection_nothing_is_counted_before_its_sender_is_informed
 	free(s);
 }
 
+// A flush sends a commit to each shard before it takes the first answer.
+Test(store, on_a_new_connection_no_commit_of_a_flush_is_counted)
+{
+	enum { SHARDS = 4 };
+	struct step *s[SHARDS];
+	struct commit_result r;
+	struct error e = { 0 };
+	for (uint32_t i = 0; i < SHARDS; i++) {
+		struct store_claim c = { .name = SPAN_LIT("t/0"), .start = { 0, TIME_NONE, -1, 0 } };
+		cr_assert_eq(store->ops->claim(store, i, SPAN_LIT("tok1"), &c, 1, &e), ERROR_NONE, "%s", e.text);
+		s[i] = step_make("tok1", 0, 1);
+		step_call(s[i], 1, NULL, false);
+		s[i]->c.shard = i;
+	}
+	store->ops->informed(store, store->ops->session(store));
+	connection_breaks();
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < SHARDS; i++)
+			store->ops->commit_send(store, &s[i]->c);
+		for (uint32_t i = 0; i < SHARDS; i++) {
+			cr_assert(store->ops->commit_receive(store, 3000, &r));
+			cr_expect_eq(r.status, round == 0 ? COMMIT_REFUSED : COMMIT_DONE, "shard %u: %d %s", i, r.status, r.text);
+		}
+		store->ops->informed(store, store->ops->session(store));
+	}
+	for (uint32_t i = 0; i < SHARDS; i++)
+		free(s[i]);
+}
+
 #ifndef REDIS_TWIN // what only a server can do
 
 static void redis_do(const char *words)
