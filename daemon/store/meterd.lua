@@ -1462,21 +1462,23 @@ local function put_entry(keys, args)
 	return { 'OK' }
 end
 
--- KEYS meta; ARGV init, generation, what it is from here on. In force only where no other is, and where the shard says so.
+-- KEYS meta; ARGV init, generation, what it is from here on. A shard that is older than the decision to put it in force has the one before in force
+-- still: `adopt` then carries the decision out, and takes over what that one had not published.
 local function restored(keys, args)
 	local refused = not_restoring(keys[1], args)
 	if refused then
 		return refused
 	end
-	for _, field in ipairs(args[3] == 'live' and redis.call('HKEYS', keys[1]) or {}) do
+	local is = args[3]
+	for _, field in ipairs(is == 'live' and redis.call('HKEYS', keys[1]) or {}) do
 		if string.match(field, '^g:%d+$') and redis.call('HGET', keys[1], field) == 'live' then
-			return { 'HALT', 'generation ' .. string.sub(field, 3) .. ' is in force in the shard' }
+			is = 'building'
 		end
 	end
-	if args[3] == 'live' then
+	if is == 'live' then
 		redis.call('HSET', keys[1], 'gen', args[2])
 	end
-	redis.call('HSET', keys[1], 'g:' .. args[2], args[3])
+	redis.call('HSET', keys[1], 'g:' .. args[2], is)
 	return { 'OK' }
 end
 

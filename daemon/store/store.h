@@ -262,7 +262,8 @@ struct store_ops {
 	enum error_class (*put)(struct store *s, uint32_t shard, const struct store_key *k, const struct span *words, uint32_t n, struct error *e);
 	enum error_class (*put_marks)(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
 	enum error_class (*put_entry)(struct store *s, uint32_t shard, const struct span *words, uint32_t n, struct error *e);
-	enum error_class (*restored)(struct store *s, uint32_t shard, bool in_force, struct error *e); // in force, or BUILDING
+	// In force, or BUILDING: also where another one is in force in this shard still, until `adopt`.
+	enum error_class (*restored)(struct store *s, uint32_t shard, bool in_force, struct error *e);
 	// Keys that bear the shard's name, all but its meta, requests and leases: of a shard without meta they are nobody's. `remove`: they go.
 	enum error_class (*left_over)(struct store *s, uint32_t shard, bool remove, int64_t *ret_n, struct error *e);
 

@@ -357,6 +357,38 @@ Test(checkpoint, lost_shards_come_back_in_force_and_others_stay)
 	redisFree(c);
 }
 
+// Redis was put back from a copy that is older than the decision for generation 2: shards 0 and 3 hold generation 1 and nothing of 2.
+Test(checkpoint, a_shard_older_than_the_decision_takes_the_generation_that_is_in_force)
+{
+	struct error e = { 0 };
+	bool wanted[4] = { true, false, false, true };
+	fill_all();
+	CLEANUP(freep) char *path = make();
+	CLEANUP(freep) char *other = dump(1, 2);
+	cr_assert_eq(restore_to(2, path, wanted, true, &e), ERROR_NONE, "%s", e.text);
+	same(1, 2, 0);
+	same(1, 2, 3);
+	redisContext *c = redis();
+	redisAppendCommand(c, "DEL t:{s00}:g2:out"); // two entries of the generation before are what is not published
+	run_all(c, 1);
+	redisFree(c);
+	store->ops->identity(store, id, 2);
+	for (uint32_t shard = 0; shard < 4; shard += 3) {
+		struct store_state st = { 0 };
+		cr_assert_eq(store->ops->state(store, shard, &st, &e), ERROR_NONE, "%s", e.text);
+		cr_expect(st.exists && !st.lacks_generation && !st.restoring);
+		cr_assert_eq(store->ops->adopt(store, shard, 40, &e), ERROR_NONE, "%s", e.text);
+		cr_expect_eq(kind(shard, 2), GENERATION_LIVE);
+		cr_expect_eq(kind(shard, 1), GENERATION_OLD);
+		int64_t n = 0;
+		cr_assert_eq(store->ops->outbox_length(store, shard, &n, &e), ERROR_NONE, "%s", e.text);
+		cr_expect_eq(n, shard == 0 ? 2 : 4);
+	}
+	CLEANUP(freep) char *other_now = dump(1, 2);
+	cr_expect_str_eq(other, other_now);
+	cr_expect_eq(kind(2, 2), (enum store_generation_kind)-1);
+}
+
 Test(checkpoint, a_half_is_of_no_use_and_the_next_attempt_begins_anew)
 {
 	struct error e = { 0 };
