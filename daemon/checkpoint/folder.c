@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "checkpoint/inner.h"
@@ -55,6 +56,28 @@ enum error_class checkpoint_list(const char *state_dir, struct checkpoint_list *
 		qsort(l.files, l.n, sizeof(*l.files), newest_first);
 	*ret = l;
 	return ERROR_NONE;
+}
+
+// "NAME.checkpoint.XXXXXX", as file_replace writes it beside its place.
+static bool is_beside(const char *name)
+{
+	const char *at = strstr(name, ".checkpoint.");
+	return at != NULL && strlen(at) == sizeof(".checkpoint.XXXXXX") - 1;
+}
+
+void checkpoint_sweep(const char *state_dir)
+{
+	CLEANUP(freep) char *folder = xasprintf("%s/checkpoints", state_dir);
+	DIR *d = opendir(folder);
+	for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;) {
+		CLEANUP(freep) char *path = xasprintf("%s/%s", folder, entry->d_name);
+		struct checkpoint_head h = { .settled = MONTH_NONE };
+		if (is_beside(entry->d_name) && checkpoint_verify(path, &h, NULL, NULL) == ERROR_ABORT)
+			unlink(path);
+		checkpoint_head_free(&h);
+	}
+	if (d != NULL)
+		closedir(d);
 }
 
 void checkpoint_list_free(struct checkpoint_list *l)

@@ -40,6 +40,9 @@ enum { CHECKPOINT_WORDS = 64 };
 enum error_class checkpoint_read(const char *path, const struct checkpoint_visitor *v, struct checkpoint_head *ret, struct checkpoint_totals *ret_totals,
 				 struct error *e);
 
+// Removes what killed processes left half-written. Only with the lease of checkpoints: then nobody writes one.
+void checkpoint_sweep(const char *state_dir);
+
 char *checkpoint_head_text(const struct checkpoint_head *h); // one line; free it
 bool checkpoint_head_parse(struct span text, struct checkpoint_head *ret);
 

@@ -340,6 +340,7 @@ static enum error_class write_file(struct making *m, char **ret_path)
 	enum error_class c = make_folder(m);
 	if (c != ERROR_NONE)
 		return c;
+	checkpoint_sweep(m->o->state_dir);
 	int why = file_replace(path, write_all, m);
 	checkpoint_writer_freep(&m->w);
 	if (m->cls != ERROR_NONE)

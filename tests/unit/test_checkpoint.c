@@ -550,6 +550,49 @@ Test(checkpoint, a_full_disk_leaves_nothing)
 	cr_expect(whole != NULL && files() == 1);
 }
 
+// As many bytes of `path` under another name of the folder.
+static void leave(const char *path, const char *name, size_t n)
+{
+	char to[200];
+	size_t all = 0;
+	CLEANUP(freep) char *bytes = whole(path, &all);
+	snprintf(to, sizeof(to), "%s/checkpoints/%s", dir, name);
+	cr_assert(rename(write_file(bytes, n < all ? n : all), to) == 0);
+}
+
+static bool lies_there(const char *name)
+{
+	char path[200];
+	snprintf(path, sizeof(path), "%s/checkpoints/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+Test(checkpoint, what_a_killed_process_left_half_written_goes_with_the_next)
+{
+	static const char half[] = "20200101T000000Z-2019-12.checkpoint.aB3xYz", empty[] = "20200101T000001Z-open.checkpoint.000000";
+	static const char backup[] = "20200101T000000Z-2019-12.checkpoint.backup", notes[] = "notes.checkpoint.txt";
+	struct error e = { 0 };
+	char *other = NULL, *none = NULL;
+	struct checkpoint_options o = options();
+	fill(2, 3);
+	CLEANUP(freep) char *first = make();
+	leave(first, half, 300);
+	leave(first, empty, 0);
+	leave(first, backup, SIZE_MAX);
+	leave(first, notes, 5);
+	cr_assert_eq(store->ops->lease(store, LEASE_CHECKPOINT, "somebody", 60000, &other, &e), ERROR_NONE);
+	cr_expect_eq(checkpoint_make(&o, &none, &e), ERROR_ABORT);
+	cr_expect(lies_there(half) && lies_there(empty), "somebody may be writing it");
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->lease(store, LEASE_CHECKPOINT, "somebody", 1, &other, &e), ERROR_NONE);
+	do // the claim ends
+		e = (struct error){ 0 };
+	while (checkpoint_make(&o, &none, &e) == ERROR_ABORT);
+	cr_expect(!lies_there(half) && !lies_there(empty));
+	cr_expect(lies_there(backup) && lies_there(notes), "a person's");
+	free(none);
+}
+
 Test(checkpoint, the_newest_stay)
 {
 	char *paths[4];
