@@ -36,7 +36,7 @@ bool letters_position(const struct record *r, char ret[LETTERS_POSITION])
 	struct span topic = letters_header(r, LETTERS_OWN "topic");
 	int64_t partition = 0, offset = 0;
 	if (topic.p == NULL || topic.n > 249 || !span_int64(letters_header(r, LETTERS_OWN "partition"), &partition) ||
-	    !span_int64(letters_header(r, LETTERS_OWN "offset"), &offset))
+	    !span_int64(letters_header(r, LETTERS_OWN "offset"), &offset) || partition < 0 || partition > INT32_MAX || offset < 0)
 		return false;
 	snprintf(ret, LETTERS_POSITION, "%.*s/%" PRId64 "/%" PRId64, (int)topic.n, topic.p, partition, offset);
 	return true;

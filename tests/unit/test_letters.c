@@ -66,6 +66,14 @@ Test(letters, records_of_others_are_none)
 	struct record r = { .headers = h, .n_headers = 2 }, bare = { 0 };
 	letters_table_take(t, &r);
 	letters_table_take(t, &bare);
+	static const char *const nowhere[] = { "-1", "2147483648", "4294967299" };
+	for (size_t i = 0; i < ARRAY_LEN(nowhere); i++) {
+		char position[LETTERS_POSITION];
+		struct header all[] = { h[0], { h[1].name, span_of(nowhere[i]) }, { SPAN_LIT("__meterd.errors.offset"), SPAN_LIT("1") } };
+		struct record other = { .headers = all, .n_headers = 3 };
+		cr_expect(!letters_position(&other, position), "partition %s", nowhere[i]);
+		letters_table_take(t, &other);
+	}
 	for (int i = 0; i < REJECT_COUNT; i++)
 		cr_expect_eq(count(t, (enum reject)i), 0);
 }

@@ -105,6 +105,16 @@ Test(requeue, a_record_goes_back_as_it_came)
 	cr_expect_eq(in_input(), 3);
 }
 
+// Forged: partition 1 by its lowest 32 bits, wherever a partitioner likes, and none.
+Test(requeue, a_letter_of_no_partition_is_none)
+{
+	letter("usage.calls", "4294967297", "5", "json_syntax", "1000", "{}", false);
+	letter("usage.calls", "-1", "5", "json_syntax", "1000", "{}", false);
+	letter("usage.calls", "1", "-5", "json_syntax", "1000", "{}", false);
+	cr_expect_eq(give_back(&any, false, ERROR_NONE).chosen, 0);
+	cr_expect_eq(in_input(), 0);
+}
+
 Test(requeue, who_only_asks_changes_nothing)
 {
 	some_letters();
