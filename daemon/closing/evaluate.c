@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "closing/inner.h"
 
@@ -75,7 +76,7 @@ static void add_change(struct changes *c, int64_t at_ms, int64_t after_ms, int64
 static void add_fact(struct changes *c, const struct journal *j, const struct account_fact *f, int64_t after_ms, int64_t upto_ms)
 {
 	for (uint32_t i = 0; i < j->n_rules; i++) {
-		int64_t at_ms = f->stamp_ms + j->rules[i].rules->settings.lead_ms;
+		int64_t at_ms = clock_later(f->stamp_ms, j->rules[i].rules->settings.lead_ms);
 		if (journal_rules_at(j, at_ms) == &j->rules[i])
 			add_change(c, at_ms, after_ms, upto_ms, false);
 	}

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "closing/inner.h"
 #include "journal/json.h"
@@ -78,7 +79,7 @@ enum error_class propose_highest(struct store *s, uint32_t shards, int64_t *ret,
 int64_t closing_effective_ms(const struct journal *j, int64_t clock_max_ms, int64_t now_ms)
 {
 	const struct rules_settings *s = &newest(j)->rules->settings;
-	int64_t effective_ms = clock_max_ms != TIME_NONE ? clock_max_ms + s->lead_ms : 0;
+	int64_t effective_ms = clock_max_ms != TIME_NONE ? clock_later(clock_max_ms, s->lead_ms) : 0;
 	if (s->clock == CLOCK_WALL && now_ms + s->lead_ms > effective_ms)
 		effective_ms = now_ms + s->lead_ms;
 	if (j->n_manifests > 0) { // what lies below its cuts is settled, also where a Redis that went back has not got there again

@@ -58,7 +58,7 @@ static enum reject resolve(const struct decider *d, int64_t stamp_ms, struct und
 			check(catalog_find_id(d->newest, span_of(catalog_service_id(c, service)), &service));
 		add_item(to, service, ev->items[i].calls);
 	}
-	if (ev->time_ms > stamp_ms + rules->settings.max_future_ms) {
+	if (ev->time_ms - rules->settings.max_future_ms > stamp_ms) { // a stamp may be anything; times and settings are bounded
 		char a[TIME_TEXT], b[TIME_TEXT];
 		snprintf(detail, 160, "event %s, record %s", time_text(ev->time_ms, a), time_text(stamp_ms, b));
 		return REJECT_TIME_FUTURE;

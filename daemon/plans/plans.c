@@ -174,7 +174,7 @@ int64_t plans_next_turn(const struct plans *p, const struct journal_rules *rules
 {
 	int64_t next = next_rules_ms(p, rules);
 	uint32_t i = facts_after(p, visible_stamp(rules, clock_ms));
-	if (i < p->n_facts && p->facts[i].stamp_ms + lead_of(rules) < next)
+	if (i < p->n_facts && p->facts[i].stamp_ms < next - lead_of(rules)) // a stamp may be anything
 		next = p->facts[i].stamp_ms + lead_of(rules);
 	if (clock_ms == TIME_NONE)
 		return next;

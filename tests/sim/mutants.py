@@ -56,7 +56,7 @@ MUTANTS = [
     ("rollback-not-noticed", "a Redis that went back while nothing was sent is not asked", FLUSH, "\t\tif (!same)\n\t\t\tworker_trouble", "\t\tif (false)\n\t\t\tworker_trouble"),
     ("marks-missing", "the clock at the window's begin is unknown after a restart", LUA, "\t\tredis.call('HSET', KEYS[7], marks[k], marks[k + 1])", "\t\tredis.call('HDEL', KEYS[7], marks[k])"),
     ("version-not-compared", "a commit goes through that was made without knowing of newer rules", LUA, "tonumber(registered) > tonumber(ARGV[3])", "false"),
-    ("rules-at-once", "rules take effect behind what some shard has counted", PROPOSE, "clock_max_ms + s->lead_ms : 0;", "clock_max_ms - 20 * s->lead_ms * 144 : 0;"),
+    ("rules-at-once", "rules take effect behind what some shard has counted", PROPOSE, "clock_later(clock_max_ms, s->lead_ms) : 0;", "clock_max_ms - 20 * s->lead_ms * 144 : 0;"),
     ("rules-before-alerts", "after a rollback rules take effect before calls that were told", PROPOSE, "*ret_may = *ret_may && l.parts[i].next_max >= relay_reach(o->relay, j->parts[i].name);", "(void)j;"),
     ("admission-clock-ignored", "a partition that appears opens months again that are closed", ASSIGN, ".start = { jp->offset, jp->clock_ms, -1, 0 }", ".start = { jp->offset, TIME_NONE, -1, 0 }"),
     ("fact-without-lead", "what is said of an account holds before everybody knows", "daemon/plans/plans.c", "TIME_NONE : clock_ms - lead_of(rules);", "TIME_NONE : clock_ms + lead_of(rules) * 0 - 30 * 86400000LL;"),

@@ -1063,6 +1063,7 @@ Test(closing, a_version_never_takes_effect_before_the_one_before)
 	cr_assert(journal_apply(j, 0, span_of(init), &e) == ERROR_NONE && journal_apply(j, 1, span_of(first), &e) == ERROR_NONE, "%s", e.text);
 	cr_expect_eq(closing_effective_ms(j, TIME_NONE, 5000000), 5600000);
 	cr_expect_eq(closing_effective_ms(j, 7000000, 5000000), 7600000);
+	cr_expect_eq(closing_effective_ms(j, INT64_MAX - 5, 5000000), INT64_MAX, "a record clock at the end of time");
 	cr_expect_eq(closing_effective_ms(j, 3000000, 5000000), 5600000);
 	CLEANUP(freep) char *second = journal_rules_record(2, 7600000, quick);
 	cr_assert(journal_apply(j, 2, span_of(second), &e) == ERROR_NONE, "%s", e.text);

@@ -90,6 +90,15 @@ Test(decide, a_record_without_a_stamp_waits_for_its_turn)
 	bench_close(b);
 }
 
+// A topic without a limit takes any stamp: what lies at the end of time is not in front of the event.
+Test(decide, no_stamp_is_too_far_ahead_of_an_event)
+{
+	struct bench *b = bench_open();
+	struct record r = record(LABEL, INT64_MAX);
+	cr_expect(outcome(b, 0, &r) == OUTCOME_COUNTED);
+	bench_close(b);
+}
+
 Test(decide, what_is_refused_says_why_whether_read_ahead_or_not)
 {
 	struct bench *b = bench_open();
