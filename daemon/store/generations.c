@@ -292,7 +292,9 @@ enum error_class redis_lease(struct store *port, enum store_lease of, const char
 	enum error_class c = redis_call(s, &r, e);
 	if (c != ERROR_NONE)
 		return c;
-	bool other = r->type == REDIS_REPLY_ARRAY && r->elements == 2 && span_is(reply_span(r->element[0]), "HALT");
+	bool other = reply_is_array(r, 2) && span_is(reply_span(r->element[0]), "HALT");
+	if (other && r->element[1]->type != REDIS_REPLY_STRING)
+		return redis_unknown_form(e, "a lease");
 	*ret_other = other ? xstrdup(r->element[1]->str) : NULL;
 	return other ? ERROR_NONE : redis_status(r, e);
 }

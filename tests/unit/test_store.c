@@ -680,7 +680,7 @@ static void answer(const char *text)
 	close(listening);
 }
 
-static enum error_class load_with(const char *answers, struct error *e)
+static struct store *open_scripted(const char *answers, struct error *e)
 {
 	char to[160];
 	struct store *s = NULL;
@@ -688,6 +688,12 @@ static enum error_class load_with(const char *answers, struct error *e)
 	snprintf(to, sizeof(to), "unix://%s/scripted", dir);
 	struct store_options o = { .url = to, .prefix = "t:", .shards = 4, .timeout_ms = 20000 };
 	cr_assert_eq(store_redis_open(&o, &s, e), ERROR_NONE, "%s", e->text);
+	return s;
+}
+
+static enum error_class load_with(const char *answers, struct error *e)
+{
+	struct store *s = open_scripted(answers, e);
 	enum error_class cls = redis_load_functions(redis_of(s), e);
 	s->ops->close(s);
 	cr_assert_eq(wait(NULL) > 0, true);
@@ -705,6 +711,17 @@ Test(store, a_redis_that_is_still_loading_is_waited_for)
 {
 	struct error e = { 0 };
 	cr_assert_eq(load_with("-LOADING Redis is loading the dataset in memory\r\n", &e), ERROR_RETRY, "%s", e.text);
+}
+
+Test(store, a_lease_that_is_held_by_nobody_that_can_be_read_is_refused)
+{
+	struct error e = { 0 };
+	char *other = NULL;
+	struct store *s = open_scripted("*2\r\n$4\r\nHALT\r\n:1\r\n", &e);
+	cr_expect_eq(s->ops->lease(s, LEASE_CHECKPOINT, "me", 1000, &other, &e), ERROR_HALT, "%s", e.text);
+	cr_expect_null(other);
+	s->ops->close(s);
+	cr_assert_eq(wait(NULL) > 0, true);
 }
 
 // Redis has as many clients as it takes: it says so to a new one and hangs up. Nothing was applied, and it passes.
