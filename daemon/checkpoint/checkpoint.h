@@ -123,7 +123,9 @@ enum error_class checkpoint_of_month(const struct checkpoint_options *o, int mon
 struct keeper;
 struct keeper *keeper_new(const struct checkpoint_options *o); // its stop and progress are the keeper's own
 void keeper_see(struct keeper *k, int closed_month);           // the newest finished month, as often as you like; MONTH_NONE: none. Never waits
-void keeper_freep(struct keeper **k);                          // ends what is under way; nothing of it is left
+void keeper_stop(struct keeper *k);                             // ends what is under way. Never waits
+void keeper_freep(struct keeper **k);                          // stops it, and waits until nothing of it is left: for the time-out of one call at the most
+int keeper_again_s(uint32_t failures);                         // how long it waits after so many in a row
 struct keeper_numbers {
 	uint64_t written, failed;
 	int64_t made_ms;          // wall: of the newest one; TIME_NONE: none is known

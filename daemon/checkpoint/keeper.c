@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 
-enum { AGAIN_S = 60 };
+enum { AGAIN_S = 60, AGAIN_MOST_S = 3600, TIMEOUT_MS = 10000 };
 
 struct keeper {
 	struct checkpoint_options o;
@@ -27,7 +27,7 @@ static enum error_class find_made(const struct checkpoint_options *o, int month,
 {
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	struct checkpoint_list list = { 0 };
-	enum error_class c = journal_load_from(o->port != NULL ? o->port : &sink_port_kafka, o->kafka, AGAIN_S * 1000, &j, e);
+	enum error_class c = journal_load_from(o->port != NULL ? o->port : &sink_port_kafka, o->kafka, TIMEOUT_MS, &j, e);
 	if (c == ERROR_NONE)
 		c = checkpoint_list(o->state_dir, &list, e);
 	for (uint32_t i = 0; i < list.n && ret->path == NULL; i++) {
@@ -75,7 +75,15 @@ static void note(struct keeper *k, const struct checkpoint_file *f, bool new, in
 			 (long long)(clock_mono_us() - begun_us) / 1000);
 }
 
-static bool make(struct keeper *k, int month)
+int keeper_again_s(uint32_t failures)
+{
+	int s = AGAIN_S;
+	for (uint32_t i = 1; i < failures && s < AGAIN_MOST_S; i++)
+		s *= 2;
+	return s < AGAIN_MOST_S ? s : AGAIN_MOST_S;
+}
+
+static bool make(struct keeper *k, int month, int again_s)
 {
 	struct checkpoint_file f = { 0 };
 	struct error e = { 0 };
@@ -90,17 +98,18 @@ static bool make(struct keeper *k, int month)
 	if (atomic_load(&k->stop))
 		return false;
 	char quoted[1200];
-	log_line(LVL_WARN, "checkpoint_failed", "why=%s again_s=%d", log_quote(e.text, quoted, sizeof(quoted)), AGAIN_S);
+	log_line(LVL_WARN, "checkpoint_failed", "why=%s again_s=%d", log_quote(e.text, quoted, sizeof(quoted)), again_s);
 	pthread_mutex_lock(&k->lock);
 	k->numbers.failed++;
 	pthread_mutex_unlock(&k->lock);
 	return false;
 }
 
-// With the lock held: until there is something to be done; after a failure not at once.
-static void wait_for_work(struct keeper *k, bool failed)
+// With the lock held: until there is something to be done; after a failure not at once, and later after each further one: each attempt copies shards.
+static void wait_for_work(struct keeper *k, uint32_t failures)
 {
-	const struct timespec until = { .tv_sec = clock_mono_us() / 1000000 + AGAIN_S }; // the condition's clock, too
+	bool failed = failures > 0;
+	const struct timespec until = { .tv_sec = clock_mono_us() / 1000000 + keeper_again_s(failures) }; // the condition's clock, too
 	while (!atomic_load(&k->stop) && (failed || k->wanted == MONTH_NONE || (k->done != MONTH_NONE && k->done >= k->wanted))) {
 		if (!failed)
 			pthread_cond_wait(&k->wake, &k->lock);
@@ -112,17 +121,17 @@ static void wait_for_work(struct keeper *k, bool failed)
 static void *keep(void *arg)
 {
 	struct keeper *k = arg;
-	bool failed = false;
+	uint32_t failures = 0; // in a row
 	pthread_mutex_lock(&k->lock);
 	while (!atomic_load(&k->stop)) {
-		wait_for_work(k, failed);
+		wait_for_work(k, failures);
 		int month = k->wanted;
 		if (atomic_load(&k->stop))
 			break;
 		pthread_mutex_unlock(&k->lock);
-		failed = !make(k, month);
+		failures = make(k, month, keeper_again_s(failures + 1)) ? 0 : failures + 1;
 		pthread_mutex_lock(&k->lock);
-		if (!failed)
+		if (failures == 0)
 			k->done = month;
 	}
 	pthread_mutex_unlock(&k->lock);
@@ -159,15 +168,20 @@ void keeper_see(struct keeper *k, int closed_month)
 		pthread_cond_signal(&k->wake);
 }
 
+void keeper_stop(struct keeper *k)
+{
+	pthread_mutex_lock(&k->lock);
+	atomic_store(&k->stop, true);
+	pthread_cond_signal(&k->wake);
+	pthread_mutex_unlock(&k->lock);
+}
+
 void keeper_freep(struct keeper **at)
 {
 	struct keeper *k = *at;
 	if (k == NULL)
 		return;
-	pthread_mutex_lock(&k->lock);
-	atomic_store(&k->stop, true);
-	pthread_cond_signal(&k->wake);
-	pthread_mutex_unlock(&k->lock);
+	keeper_stop(k);
 	pthread_join(k->thread, NULL);
 	pthread_cond_destroy(&k->wake);
 	free(k);

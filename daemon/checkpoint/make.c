@@ -14,7 +14,7 @@
 #include "checkpoint/inner.h"
 #include "decide/decide.h"
 
-enum { TIMEOUT_MS = 15000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000 };
+enum { TIMEOUT_MS = 10000, LEASE_MS = 15000, LEASE_EVERY_US = 3000000 };
 
 struct making {
 	const struct checkpoint_options *o;
@@ -51,6 +51,13 @@ static bool look(struct making *m)
 	if (m->cls == ERROR_NONE && clock_mono_us() - m->leased_us > LEASE_EVERY_US)
 		m->cls = take_lease(m);
 	return m->cls == ERROR_NONE;
+}
+
+// Before each call that may take its whole time-out.
+static enum error_class watched(struct making *m)
+{
+	look(m);
+	return m->cls;
 }
 
 // ---- records
@@ -264,9 +271,14 @@ static enum error_class take_published(struct making *m, const char *topic)
 {
 	struct topic_info info = { 0 };
 	struct checkpoint_head *h = &m->head;
-	enum error_class c = m->port->describe(m->o->kafka, topic, TIMEOUT_MS, &info, m->e);
+	enum error_class c = watched(m);
+	if (c == ERROR_NONE)
+		c = m->port->describe(m->o->kafka, topic, TIMEOUT_MS, &info, m->e);
 	for (int32_t p = 0; p < info.partitions && c == ERROR_NONE; p++) {
 		int64_t low = 0, high = 0;
+		c = watched(m);
+		if (c != ERROR_NONE)
+			break;
 		c = m->port->offsets(m->o->kafka, topic, p, TIMEOUT_MS, &low, &high, m->e);
 		h->outs = xrealloc(h->outs, h->n_outs + 1, sizeof(*h->outs));
 		h->outs[h->n_outs++] = (struct checkpoint_out){ xasprintf("%s/%" PRId32, topic, p), high };
@@ -306,8 +318,11 @@ static enum error_class take_head(struct making *m)
 		c = take_published(m, m->o->kafka->settlements_topic);
 	if (c == ERROR_NONE)
 		c = take_from(m);
-	for (uint32_t p = 0; p < h->n_parts && c == ERROR_NONE; p++)
-		c = take_window(m, &h->parts[p], &j->parts[p]);
+	for (uint32_t p = 0; p < h->n_parts && c == ERROR_NONE; p++) {
+		c = watched(m);
+		if (c == ERROR_NONE)
+			c = take_window(m, &h->parts[p], &j->parts[p]);
+	}
 	return c;
 }
 

@@ -251,6 +251,8 @@ static void engine_join(struct engine *g)
 {
 	// The office first looks once more at what the workers left; then its producer goes.
 	struct worker *w;
+	if (g->keeper != NULL)
+		keeper_stop(g->keeper); // it may be waiting for Kafka, as others will
 	for (uint32_t i = g->n_workers; i > 0; i--) {
 		pthread_mutex_lock(&g->lock);
 		w = g->workers[i - 1];

@@ -6,7 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -663,4 +665,36 @@ Test(checkpoint, the_keeper_makes_one_of_each_month_and_none_twice)
 	cr_expect_eq(n.written, 1);
 	cr_expect_eq(files(), 1);
 	cr_expect_gt(n.bytes, 300);
+}
+
+// A full disk or a Redis that is slow is not copied to the brim every minute for ever.
+Test(checkpoint, the_keeper_comes_again_later_each_time)
+{
+	cr_expect_eq(keeper_again_s(1), 60);
+	cr_expect_eq(keeper_again_s(2), 120);
+	cr_expect_eq(keeper_again_s(6), 1920);
+	cr_expect_eq(keeper_again_s(7), 3600);
+	cr_expect_eq(keeper_again_s(UINT32_MAX), 3600);
+}
+
+// A broker that takes connections and says nothing: who stops waits for the call that is under way, and systemd for 45 s.
+Test(checkpoint, the_keeper_stops_while_kafka_is_away)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(to);
+	char bootstrap[40];
+	int listening = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert(bind(listening, (struct sockaddr *)&to, n) == 0 && listen(listening, 16) == 0 &&
+		  getsockname(listening, (struct sockaddr *)&to, &n) == 0);
+	snprintf(bootstrap, sizeof(bootstrap), "127.0.0.1:%d", ntohs(to.sin_port));
+	struct kafka_options away = broker.o;
+	struct checkpoint_options o = options();
+	away.bootstrap = bootstrap;
+	o.kafka = &away;
+	struct keeper *k = keeper_new(&o);
+	keeper_see(k, 2019 * 12 + 11);
+	cr_assert(accept(listening, NULL, NULL) >= 0); // it is at it
+	int64_t begun_us = clock_mono_us();
+	keeper_freep(&k);
+	cr_expect_lt(clock_mono_us() - begun_us, 30000000);
 }
