@@ -103,22 +103,30 @@ static const struct understood *understand(struct decider *d, const struct cours
 	return of;
 }
 
+static struct span header_of(const struct record *r, const char *name)
+{
+	struct span value = { 0 };
+	for (uint32_t i = 0; i < r->n_headers; i++)
+		if (span_is(r->headers[i].name, name))
+			value = r->headers[i].value;
+	return value;
+}
+
 // A record that was given back although it was not rejected where it stood first: a letter is out before its record is decided, and newer rules may
 // have been decided in between. There it counted, so here it repeats. What it was there follows from the log: it is the same record, its rules are
-// those at the clock that it bears.
+// those at the clock that it bears, and so is the stamp that it had (a topic that stamps what is appended gives it another one).
 static bool was_taken(struct decider *d, const struct course *c, const struct record *r)
 {
-	struct span clock = { 0 };
-	int64_t clock_ms = TIME_NONE;
-	for (uint32_t i = 0; i < r->n_headers; i++)
-		if (span_is(r->headers[i].name, GIVEN_BACK_CLOCK_HEADER))
-			clock = r->headers[i].value;
+	struct span clock = header_of(r, GIVEN_BACK_CLOCK_HEADER);
+	int64_t clock_ms = TIME_NONE, stamp_ms;
 	if (clock.p == NULL || (!span_is(clock, "-") && !span_int64(clock, &clock_ms)))
 		return false;
+	if (!span_int64(header_of(r, GIVEN_BACK_STAMP_HEADER), &stamp_ms))
+		stamp_ms = r->timestamp_ms; // given back by a meterd that did not say
 	const struct journal_rules *then = journal_rules_at(d->journal, clock_ms);
-	if (then == c->rules)
+	if (then == c->rules && stamp_ms == r->timestamp_ms && stamp_ms >= 0)
 		return true; // by which it is not rejected
-	read_record(d, r, then, r->timestamp_ms >= 0 ? r->timestamp_ms : clock_ms, &d->before);
+	read_record(d, r, then, stamp_ms >= 0 ? stamp_ms : clock_ms, &d->before);
 	return d->before.why.reject == REJECT_NONE;
 }
 

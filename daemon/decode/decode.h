@@ -73,6 +73,7 @@ void decode_record(const struct decode_fields *fields, const struct record *rec,
 // What a record bears that was rejected and then given back (letters/box.h): where it stood first, and the record clock there ("-": none).
 #define GIVEN_BACK_HEADER "__meterd.requeued"
 #define GIVEN_BACK_CLOCK_HEADER "__meterd.requeued.clock"
+#define GIVEN_BACK_STAMP_HEADER "__meterd.requeued.timestamp"
 #define TICK_HEADER "__meterd.tick"
 // A control record: the tick header and an empty or null value (events.md, section 1).
 bool record_is_tick(const struct record *rec);

@@ -69,7 +69,7 @@ static struct span account_of(struct letters_box *b, struct span value)
 static bool is_ours(struct span name)
 {
 	return (name.n >= sizeof(LETTERS_OWN) - 1 && memcmp(name.p, LETTERS_OWN, sizeof(LETTERS_OWN) - 1) == 0) || span_is(name, LETTERS_GIVEN_BACK) ||
-	       span_is(name, GIVEN_BACK_CLOCK_HEADER);
+	       span_is(name, GIVEN_BACK_CLOCK_HEADER) || span_is(name, GIVEN_BACK_STAMP_HEADER);
 }
 
 static struct span copy(struct letters_box *b, struct span s)
@@ -100,6 +100,7 @@ static void take_letter(struct letters_box *b, const struct record *r)
 	l->topic = copy(b, letters_header(r, LETTERS_OWN "topic"));
 	check(span_int64(letters_header(r, LETTERS_OWN "partition"), &l->partition) && span_int64(letters_header(r, LETTERS_OWN "offset"), &l->offset));
 	l->timestamp_ms = stamp;
+	l->stamp = copy(b, letters_header(r, LETTERS_OWN "timestamp"));
 	l->clock = copy(b, letters_header(r, LETTERS_OWN "clock"));
 	l->code = copy(b, letters_header(r, LETTERS_OWN "code"));
 	l->message = copy(b, letters_header(r, LETTERS_OWN "message"));
@@ -171,16 +172,20 @@ static enum txn_status give_back(struct letters_box *b, struct txn_sink *sink, c
 	CLEANUP(freep) struct header *marks = xcalloc(n, sizeof(*marks));
 	for (uint32_t i = 0; i < n; i++) {
 		const struct letter *l = list[i];
-		struct header *headers = arena_alloc(&b->arena, (l->n_headers + 2) * sizeof(*headers));
+		struct header *headers = arena_alloc(&b->arena, (l->n_headers + 3) * sizeof(*headers));
+		uint32_t n_headers = l->n_headers;
 		marks[i] = (struct header){ SPAN_LIT(LETTERS_GIVEN_BACK), span_of(l->position) };
 		for (uint32_t k = 0; k < l->n_headers; k++)
 			headers[k] = l->headers[k];
-		headers[l->n_headers] = marks[i];
-		headers[l->n_headers + 1] = (struct header){ SPAN_LIT(GIVEN_BACK_CLOCK_HEADER), l->clock };
+		headers[n_headers++] = marks[i];
+		if (l->clock.p != NULL)
+			headers[n_headers++] = (struct header){ SPAN_LIT(GIVEN_BACK_CLOCK_HEADER), l->clock };
+		if (l->stamp.p != NULL) // the broker may put another one on the record
+			headers[n_headers++] = (struct header){ SPAN_LIT(GIVEN_BACK_STAMP_HEADER), l->stamp };
 		const char *topic = arena_printf(&b->arena, "%.*s", (int)l->topic.n, l->topic.p);
 		m[i] = (struct message){ .topic = topic, .partition = (int32_t)l->partition,
 					 .key = l->key, .value = l->value, .headers = headers,
-					 .n_headers = l->n_headers + 1 + (l->clock.p != NULL),
+					 .n_headers = n_headers,
 					 .timestamp_ms = l->timestamp_ms > 0 ? l->timestamp_ms : 0 };
 		m[n + i] = (struct message){ .topic = b->o.kafka->dlq_topic, .partition = -1, .key = span_of(l->position), .headers = &marks[i], .n_headers = 1 };
 	}

@@ -19,6 +19,7 @@ struct letter {
 	struct span topic, code, message;
 	int64_t partition, offset;
 	int64_t timestamp_ms;        // the record's own; -1: none
+	struct span stamp;           // the same as text; p NULL: not said
 	struct span clock;           // record clock by whose rules it was rejected, as text; p NULL: written by a meterd that did not say
 	bool truncated;              // the value or more did not fit into the topic
 	bool given_back;

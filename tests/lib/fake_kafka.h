@@ -44,6 +44,7 @@ struct fake_kafka {
 	int n_topics;
 	struct fake_id ids[FAKE_IDS];
 	int64_t now_ms;
+	const int64_t *append_ms;    // the first topic stamps what is appended (LogAppendTime), ticks excepted; NULL: it does not
 	struct fake_fault *fault;
 	bool end_late;          // the next transaction's end stays under way, where none does
 	struct fake_message *late;
@@ -138,6 +139,8 @@ static inline struct fake_message fake_message(struct fake_kafka *k, const struc
 	f.headers = fake_headers(m->headers, m->n_headers);
 	f.n_headers = m->n_headers;
 	f.tick = m->n_headers == 1 && span_is(m->headers[0].name, "__meterd.tick");
+	if (k->append_ms != NULL && t == 0 && !f.tick)
+		f.timestamp_ms = *k->append_ms;
 	return f;
 }
 

@@ -197,12 +197,13 @@ static const struct sim_record *returned(int32_t partition, const struct fake_me
 		return NULL;
 	}
 	*ret_taken = !l->rejected;
-	if (m->timestamp_ms != was->timestamp_ms || m->value_n != was->value_n || memcmp(m->value, was->value, m->value_n) != 0)
+	if ((sim->kafka.append_ms == NULL && m->timestamp_ms != was->timestamp_ms) || m->value_n != was->value_n || memcmp(m->value, was->value, m->value_n) != 0)
 		wrong("usage.calls/%d/%lld is not what %lld was", partition, (long long)m->offset, (long long)of);
 	const struct sim_record *e = record_at(partition, of);
 	check(e != NULL);
 	struct sim_record copy = *e;
 	copy.offset = m->offset;
+	copy.stamp_ms = m->timestamp_ms;
 	audit->returned = xrealloc(audit->returned, audit->n_returned + 1, sizeof(*audit->returned));
 	audit->returned[audit->n_returned] = copy;
 	return &audit->returned[audit->n_returned++];

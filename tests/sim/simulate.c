@@ -312,6 +312,7 @@ static void world_open(void)
 	sim->kafka.n_topics = 6;
 	sim->kafka.o.dlq_topic = "usage.calls.dlq";
 	sim->kafka_fault.decide = kafka_fate;
+	sim->kafka.append_ms = sim->seed % 4 == 1 ? &sim->stamp_ms : NULL; // of records given back, that is: those of producers bear it already
 	sim_says_open();
 	struct journal_part parts[SIM_PARTITIONS];
 	for (int32_t p = 0; p < SIM_PARTITIONS; p++)

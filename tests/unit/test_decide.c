@@ -141,3 +141,27 @@ Test(decide, what_was_given_back_repeats_what_counted)
 	cr_expect(outcome(b, 0, &first) == OUTCOME_COUNTED);
 	bench_close(b);
 }
+
+// A topic that stamps what is appended (LogAppendTime) gives it a stamp of its own: what it was in its first place is told by the one that it had there.
+Test(decide, what_was_given_back_bears_the_stamp_it_had)
+{
+	struct bench *b = bench_open();
+	struct header h[] = { { SPAN_LIT(GIVEN_BACK_HEADER), SPAN_LIT("t/0/1") }, { SPAN_LIT(GIVEN_BACK_CLOCK_HEADER), SPAN_LIT("1577807999999") },
+			      { SPAN_LIT(GIVEN_BACK_STAMP_HEADER), SPAN_LIT("1577207999999") } };
+	struct record r = record(LABEL, jan_ms);
+	r.headers = h;
+	r.n_headers = 3;
+	cr_expect(outcome(b, 0, &r) == OUTCOME_COUNTED, "ten days too early for its stamp there, so it was rejected");
+	h[2].value = SPAN_LIT("1577807999999");
+	cr_expect(outcome(b, 0, &r) == OUTCOME_DUPLICATE, "not too early there, so it counted");
+	h[2].value = SPAN_LIT("-1"); // it had none: the record clock was asked
+	cr_expect(outcome(b, 0, &r) == OUTCOME_DUPLICATE);
+	h[1].value = SPAN_LIT("1577207999999");
+	cr_expect(outcome(b, 0, &r) == OUTCOME_COUNTED);
+	h[2].value = SPAN_LIT("what"); // nobody's: as if it were not there
+	cr_expect(outcome(b, 0, &r) == OUTCOME_DUPLICATE);
+	r.timestamp_ms = 1577207999999;
+	h[2].value = SPAN_LIT("1577808000000");
+	cr_expect(outcome(b, 0, &r) == OUTCOME_REJECTED, "what is still wrong stays so");
+	bench_close(b);
+}

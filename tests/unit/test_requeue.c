@@ -42,6 +42,7 @@ static void letter(const char *topic, const char *partition, const char *offset,
 			      { SPAN_LIT("null"), { 0 } },
 			      { SPAN_LIT("__meterd.requeued"), SPAN_LIT("usage.calls/0/1") }, // of an earlier time
 			      { SPAN_LIT("__meterd.requeued.clock"), SPAN_LIT("1") },
+			      { SPAN_LIT("__meterd.requeued.timestamp"), SPAN_LIT("1") },
 			      { SPAN_LIT("__meterd.errors.clock"), SPAN_LIT("2500") },
 			      { SPAN_LIT("__meterd.errors.topic"), span_of(topic) },
 			      { SPAN_LIT("__meterd.errors.partition"), span_of(partition) },
@@ -96,11 +97,12 @@ Test(requeue, a_record_goes_back_as_it_came)
 	cr_expect_str_eq(m->value, "{\"account\":\"a\"}");
 	cr_expect_str_eq(m->key, "k");
 	cr_expect_eq(m->timestamp_ms, 1000);
-	cr_assert_eq(m->n_headers, 4);
+	cr_assert_eq(m->n_headers, 5);
 	cr_expect(span_is(m->headers[0].name, "trace") && span_is(m->headers[0].value, "t-1"));
 	cr_expect(span_is(m->headers[1].name, "null") && m->headers[1].value.p == NULL);
 	cr_expect(span_is(m->headers[2].name, "__meterd.requeued") && span_is(m->headers[2].value, "usage.calls/0/5"));
 	cr_expect(span_is(m->headers[3].name, "__meterd.requeued.clock") && span_is(m->headers[3].value, "2500"));
+	cr_expect(span_is(m->headers[4].name, "__meterd.requeued.timestamp") && span_is(m->headers[4].value, "1000"));
 	cr_expect_eq(give_back(&any, false, ERROR_NONE).chosen, 0, "once");
 	cr_expect_eq(in_input(), 3);
 }
