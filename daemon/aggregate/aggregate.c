@@ -452,6 +452,13 @@ void aggregate_take(struct batch *b, struct holder *h, const struct allowance *a
 		b->urgent = true;
 }
 
+void aggregate_look(const struct batch *b, struct holder *h)
+{
+	h->look_of = aggregate_allowance(b, h);
+	h->look_behind = b->serial;
+	check(h->look_of != NULL);
+}
+
 void aggregate_sent(struct batch *b, uint32_t shard)
 {
 	struct shard_batch *s = &b->shards[shard];
@@ -467,7 +474,7 @@ void aggregate_sent(struct batch *b, uint32_t shard)
 		struct holder *h = s->holders[i];
 		struct commit_entry *e = &s->entries[i];
 		h->sent += entry_calls(e);
-		e->look = h->look;
+		e->look = h->look_of != NULL && h->look_behind < b->serial && e->allowance != h->look_of;
 		e->with_calls = h->slack < 0 || h->sent >= h->slack;
 	}
 }
@@ -502,7 +509,8 @@ void aggregate_applied(struct batch *b, uint32_t shard, bool known)
 		struct holder *h = s->holders[i];
 		h->sent -= entry_calls(&s->entries[i]);
 		h->slack = known ? s->entries[i].slack : -1;
-		h->look = h->look && !s->entries[i].look;
+		if (s->entries[i].look && h->look_behind < b->serial)
+			h->look_of = NULL;
 	}
 }
 

@@ -44,7 +44,8 @@ struct holder {
 	struct span account;
 	int scope;               // month of an allowance that spans one; MONTH_NONE: all
 	uint32_t shard;
-	bool look;               // a call could not be weighed with the others: the next commit looks at the whole
+	const struct allowance *look_of; // by it a call could not be weighed: a later commit that weighs by another one looks at the whole. NULL: none
+	uint64_t look_behind;    // serial of the batch with that call, which such a look cannot see
 	int64_t slack;           // so many calls reach no rung, as of the last answer; -1: not known
 	int64_t sent;
 	uint64_t touched;        // serial of the batch that last counted a call of it
@@ -111,6 +112,8 @@ const struct allowance *aggregate_allowance(const struct batch *b, const struct 
 // One call that was added to a counter takes of its account's allowance too, which must be the batch's for this holder.
 void aggregate_take(struct batch *b, struct holder *h, const struct allowance *allowance, uint32_t month, uint32_t service,
 		    const struct call_ref *ref);
+// A call of the batch is not in the allowance that the holder's calls in it are weighed by: a commit behind it looks at the whole.
+void aggregate_look(const struct batch *b, struct holder *h);
 // The counter's account had a change before calls of this batch: the shard is asked whether its counters were looked at, unless that is
 // known. INT64_MIN: none.
 void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms);

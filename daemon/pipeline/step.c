@@ -74,7 +74,7 @@ static void counter_take(struct worker *w, struct batch *b, const struct counter
 	else if (allowance_find(of, catalog_service_id(w->newest->rules->catalog, c->service), c->month, &month, &service))
 		aggregate_take(b, h, of, month, service, ref);
 	else
-		h->look = true;
+		aggregate_look(b, h);
 }
 
 static bool account_is_open(void *ctx, struct span account)

@@ -179,3 +179,39 @@ Test(aggregate, a_counter_with_an_account_of_the_usual_length_takes_64_bytes)
 	cr_assert_eq((const char *)counter(&f, "1", 0, 0) - b, 64 + 72);
 	end(&f);
 }
+
+// A look sees what was stored before its commit: it has to be made behind the batch with the call that was not weighed, and by terms that know it.
+Test(aggregate, a_call_that_was_not_weighed_is_looked_at_behind_its_batch)
+{
+	const struct allowance old = { .n_rungs = 0 }, newer = { .n_rungs = 0 };
+	struct call_ref ref = { .calls = 1 };
+	struct fixture f = begin();
+	struct batch *second = batch_new(4), *third = batch_new(4);
+	struct holder *h = aggregate_holder(f.a, SPAN_LIT("a"), MONTH_NONE, 1);
+	aggregate_take(f.b, h, &old, 0, 0, &ref);
+	aggregate_look(f.b, h);
+	aggregate_sent(f.b, 1);
+	cr_expect(!f.b->shards[1].entries[0].look, "its own commit cannot see it");
+	aggregate_begin(f.a, second);
+	aggregate_take(second, h, &old, 0, 0, &ref);
+	aggregate_sent(second, 1);
+	cr_expect(!second->shards[1].entries[0].look, "nor can terms that do not know it");
+	aggregate_begin(f.a, third); // sent while the others are under way
+	aggregate_take(third, h, &newer, 0, 0, &ref);
+	aggregate_sent(third, 1);
+	cr_expect(third->shards[1].entries[0].look);
+	aggregate_applied(f.b, 1, true);
+	aggregate_applied(second, 1, true);
+	aggregate_begin(f.a, f.b);
+	aggregate_take(f.b, h, &newer, 0, 0, &ref);
+	aggregate_sent(f.b, 1);
+	cr_expect(f.b->shards[1].entries[0].look, "until one was applied");
+	aggregate_applied(third, 1, true);
+	aggregate_begin(f.a, second);
+	aggregate_take(second, h, &newer, 0, 0, &ref);
+	aggregate_sent(second, 1);
+	cr_expect(!second->shards[1].entries[0].look, "once");
+	batch_freep(&second);
+	batch_freep(&third);
+	end(&f);
+}
