@@ -339,7 +339,8 @@ struct holder *aggregate_holder(struct aggregate *a, struct span account, int sc
 		if (h->hash == hash && h->scope == scope && span_eq(h->account, account))
 			return h;
 	struct holder *h = arena_alloc(&a->arena, sizeof(*h));
-	*h = (struct holder){ .hash = hash, .account = arena_copy(&a->arena, account), .scope = scope, .shard = shard, .slack = -1 };
+	*h = (struct holder){ .hash = hash, .account = arena_copy(&a->arena, account), .scope = scope, .shard = shard, .slack = -1,
+			      .weighed_ms = TIME_NONE };
 	a->holder_slots[at] = h;
 	if (++a->n_holders * 2 > a->holder_mask)
 		holders_grow(a);

@@ -51,6 +51,10 @@ struct holder {
 	uint64_t touched;        // serial of the batch that last counted a call of it
 	uint64_t batch;          // serial of the batch whose entry is `entry`
 	uint32_t entry;          // ... or, of HOLDER_ACCOUNT, whose account in `accounts`
+	// Of HOLDER_ACCOUNT, where partitions stand at different terms: the latest record clock by which calls of it were weighed (TIME_NONE: none was), and
+	// the serial of the batch that last weighed one.
+	int64_t weighed_ms;
+	uint64_t weighed;
 };
 enum { HOLDER_ACCOUNT = -2 };    // a scope: the account in a batch's list of those that had changes
 

@@ -38,6 +38,7 @@ void worker_know(struct worker *w)
 	plans_know(w->plans, w->journal, w->book);
 	for (uint32_t i = 0; i < w->n_parts; i++)
 		w->parts[i].next_turn_ms = INT64_MIN;
+	w->turned = true;
 }
 
 // The rules as the control topic has them now. Nothing refers to the old ones: no batch is open or under way.

@@ -50,6 +50,9 @@ struct worker {
 	uint64_t facts_taken;      // of the process's facts, how many are in the book
 	int64_t facts_us;          // when they were taken last
 	struct plans *plans;
+	// Partitions stand at record clocks between which terms of accounts, or even the rules, changed: an account's calls may lie on both sides.
+	bool mixed, mixed_rules;
+	bool turned;               // a partition passed such a change: both have to be found anew
 
 	struct part *parts, *kept; // kept: what an earlier assignment learned about duplicates
 	uint32_t n_parts, n_kept;
@@ -105,7 +108,7 @@ void worker_look_ahead(struct worker *w, const struct record *records, uint32_t 
 bool worker_decide(struct worker *w, const struct record *r, struct decision *d); // false: it is passed over
 void worker_take(struct worker *w, const struct record *r, const struct decision *d);
 // Must the batch end before it? An account becomes active in a month before those that the batch holds calls of: those calls are weighed
-// by what was known before.
+// by what was known before. Or those of the account that it holds, out of a partition whose clock is behind, are weighed by what a change was to end.
 bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d);
 
 // flush.c

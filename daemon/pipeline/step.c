@@ -51,11 +51,79 @@ static struct call_ref *worker_call(struct batch *b, const struct record *r, con
 	return ref;
 }
 
-// Which alerts the counter's calls of this batch may raise: as of the partition's clock.
-static void counter_plan(struct worker *w, struct batch *b, const struct part *p, struct counter *c)
+// ---- accounts whose calls lie in partitions with different clocks
+
+// The next change before a partition, and its rules. Where it is still read back, it counts from the stored clock on.
+static int64_t part_turn(struct worker *w, struct part *p, const struct journal_rules **ret_rules)
+{
+	if (p->next <= p->start) {
+		*ret_rules = journal_rules_at(w->journal, p->stored_clock_ms);
+		return plans_next_turn(w->plans, *ret_rules, p->stored_clock_ms);
+	}
+	*ret_rules = p->course.rules;
+	if (p->next_turn_ms == INT64_MIN)
+		p->next_turn_ms = plans_next_turn(w->plans, p->course.rules, p->course.clock_ms);
+	return p->next_turn_ms;
+}
+
+// Partitions between the same two changes have the same one before them.
+static void find_mixed(struct worker *w)
+{
+	const struct journal_rules *first_rules = NULL, *rules;
+	int64_t first_ms = 0;
+	w->turned = w->mixed = w->mixed_rules = false;
+	for (uint32_t i = 0; i < w->n_parts && w->n_parts > 1; i++) {
+		if (w->parts[i].state != PART_RUNNING)
+			continue;
+		int64_t turn_ms = part_turn(w, &w->parts[i], &rules);
+		if (first_rules == NULL) {
+			first_rules = rules;
+			first_ms = turn_ms;
+		}
+		w->mixed_rules = w->mixed_rules || rules != first_rules;
+		w->mixed = w->mixed_rules || w->mixed || turn_ms != first_ms;
+	}
+}
+
+// Can it matter for this account that partitions stand at different clocks?
+static bool account_is_mixed(const struct worker *w, struct span account)
+{
+	return w->mixed && (w->mixed_rules || plans_watched(w->plans, account));
+}
+
+// The clock by which the account's calls out of this partition are weighed: the latest by which calls of it were. A shard looks at an account's counters
+// at each change once, so calls behind it must not be weighed any more by what it ended.
+static int64_t weighing_clock(struct worker *w, const struct batch *b, const struct part *p, struct span account, uint32_t shard)
+{
+	if (!account_is_mixed(w, account))
+		return p->course.clock_ms;
+	struct holder *h = aggregate_holder(w->aggregate, account, HOLDER_ACCOUNT, shard);
+	if (p->course.clock_ms > h->weighed_ms)
+		h->weighed_ms = p->course.clock_ms;
+	h->weighed = b->serial;
+	return h->weighed_ms;
+}
+
+// The batch holds calls of the account that were weighed by what a change ended which this record is behind.
+static bool terms_differ(struct worker *w, const struct batch *b, const struct decision *d)
+{
+	if (b->calls == 0 || !account_is_mixed(w, d->account))
+		return false;
+	const struct holder *h = aggregate_holder(w->aggregate, d->account, HOLDER_ACCOUNT, store_shard(d->account, w->o.store->shards));
+	int64_t clock_ms = d->course.clock_ms;
+	if (h->weighed != b->serial || clock_ms <= h->weighed_ms)
+		return false;
+	const struct zone *z = catalog_zone(d->course.rules->rules->catalog); // a set of plans spans the months that are open in one of the clock
+	return plans_change(w->plans, clock_ms, d->account) > h->weighed_ms ||
+	       (plans_watched(w->plans, d->account) && period_month(z, clock_ms) != period_month(z, h->weighed_ms));
+}
+
+// Which alerts the counter's calls of this batch may raise: as of that record clock.
+static void counter_plan(struct worker *w, struct batch *b, const struct part *p, int64_t clock_ms, struct counter *c)
 {
 	struct span account = counter_account(c);
-	struct plan_row row = plans_row(w->plans, p->course.rules, p->course.clock_ms, account, c->service, c->month);
+	const struct journal_rules *rules = clock_ms == p->course.clock_ms ? p->course.rules : journal_rules_at(w->journal, clock_ms);
+	struct plan_row row = plans_row(w->plans, rules, clock_ms, account, c->service, c->month);
 	aggregate_terms(w->aggregate, c, &(struct counter_terms){ row.plain, row.first, row.allowance, row.month, row.service, row.scope,
 		plans_watched(w->plans, account) });
 	aggregate_changed(w->aggregate, b, c, row.change_ms);
@@ -83,10 +151,12 @@ static bool account_is_open(void *ctx, struct span account)
 	return aggregate_touched(w->aggregate, worker_open(w)->batch, account);
 }
 
-// Calls before a change and calls after it are never in one batch: each is weighed by what held at its own clock.
+// Calls before a change and calls after it out of one partition are never in one batch: each is weighed by what held at its own clock.
 bool worker_split_due(struct worker *w, const struct record *r)
 {
 	struct part *p = &w->parts[r->part];
+	if (w->turned)
+		find_mixed(w);
 	if (r->timestamp_ms < p->next_turn_ms || r->timestamp_ms <= p->course.clock_ms || p->state != PART_RUNNING || r->offset < p->next ||
 	    r->offset < p->start)
 		return false;
@@ -96,9 +166,13 @@ bool worker_split_due(struct worker *w, const struct record *r)
 			return false;
 	}
 	p->next_turn_ms = INT64_MIN; // behind this record it is another
+	bool parts_now = !w->mixed && w->n_parts > 1; // those of the batch were not written down, account by account
+	w->turned = true;
+	w->mixed = w->n_parts > 1;
+	w->mixed_rules = w->mixed && (w->mixed_rules || r->timestamp_ms >= p->course.next_rules_ms);
 	if (worker_open(w)->batch->calls == 0)
 		return false;
-	return r->timestamp_ms >= p->course.next_rules_ms || worker_open(w)->batch->entries > 0 ||
+	return parts_now || r->timestamp_ms >= p->course.next_rules_ms || worker_open(w)->batch->entries > 0 ||
 	       plans_turning(w->plans, p->course.rules, p->course.clock_ms, r->timestamp_ms, account_is_open, w);
 }
 
@@ -106,13 +180,14 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 {
 	bool late = d->outcome == OUTCOME_LATE;
 	struct batch *b = worker_open(w)->batch;
+	int64_t clock_ms = weighing_clock(w, b, p, d->account, shard);
 	for (uint32_t i = 0; i < d->n; i++) {
 		struct counter *c = aggregate_counter(w->aggregate, d->account, d->items[i].service, d->month,
 						      late ? p->course.open_month : MONTH_NONE, shard);
 		if (c->batch != b->serial && !late)
-			counter_plan(w, b, p, c);
+			counter_plan(w, b, p, clock_ms, c);
 		else if (c->batch != b->serial) // it may make the account active in an earlier month
-			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, p->course.clock_ms, counter_account(c)));
+			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, clock_ms, counter_account(c)));
 		struct call_ref *ref = worker_call(b, r, d->event, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
 		if (c->more != NULL && c->more->allowance != NULL)
@@ -255,8 +330,9 @@ void worker_look_ahead(struct worker *w, const struct record *records, uint32_t 
 
 bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d)
 {
+	const struct batch *b = worker_open(w)->batch;
 	return r->offset >= w->parts[r->part].start && (d->outcome == OUTCOME_COUNTED || d->outcome == OUTCOME_LATE) &&
-	       aggregate_later(worker_open(w)->batch, d->account, d->month);
+	       (aggregate_later(b, d->account, d->month) || terms_differ(w, b, d));
 }
 
 void worker_take(struct worker *w, const struct record *r, const struct decision *d)
