@@ -239,6 +239,18 @@ bool worker_facts_due(const struct worker *w)
 	return clock_mono_us() - w->facts_us >= every_us && facts_count(w->o.facts) > w->facts_taken;
 }
 
+bool worker_forget_due(const struct worker *w)
+{
+	return aggregate_full(w->aggregate) && w->parts != NULL && !w->adrift && w->trouble == TROUBLE_NONE;
+}
+
+void worker_forget(struct worker *w)
+{
+	check(w->n_flights == 0 && w->open_records == 0);
+	aggregate_forget(w->aggregate);
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+}
+
 // ---- answers
 
 static bool earlier_goes_again(const struct worker *w, const struct flight *f, uint32_t shard)

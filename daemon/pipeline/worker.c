@@ -418,13 +418,15 @@ void worker_round(struct worker *w)
 		return;
 	}
 	// With two batches under way the open one may only grow to its limits: wait for answers first.
-	// New facts about accounts wait until nothing is gathered or under way.
-	bool facts = worker_facts_due(w);
+	// New facts about accounts wait until nothing is gathered or under way, and so does forgetting: where records never cease, reading does.
+	bool facts = worker_facts_due(w), forget = worker_forget_due(w);
 	bool full = w->n_flights == FLIGHTS - 1;
 	bool idle = w->n_flights == 0 && w->open_records == 0;
 	if (facts && idle)
 		worker_know(w);
-	else if (facts && !full)
+	else if (forget && idle)
+		worker_forget(w);
+	else if ((facts || forget) && !full)
 		worker_flush(w, false, INT64_MAX);
 	else if (!full)
 		round_of_source(w, idle ? IDLE_POLL_MS : 0);
@@ -436,10 +438,6 @@ void worker_round(struct worker *w)
 		worker_say(w, "running", "");
 	look_for_kafka(w);
 	look_for_admission(w);
-	if (aggregate_full(w->aggregate) && w->n_flights == 0 && w->open_records == 0) {
-		aggregate_forget(w->aggregate);
-		aggregate_begin(w->aggregate, worker_open(w)->batch);
-	}
 }
 
 void worker_leave(struct worker *w)
