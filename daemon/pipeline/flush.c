@@ -172,7 +172,7 @@ void worker_flush(struct worker *w, bool everything, int64_t until_us)
 	aggregate_begin(w->aggregate, worker_open(w)->batch);
 }
 
-static bool batch_is_large(const struct worker *w)
+bool worker_batch_is_large(const struct worker *w)
 {
 	const struct batch *b = worker_open(w)->batch;
 	const struct settings *s = w->o.settings;
@@ -192,7 +192,7 @@ bool worker_flush_due(struct worker *w, bool caught_up)
 	if (w->adrift || w->trouble != TROUBLE_NONE || w->n_flights == FLIGHTS - 1)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
-	if (w->open_records > 0 && (alert_due(w, caught_up, now) || batch_is_large(w) || (caught_up && w->n_flights == 0) ||
+	if (w->open_records > 0 && (alert_due(w, caught_up, now) || worker_batch_is_large(w) || (caught_up && w->n_flights == 0) ||
 				    now - w->opened_us >= patience_us(SETTING_NOW(w->o.settings, flush_max_interval) * 1000, w->lag_ms)))
 		return true;
 	for (uint32_t s = 0; s < w->o.store->shards; s++)
@@ -385,9 +385,14 @@ static bool still_informed(struct worker *w)
 	if (session == w->session)
 		return true;
 	worker_alive(w);
-	if (journal_load_from(w->o.ports->sink, w->o.kafka, JOURNAL_TIMEOUT_MS, &j, &e) != ERROR_NONE) {
+	enum error_class cls = journal_load_from(w->o.ports->sink, w->o.kafka, JOURNAL_TIMEOUT_MS, &j, &e);
+	if (cls == ERROR_RETRY) {
 		worker_say(w, "waiting", e.text);
 		w->backoff_ms = w->backoff_ms == 0 ? 50 : w->backoff_ms;
+		return false;
+	}
+	if (cls != ERROR_NONE) {
+		worker_trouble(w, cls == ERROR_ABORT ? TROUBLE_ABORT : TROUBLE_HALT, e.text);
 		return false;
 	}
 	bool news = j->n_rules > w->journal->n_rules || j->generation_at != w->journal->generation_at;

@@ -113,6 +113,7 @@ bool worker_order_due(struct worker *w, const struct record *r, const struct dec
 
 // flush.c
 bool worker_flush_due(struct worker *w, bool caught_up);
+bool worker_batch_is_large(const struct worker *w);    // as large as a batch may grow
 void worker_flush(struct worker *w, bool everything, int64_t until_us); // dead letters are waited for until then
 void worker_results(struct worker *w, int timeout_ms); // takes what came; waits at most timeout_ms for the first
 void worker_drop(struct worker *w);                     // all that is not committed never happened

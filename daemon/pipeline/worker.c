@@ -209,14 +209,15 @@ static void handle_trouble(struct worker *w)
 	case TROUBLE_NONE:
 		return;
 	case TROUBLE_AGAIN:
-		if (w->backoff_ms > 0) {
+	case TROUBLE_RESOLVE:
+		if (w->trouble == TROUBLE_AGAIN && w->backoff_ms > 0) {
 			worker_alive(w);
 			clock_sleep_ms(w->backoff_ms);
 		}
-		worker_again(w);
-		return;
-	case TROUBLE_RESOLVE:
-		worker_resolve(w);
+		if (w->trouble == TROUBLE_AGAIN)
+			worker_again(w);
+		else
+			worker_resolve(w);
 		if (w->trouble > TROUBLE_AGAIN)
 			handle_trouble(w);
 		return;
@@ -417,10 +418,10 @@ void worker_round(struct worker *w)
 		round_of_source(w, 0);
 		return;
 	}
-	// With two batches under way the open one may only grow to its limits: wait for answers first.
+	// With two batches under way the open one may only grow to its limits: wait for answers first. So it may while one cannot be sent.
 	// New facts about accounts wait until nothing is gathered or under way, and so does forgetting: where records never cease, reading does.
 	bool facts = worker_facts_due(w), forget = worker_forget_due(w);
-	bool full = w->n_flights == FLIGHTS - 1;
+	bool full = w->n_flights == FLIGHTS - 1 || (w->trouble != TROUBLE_NONE && worker_batch_is_large(w));
 	bool idle = w->n_flights == 0 && w->open_records == 0;
 	if (facts && idle)
 		worker_know(w);

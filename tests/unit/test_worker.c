@@ -183,3 +183,51 @@ Test(worker, what_is_remembered_of_counters_stays_bounded_under_an_unbroken_load
 	cr_expect_gt(most, BOUND, "it was met");
 	bench_close(&b);
 }
+
+// Redis was started again: commits wait until the control topic says that its rules are known. Kafka does not answer.
+static enum error_class no_answer(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms, topic_reader_fn *fn, void *ctx, struct error *e)
+{
+	(void)o, (void)topic, (void)from_ms, (void)timeout_ms, (void)fn, (void)ctx;
+	return error_set(e, ERROR_RETRY, 0, "nobody answers");
+}
+
+Test(worker, nothing_is_gathered_without_end_while_a_commit_waits)
+{
+	struct bench b;
+	struct sink_port away = fake_port;
+	struct ports with = ports;
+	away.read_back = no_answer;
+	with.sink = &away;
+	bench_open(&b);
+	b.w->o.ports = &with;
+	slow->refuse = 1;
+	slow->session++;
+	for (int i = 0; i < 30; i++) {
+		worker_round(b.w);
+		b.w->backoff_ms = b.w->backoff_ms > 0; // no time is lost over it
+		cr_assert_leq(worker_open(b.w)->batch->calls, MAX_EVENTS + POLL);
+	}
+	cr_expect(b.w->trouble == TROUBLE_AGAIN && strcmp(b.w->state, "waiting") == 0 && strcmp(b.w->reason, "nobody answers") == 0, "%s", b.w->state);
+	b.w->o.ports = &ports;
+	uint64_t applied = slow->applied;
+	for (int i = 0; i < 100; i++)
+		worker_round(b.w);
+	cr_expect_gt(slow->applied, applied + MAX_EVENTS, "and goes on when it answers");
+	bench_close(&b);
+}
+
+// What no waiting mends ends the worker, as it does at the start.
+Test(worker, a_control_topic_that_cannot_be_read_ends_it)
+{
+	struct bench b;
+	bench_open(&b);
+	fake_event(&kafka, "meterd.control", 0, 1, "{\"type\":\"of a later version\"}");
+	slow->refuse = 1;
+	slow->session++;
+	for (int i = 0; i < 20 && !atomic_load(&b.shared.failed); i++)
+		worker_round(b.w);
+	cr_assert(atomic_load(&b.shared.failed));
+	cr_expect_eq(b.shared.failure.exit_code, EXIT_CONFIG_ERR, "%s", b.shared.failure.text);
+	cr_expect(b.w->n_flights == 0 && b.w->adrift, "nothing is under way");
+	bench_close(&b);
+}
