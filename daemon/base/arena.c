@@ -14,17 +14,30 @@ struct arena_block {
 
 enum { ARENA_BLOCK = 256 * 1024 };
 
+// A block with room for n. Those behind the one in use hold nothing: the first that is large enough comes to the front; where there is none, a larger
+// one takes the place of the next, so that no block of every size that was ever asked for stays.
 static void arena_next_block(struct arena *a, size_t n)
 {
-	struct arena_block **at = a->now != NULL ? &a->now->next : &a->first;
-	if (*at == NULL || (*at)->size < n) {
+	struct arena_block **at = a->now != NULL ? &a->now->next : &a->first, **fits = at;
+	while (*fits != NULL && (*fits)->size < n)
+		fits = &(*fits)->next;
+	struct arena_block *b = *fits, *small = *at;
+	if (b != NULL) {
+		*fits = b->next;
+	} else {
 		size_t size = n > ARENA_BLOCK ? n : ARENA_BLOCK;
-		struct arena_block *b = xrealloc(NULL, 1, sizeof(*b) + size);
+		if (small != NULL) {
+			a->held -= small->size;
+			*at = small->next;
+			free(small);
+		}
+		b = xrealloc(NULL, 1, sizeof(*b) + size);
 		b->size = size;
-		b->next = *at;
-		*at = b;
+		a->held += size;
 	}
-	a->now = *at;
+	b->next = *at;
+	*at = b;
+	a->now = b;
 	a->used = 0;
 }
 

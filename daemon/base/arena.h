@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bump allocation for what lives exactly as long as a batch. Blocks are kept over a reset, so a steady load
-// allocates nothing. Not thread-safe: one owner.
+// allocates nothing; what they hold follows the largest that was needed at one time. Not thread-safe: one owner.
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -12,6 +12,7 @@ struct arena {
 	struct arena_block *first, *now;
 	size_t used;  // in the current block
 	size_t total; // bytes handed out since the last reset
+	size_t held;  // bytes of all blocks
 };
 
 // Where an arena stands; what was handed out since is given back by arena_rewind. Not over a reset.
