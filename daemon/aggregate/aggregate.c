@@ -93,6 +93,7 @@ void batch_freep(struct batch **b)
 		return;
 	for (uint32_t i = 0; i < (*b)->n_shards; i++) {
 		free((*b)->shards[i].deltas);
+		free((*b)->shards[i].groups);
 		free((*b)->shards[i].counters);
 		free((*b)->shards[i].tails);
 		free((*b)->shards[i].entries);
@@ -113,9 +114,9 @@ void aggregate_begin(struct aggregate *a, struct batch *b)
 	check(b->n_shards == a->shards);
 	arena_reset(&b->arena);
 	for (uint32_t i = 0; i < b->n_shards; i++)
-		b->shards[i].n = b->shards[i].n_entries = b->shards[i].n_accounts = 0;
+		b->shards[i].n = b->shards[i].n_entries = b->shards[i].n_accounts = b->shards[i].n_groups = b->shards[i].group = 0;
 	b->serial = ++a->serial;
-	b->largest = b->entries = b->n_ordered = 0;
+	b->largest = b->groups = b->entries = b->n_ordered = 0;
 	b->latest = MONTH_NONE;
 	b->calls = 0;
 	b->urgent = false;
@@ -261,6 +262,23 @@ bool aggregate_later(const struct batch *b, struct span account, int month)
 	return false;
 }
 
+// Most deltas are of the months of the one before.
+static void batch_group(struct batch *b, struct shard_batch *s, const struct counter *c)
+{
+	uint32_t pair = (uint32_t)(uint16_t)c->month << 16 | (uint16_t)c->adjust_month;
+	if (s->group < s->n_groups && s->groups[s->group] == pair)
+		return;
+	for (s->group = 0; s->group < s->n_groups; s->group++)
+		if (s->groups[s->group] == pair)
+			return;
+	if (s->n_groups == s->size_groups) {
+		s->size_groups = s->size_groups * 2 + 16;
+		s->groups = xrealloc(s->groups, s->size_groups, sizeof(*s->groups));
+	}
+	s->groups[s->n_groups++] = pair;
+	b->groups = s->n_groups > b->groups ? s->n_groups : b->groups;
+}
+
 // The counter's delta in this batch, made at its first call.
 static uint32_t batch_delta(struct batch *b, struct counter *c)
 {
@@ -277,6 +295,7 @@ static uint32_t batch_delta(struct batch *b, struct counter *c)
 						 .ladder = c->ladder,
 						 .ladder_first = m != NULL ? m->ladder_first : NULL };
 	s->counters[s->n] = c;
+	batch_group(b, s, c);
 	check(s->n < DELTAS_MOST && b->serial >> 40 == 0);
 	c->batch = b->serial & ((UINT64_C(1) << 40) - 1);
 	c->delta = s->n & (DELTAS_MOST - 1);

@@ -62,6 +62,8 @@ enum { HOLDER_ACCOUNT = -2 };    // a scope: the account in a batch's list of th
 struct shard_batch {
 	uint32_t n, size;
 	struct commit_delta *deltas;
+	uint32_t n_groups, size_groups, group; // group: of the last delta
+	uint32_t *groups;          // pairs of month and adjust month among the deltas
 	struct counter **counters; // of each delta
 	struct call_ref ***tails;  // where the next call of each delta is linked
 	uint32_t n_entries, size_entries;
@@ -78,6 +80,7 @@ struct batch {
 	struct arena arena;        // accounts, ids, call lists, commits: as long as the batch
 	struct shard_batch *shards;
 	uint32_t n_shards, largest; // largest: most deltas in one shard
+	uint32_t groups;           // most pairs of months in one shard: at COMMIT_GROUPS_MOST it must end before another call
 	uint64_t calls;            // call_refs held
 	uint32_t entries;          // in all shards
 	bool urgent;               // a counter reached or may have reached a rung

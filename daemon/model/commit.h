@@ -28,6 +28,8 @@ struct call_ref {
 	uint32_t part;          // index into commit.parts' owner, see commit_part.part
 };
 
+enum { COMMIT_GROUPS_MOST = 4096 }; // pairs of month and adjust_month among the deltas of a commit
+
 struct commit_delta {
 	struct span account;
 	uint32_t service;       // index in the commit's catalog

@@ -109,6 +109,7 @@ bool worker_decide(struct worker *w, const struct record *r, struct decision *d)
 void worker_take(struct worker *w, const struct record *r, const struct decision *d);
 // Must the batch end before it? An account becomes active in a month before those that the batch holds calls of: those calls are weighed
 // by what was known before. Or those of the account that it holds, out of a partition whose clock is behind, are weighed by what a change was to end.
+// Or it holds as many months as a commit may.
 bool worker_order_due(struct worker *w, const struct record *r, const struct decision *d);
 
 // flush.c

@@ -332,7 +332,7 @@ bool worker_order_due(struct worker *w, const struct record *r, const struct dec
 {
 	const struct batch *b = worker_open(w)->batch;
 	return r->offset >= w->parts[r->part].start && (d->outcome == OUTCOME_COUNTED || d->outcome == OUTCOME_LATE) &&
-	       (aggregate_later(b, d->account, d->month) || terms_differ(w, b, d));
+	       (b->groups >= COMMIT_GROUPS_MOST || aggregate_later(b, d->account, d->month) || terms_differ(w, b, d));
 }
 
 void worker_take(struct worker *w, const struct record *r, const struct decision *d)

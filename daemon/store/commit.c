@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "store/redis.h"
 
-enum { FIXED_KEYS = 8, MAX_GROUPS = 4096 };
+enum { FIXED_KEYS = 8 };
 
 struct group {
 	int month, adjust;
@@ -33,7 +33,7 @@ static uint32_t grouping_find(struct grouping *g, const struct commit_delta *d, 
 	for (uint32_t i = 0; i < g->n_groups; i++)
 		if (g->group[i].month == d->month && g->group[i].adjust == d->adjust_month)
 			return i;
-	check(g->n_groups < MAX_GROUPS);
+	check(g->n_groups < COMMIT_GROUPS_MOST);
 	g->group = xrealloc(g->group, g->n_groups + 1, sizeof(*g->group));
 	g->group[g->n_groups] = (struct group){ .month = d->month, .adjust = d->adjust_month };
 	return g->n_groups++;
