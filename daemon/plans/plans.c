@@ -139,6 +139,12 @@ static int64_t lead_of(const struct journal_rules *rules)
 	return rules->rules->settings.lead_ms;
 }
 
+// From which clock on what was said then holds. A stamp is the producer's, up to the end of all numbers.
+static int64_t effect_ms(const struct journal_rules *rules, int64_t stamp_ms)
+{
+	return stamp_ms > INT64_MAX - lead_of(rules) ? INT64_MAX : stamp_ms + lead_of(rules);
+}
+
 // Stamps up to this one are visible at the clock.
 static int64_t visible_stamp(const struct journal_rules *rules, int64_t clock_ms)
 {
@@ -174,8 +180,8 @@ int64_t plans_next_turn(const struct plans *p, const struct journal_rules *rules
 {
 	int64_t next = next_rules_ms(p, rules);
 	uint32_t i = facts_after(p, visible_stamp(rules, clock_ms));
-	if (i < p->n_facts && p->facts[i].stamp_ms < next - lead_of(rules)) // a stamp may be anything
-		next = p->facts[i].stamp_ms + lead_of(rules);
+	if (i < p->n_facts && effect_ms(rules, p->facts[i].stamp_ms) < next)
+		next = effect_ms(rules, p->facts[i].stamp_ms);
 	if (clock_ms == TIME_NONE)
 		return next;
 	const struct zone *z = catalog_zone(rules->rules->catalog);
@@ -219,8 +225,8 @@ static struct ladder_origin find_origin(struct plan_set *s, int64_t visible_ms, 
 	const struct account_fact *newest = newest_fact(s->account, visible_ms);
 	CLEANUP(freep) char *text = NULL;
 	int64_t at_ms = r->effective_ms == TIME_NONE ? month_start_ms : r->effective_ms;
-	if (newest != NULL && (r->effective_ms == TIME_NONE || newest->stamp_ms + lead_of(r) > r->effective_ms)) {
-		at_ms = newest->stamp_ms + lead_of(r);
+	if (newest != NULL && (r->effective_ms == TIME_NONE || effect_ms(r, newest->stamp_ms) > r->effective_ms)) {
+		at_ms = effect_ms(r, newest->stamp_ms);
 		text = xasprintf("%s %.*s, version %lld", kind_words[newest->kind], (int)newest->id.n, newest->id.p,
 				 (long long)newest->version);
 	} else {
@@ -234,7 +240,7 @@ static int64_t change_at(const struct journal_rules *rules, const struct account
 {
 	int64_t last = rules->effective_ms != TIME_NONE ? rules->effective_ms : INT64_MIN;
 	const struct account_fact *newest = clock_ms != TIME_NONE ? newest_fact(a, visible_stamp(rules, clock_ms)) : NULL;
-	return newest != NULL && newest->stamp_ms + lead_of(rules) > last ? newest->stamp_ms + lead_of(rules) : last;
+	return newest != NULL && effect_ms(rules, newest->stamp_ms) > last ? effect_ms(rules, newest->stamp_ms) : last;
 }
 
 // The first month in which a pack of these terms may have given calls, in this version or in one before, which took of the same pack; the
@@ -320,10 +326,10 @@ static struct plan_set *set_make(struct plans *p, const struct journal_rules *ru
 				.n_services = catalog_services(p->journal->rules[p->journal->n_rules - 1].rules->catalog) };
 	if (account != NULL) {
 		int64_t next = account_next_change(account, h.stamp_ms);
-		s->until_ms = next == INT64_MAX ? next : next + lead_of(rules);
+		s->until_ms = effect_ms(rules, next);
 		const struct account_fact *newest = newest_fact(account, h.stamp_ms);
 		if (newest != NULL)
-			s->from_ms = newest->stamp_ms + lead_of(rules);
+			s->from_ms = effect_ms(rules, newest->stamp_ms);
 	}
 	int low, high;
 	s->change_ms = change_at(rules, account, clock_ms);

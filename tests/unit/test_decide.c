@@ -165,3 +165,16 @@ Test(decide, what_was_given_back_bears_the_stamp_it_had)
 	cr_expect(outcome(b, 0, &r) == OUTCOME_REJECTED, "what is still wrong stays so");
 	bench_close(b);
 }
+
+// A stamp is the producer's: at the end of all numbers nothing lies too far ahead of it, and nothing wraps.
+Test(decide, a_stamp_at_the_end_of_all_numbers)
+{
+	struct bench *b = bench_open();
+	struct record r = record(LABEL, INT64_MAX);
+	cr_expect(outcome(b, 0, &r) == OUTCOME_COUNTED);
+	r.timestamp_ms = jan_ms - 300000;
+	cr_expect(outcome(b, 0, &r) == OUTCOME_COUNTED, "as far ahead as it may be");
+	r.timestamp_ms--;
+	cr_expect(outcome(b, 0, &r) == OUTCOME_REJECTED);
+	bench_close(b);
+}

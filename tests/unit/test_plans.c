@@ -300,3 +300,15 @@ Test(plans, a_closed_month_keeps_its_terms_and_what_is_over_tells_nothing)
 	cr_expect_eq(bounds, 2);
 	world_close(&w);
 }
+
+// A stamp is the producer's: what is said at the end of all numbers takes effect never, not long ago.
+Test(plans, a_stamp_at_the_end_of_all_numbers)
+{
+	struct world w;
+	world_open(&w);
+	say(&w, INT64_MAX - 1, "{\"type\":\"activation\",\"account\":\"a\",\"id\":\"x\",\"version\":1,\"time\":\"2020-01-01T00:00:00+08:00\"}");
+	cr_expect_eq(plans_next_turn(w.plans, &w.journal->rules[0], w.jan_ms), w.second_ms);
+	cr_expect_eq(plans_change(w.plans, w.jan_ms, SPAN_LIT("a")), INT64_MIN);
+	cr_expect_not_null(row_at(&w, w.jan_ms, "a", w.tag, JAN).plain);
+	world_close(&w);
+}
