@@ -23,9 +23,19 @@ void worker_new_token(struct worker *w)
 }
 
 // What is gathered refers to what was known before: nothing may be gathered or under way.
-void worker_know(struct worker *w)
+void worker_forget(struct worker *w)
 {
 	check(w->n_flights == 0 && w->open_records == 0);
+	aggregate_forget(w->aggregate);
+	aggregate_begin(w->aggregate, worker_open(w)->batch);
+	plans_know(w->plans, w->journal, w->book);
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		w->parts[i].next_turn_ms = INT64_MIN;
+	w->turned = true;
+}
+
+void worker_know(struct worker *w)
+{
 	uint64_t n = facts_count(w->o.facts);
 	for (; w->facts_taken < n; w->facts_taken++) {
 		struct fact_record r = facts_at(w->o.facts, w->facts_taken);
@@ -33,12 +43,7 @@ void worker_know(struct worker *w)
 		account_book_apply(w->book, r.partition, r.offset, r.stamp_ms, r.value, &fault);
 	}
 	w->facts_us = clock_mono_us();
-	aggregate_forget(w->aggregate);
-	aggregate_begin(w->aggregate, worker_open(w)->batch);
-	plans_know(w->plans, w->journal, w->book);
-	for (uint32_t i = 0; i < w->n_parts; i++)
-		w->parts[i].next_turn_ms = INT64_MIN;
-	w->turned = true;
+	worker_forget(w);
 }
 
 // The rules as the control topic has them now. Nothing refers to the old ones: no batch is open or under way.

@@ -241,14 +241,7 @@ bool worker_facts_due(const struct worker *w)
 
 bool worker_forget_due(const struct worker *w)
 {
-	return aggregate_full(w->aggregate) && w->parts != NULL && !w->adrift && w->trouble == TROUBLE_NONE;
-}
-
-void worker_forget(struct worker *w)
-{
-	check(w->n_flights == 0 && w->open_records == 0);
-	aggregate_forget(w->aggregate);
-	aggregate_begin(w->aggregate, worker_open(w)->batch);
+	return (aggregate_full(w->aggregate) || plans_full(w->plans)) && w->parts != NULL && !w->adrift && w->trouble == TROUBLE_NONE;
 }
 
 // ---- answers

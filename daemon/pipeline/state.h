@@ -131,7 +131,7 @@ bool worker_split_due(struct worker *w, const struct record *r); // must the bat
 bool worker_split(struct worker *w);                              // ends it; false: trouble, the record must not be counted
 bool worker_facts_due(const struct worker *w);
 void worker_know(struct worker *w);                               // takes new facts; nothing is gathered or under way
-bool worker_forget_due(const struct worker *w);                   // more is remembered of counters than may be
+bool worker_forget_due(const struct worker *w);                   // more is remembered of counters and ladders than may be
 void worker_forget(struct worker *w);                             // all of it goes; nothing is gathered or under way
 
 // slices.c: the set of duplicates on disk

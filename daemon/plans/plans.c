@@ -44,6 +44,7 @@ struct plans {
 	const struct account_book *book;
 	struct plan_set *buckets[BUCKETS];
 	struct plan_set *last;          // nearly always the one that is asked for again
+	uint64_t rows;                  // of all sets
 	struct plan_look *looks[BUCKETS];
 	struct plan_look *last_look;
 	struct arena arena;             // of the looks
@@ -80,6 +81,7 @@ static void plans_clear(struct plans *p)
 		p->looks[i] = NULL;
 	}
 	p->last_look = NULL;
+	p->rows = 0;
 	arena_reset(&p->arena);
 	free(p->facts);
 	p->facts = NULL;
@@ -130,6 +132,11 @@ static const struct account *find_account(const struct plans *p, struct span acc
 bool plans_watched(const struct plans *p, struct span account)
 {
 	return find_account(p, account) != NULL;
+}
+
+bool plans_full(const struct plans *p)
+{
+	return p->rows > PLANS_ROWS_MOST;
 }
 
 // ---- when rows change
@@ -364,6 +371,7 @@ static struct plan_set *set_find(struct plans *p, const struct journal_rules *ru
 		if (set_holds(s, rules, clock_ms, account, month))
 			return p->last = s;
 	struct plan_set *s = set_make(p, rules, clock_ms, account, month);
+	p->rows += (uint64_t)s->n_months * s->n_services;
 	s->next = *bucket; // before older ones, which may reach less far
 	*bucket = s;
 	return p->last = s;

@@ -46,6 +46,9 @@ const struct look_terms *plans_look(struct plans *p, int64_t change_ms, struct s
 // Those of all its changes in (since_ms, upto_ms], ascending; `*ret` lies in the arena.
 uint32_t plans_looks(struct plans *p, int64_t since_ms, int64_t upto_ms, struct span account, struct arena *arena,
 		     const struct look_terms *const **ret);
+// Over the limit: of each account with packs there are others every month. plans_know, with what is known already, drops them all.
+enum { PLANS_ROWS_MOST = 4 << 20 };
+bool plans_full(const struct plans *p);
 bool plans_watched(const struct plans *p, struct span account); // something was said of it
 
 // The first record clock later than `clock_ms` (TIME_NONE: none yet) at which rows may change, or begin to speak of another month;

@@ -312,3 +312,20 @@ Test(plans, a_stamp_at_the_end_of_all_numbers)
 	cr_expect_not_null(row_at(&w, w.jan_ms, "a", w.tag, JAN).plain);
 	world_close(&w);
 }
+
+// An account with a pack has other rows in every month of the clock: what was handed out for months gone by stays until all is dropped.
+Test(plans, rows_of_months_gone_by_are_bounded)
+{
+	struct world w;
+	world_open(&w);
+	say(&w, w.jan_ms, "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p-1\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":1000,\"price\":\"2.00\","
+			  "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2190-01-01T00:00:00+08:00\"}");
+	int month = JAN;
+	for (; !plans_full(w.plans) && month < JAN + 12 * 150; month++)
+		cr_assert_not_null(row_at(&w, period_start_ms(w.zone, month + 1) - 1, "a", w.tag, month).allowance);
+	cr_expect(plans_full(w.plans), "behind %d months", month - JAN);
+	plans_know(w.plans, w.journal, w.book);
+	cr_expect(!plans_full(w.plans));
+	cr_expect_not_null(row_at(&w, period_start_ms(w.zone, month + 1) - 1, "a", w.tag, month).allowance);
+	world_close(&w);
+}

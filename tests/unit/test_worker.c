@@ -231,3 +231,23 @@ Test(worker, a_control_topic_that_cannot_be_read_ends_it)
 	cr_expect(b.w->n_flights == 0 && b.w->adrift, "nothing is under way");
 	bench_close(&b);
 }
+
+// Of an account with a pack there are others in every month.
+Test(worker, ladders_of_months_gone_by_are_dropped_under_an_unbroken_load)
+{
+	struct bench b;
+	struct account_fault fault;
+	bench_open(&b);
+	const struct journal_rules *rules = b.w->newest;
+	const struct zone *z = catalog_zone(rules->rules->catalog);
+	const char *pack = "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"p\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+			   "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2190-01-01T00:00:00+08:00\"}";
+	cr_assert_eq(account_book_apply(b.w->book, 0, 0, jan_ms, span_of(pack), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
+	plans_know(b.w->plans, b.w->journal, b.w->book);
+	for (int month = period_month(z, jan_ms); !plans_full(b.w->plans); month++)
+		plans_row(b.w->plans, rules, period_start_ms(z, month + 1) - 1, SPAN_LIT("a"), 0, month);
+	for (int i = 0; i < 20 && plans_full(b.w->plans); i++)
+		worker_round(b.w);
+	cr_expect(!plans_full(b.w->plans));
+	bench_close(&b);
+}
