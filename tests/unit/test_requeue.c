@@ -65,6 +65,19 @@ static void some_letters(void)
 	letter("meterd.control", "0", "0", "json_syntax", "5000", "{}", false); // forged, or of a topic that was an input once
 }
 
+// Nobody's partition is another one's.
+Test(requeue, a_letter_of_no_partition_is_nobodys)
+{
+	letter("usage.calls", "4294967297", "5", "json_syntax", "1000", "{}", false); // 1, where it is cut to 32 bits
+	letter("usage.calls", "-1", "5", "json_syntax", "1000", "{}", false);         // any, to a producer
+	letter("usage.calls", "1", "-5", "json_syntax", "1000", "{}", false);
+	struct letters_sums n = { 0 };
+	struct error e = { 0 };
+	cr_assert_eq(letters_give_back(&ends, &any, false, &n, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(n.chosen, 0);
+	cr_expect_eq(fake_log(&kafka, "usage.calls", 0)->n + fake_log(&kafka, "usage.calls", 1)->n, 0);
+}
+
 static const struct fake_message *given(int32_t partition, size_t i)
 {
 	const struct fake_log *l = fake_log(&kafka, "usage.calls", partition);
