@@ -464,7 +464,7 @@ static enum error_class compare_all(struct rebuild *r, rebuild_difference_fn *fn
 	enum error_class cls = read_published(c);
 	for (c->shard = 0; c->shard < r->journal->shards && cls == ERROR_NONE; c->shard++) {
 		if (r->o.progress != NULL)
-			r->o.progress(r->o.ctx, "shards compared", c->shard, r->journal->shards);
+			r->o.progress(r->o.ctx, &(struct rebuild_progress){ "shards compared", c->shard, r->journal->shards, NULL, 0 });
 		cls = compare_shard(c);
 	}
 	struct published *p = c->published, *next;
@@ -529,7 +529,7 @@ static enum error_class make_whole_copy(struct rebuild *r, int64_t copy, struct 
 		if (c != ERROR_NONE || !settling)
 			return c;
 		if (r->o.progress != NULL)
-			r->o.progress(r->o.ctx, "months settled first by the running daemon", 0, 1);
+			r->o.progress(r->o.ctx, &(struct rebuild_progress){ "months settled first by the running daemon", 0, 1, NULL, 0 });
 		clock_sleep_ms(PAUSE_MS);
 		c = rebuild_look(r, e);
 	}

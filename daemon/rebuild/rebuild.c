@@ -244,28 +244,44 @@ static bool phase_reached(const struct rebuild *r)
 	return true;
 }
 
+// Where the partitions of one worker stand; returns how many records of them are done.
+static uint64_t positions_of(const struct rebuild *r, const struct worker_status *w, struct rebuild_position *list, uint32_t *n)
+{
+	uint64_t done = 0;
+	for (uint32_t k = 0; k < w->n_parts && *n < r->journal->n_parts; k++) {
+		CLEANUP(freep) char *name = xasprintf("%s/%d", w->parts[k].topic, w->parts[k].partition);
+		const struct journal_part *p = journal_part(r->journal, span_of(name));
+		if (p == NULL)
+			continue;
+		int64_t at = w->parts[k].next > p->offset ? w->parts[k].next : p->offset, end = r->goal.target[p - r->journal->parts];
+		list[(*n)++] = (struct rebuild_position){ p->name, at, end > at ? end : at };
+		done += (uint64_t)(at - p->offset);
+	}
+	return done;
+}
+
 // As far as the workers themselves know: for the eye.
 static void show(struct rebuild *r)
 {
-	uint64_t done = 0;
+	struct rebuild_progress shown = { .what = "records counted again", .all = r->all };
 	bool waits = false;
 	if (r->o.progress == NULL)
 		return;
+	CLEANUP(freep) struct rebuild_position *list = xcalloc(r->journal->n_parts + 1, sizeof(*list));
 	for (uint32_t i = 0; i < r->n_lanes; i++) {
 		struct worker_status w;
 		worker_status(r->lanes[i]->worker, &w);
 		if (!waits && strcmp(w.state, "waiting") == 0) { // for Kafka, or for a Redis that is full, as the daemon does
 			snprintf(r->waits, sizeof(r->waits), "records counted again (waits: %s)", w.reason);
 			waits = true;
+			shown.what = r->waits;
 		}
-		for (uint32_t k = 0; k < w.n_parts; k++) {
-			CLEANUP(freep) char *name = xasprintf("%s/%d", w.parts[k].topic, w.parts[k].partition);
-			const struct journal_part *p = journal_part(r->journal, span_of(name));
-			done += p != NULL && w.parts[k].next > p->offset ? (uint64_t)(w.parts[k].next - p->offset) : 0;
-		}
+		shown.done += positions_of(r, &w, list, &shown.n_parts);
 		worker_status_free(&w);
 	}
-	r->o.progress(r->o.ctx, waits ? r->waits : "records counted again", done < r->all ? done : r->all, r->all);
+	shown.done = shown.done < r->all ? shown.done : r->all;
+	shown.parts = list;
+	r->o.progress(r->o.ctx, &shown);
 }
 
 // ---- how fast

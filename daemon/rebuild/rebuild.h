@@ -34,6 +34,16 @@ struct rebuild_crew {
 	enum error_class (*facts_start)(const struct kafka_options *kafka, struct shared *shared, struct facts **ret, struct error *e);
 	void (*facts_join)(struct facts **f);
 };
+struct rebuild_position {         // of one partition, as offsets
+	const char *name;
+	int64_t at, end;          // what is read next; up to where this round goes
+};
+struct rebuild_progress {         // texts are valid during the call
+	const char *what;
+	uint64_t done, all;
+	const struct rebuild_position *parts; // those that a worker has; NULL: it is not about records
+	uint32_t n_parts;
+};
 struct rebuild_options {
 	const struct ports *ports;       // NULL: Kafka and Redis
 	const struct rebuild_crew *crew; // NULL: threads
@@ -46,7 +56,7 @@ struct rebuild_options {
 	int64_t rate;             // records a second of all workers; 0: as fast as it goes
 	int64_t lag_growth;       // slow down while the live generation falls behind by more than this a second; 0: do not look
 	const atomic_bool *stop;  // ends whatever is under way: ERROR_RETRY
-	void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t all); // NULL: nobody looks
+	void (*progress)(void *ctx, const struct rebuild_progress *p); // NULL: nobody looks
 	void *ctx;
 };
 

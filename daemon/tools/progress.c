@@ -14,6 +14,7 @@ enum {
 	PLAIN_US = 10000000,
 	WINDOW_US = 5000000,
 	BAR_LEAST = 10, BAR_MOST = 40,
+	PARTS_MOST = 8,
 	NUMBER = 32,
 };
 
@@ -90,10 +91,82 @@ const char *progress_text(const struct progress *p, int64_t now_us, int columns,
 	return buf;
 }
 
+// ---- the partitions
+static uint64_t left_of(const struct progress_part *p)
+{
+	return p->end > p->at ? (uint64_t)(p->end - p->at) : 0;
+}
+
+// One of the `most` that have most left; of equals the first ones.
+static bool is_slow(const struct progress *p, uint32_t i, uint32_t most)
+{
+	uint64_t left = left_of(&p->parts[i]);
+	uint32_t before = 0;
+	for (uint32_t k = 0; k < p->n_parts && before < most; k++)
+		before += left_of(&p->parts[k]) > left || (left_of(&p->parts[k]) == left && k < i);
+	return before < most;
+}
+
+static int name_width(const struct progress *p, uint32_t most)
+{
+	size_t width = 0;
+	for (uint32_t i = 0; i < p->n_parts; i++)
+		if (is_slow(p, i, most) && strlen(p->parts[i].name) > width)
+			width = strlen(p->parts[i].name);
+	return (int)width;
+}
+
+// Returns the number of lines, each begun with the end of the one above.
+static int write_parts(const struct progress *p, int columns, int rows)
+{
+	char at[NUMBER], end[NUMBER], left[NUMBER], line[400];
+	uint32_t most = rows < 4 ? 0 : rows - 3 < PARTS_MOST ? (uint32_t)rows - 3 : PARTS_MOST, more = 0;
+	int lines = 0, width = name_width(p, most);
+	uint64_t more_left = 0;
+	for (uint32_t i = 0; i < p->n_parts && most > 0; i++) {
+		const struct progress_part *q = &p->parts[i];
+		if (!is_slow(p, i, most)) {
+			more++;
+			more_left += left_of(q);
+			continue;
+		}
+		snprintf(line, sizeof(line), "  %-*s  %s of %s, %s left", width, q->name, grouped((uint64_t)q->at, at), grouped((uint64_t)q->end, end),
+			 grouped(left_of(q), left));
+		fprintf(p->to, "\n%.*s", columns, line);
+		lines++;
+	}
+	if (more > 0) {
+		snprintf(line, sizeof(line), "  and %" PRIu32 " more, %s left", more, grouped(more_left, left));
+		fprintf(p->to, "\n%.*s", columns, line);
+		lines++;
+	}
+	return lines;
+}
+
+static void plain_parts(const struct progress *p)
+{
+	char at[NUMBER], end[NUMBER];
+	const char *between = "; ";
+	for (uint32_t i = 0; i < p->n_parts; i++)
+		if (is_slow(p, i, PARTS_MOST)) {
+			fprintf(p->to, "%s%s %s of %s", between, p->parts[i].name, grouped((uint64_t)p->parts[i].at, at), grouped((uint64_t)p->parts[i].end, end));
+			between = ", ";
+		}
+	if (p->n_parts > PARTS_MOST)
+		fprintf(p->to, ", and %" PRIu32 " more", p->n_parts - PARTS_MOST);
+}
+
+// ---- to where it goes
+
+// The cursor stays in the first line: what is below goes with all that follows it, whatever the window's width is by then.
 static void write_over(struct progress *p, int64_t now_us)
 {
 	char line[400];
-	fprintf(p->to, "\r%s\033[K", progress_text(p, now_us, terminal_columns(p->to) - 1, line, sizeof(line)));
+	int columns = terminal_columns(p->to) - 1;
+	fprintf(p->to, "\r%s\033[J", progress_text(p, now_us, columns, line, sizeof(line)));
+	int below = write_parts(p, columns, terminal_rows(p->to));
+	if (below > 0)
+		fprintf(p->to, "\033[%dA\r", below);
 	fflush(p->to);
 	p->shown = true;
 }
@@ -102,8 +175,10 @@ static void plain(struct progress *p, int64_t now_us)
 {
 	char line[200], took[NUMBER];
 	figures(p, now_us, line, sizeof(line));
-	fprintf(p->to, "meterctl %s: %s after %s: %s\n", p->verb, p->what, span_text((uint64_t)(now_us - p->begun_us) / 1000000, took),
+	fprintf(p->to, "meterctl %s: %s after %s: %s", p->verb, p->what, span_text((uint64_t)(now_us - p->begun_us) / 1000000, took),
 		line + strspn(line, " "));
+	plain_parts(p);
+	fputc('\n', p->to);
 	fflush(p->to);
 	p->said = true;
 }
@@ -116,7 +191,7 @@ void progress_begin_at(struct progress *p, FILE *to, bool terminal, const char *
 	p->old = p->young = (struct progress_mark){ now_us, 0 };
 }
 
-void progress_show_at(struct progress *p, uint64_t done, uint64_t all, int64_t now_us)
+void progress_show_at(struct progress *p, uint64_t done, uint64_t all, const struct progress_part *parts, uint32_t n, int64_t now_us)
 {
 	check(p->to != NULL);
 	p->done = done;
@@ -128,13 +203,17 @@ void progress_show_at(struct progress *p, uint64_t done, uint64_t all, int64_t n
 	if (now_us - p->begun_us < SILENT_US || (p->shown_us != 0 && now_us - p->shown_us < (p->terminal ? AGAIN_US : PLAIN_US)))
 		return;
 	p->shown_us = now_us;
+	p->parts = parts;
+	p->n_parts = n;
 	(p->terminal ? write_over : plain)(p, now_us);
+	p->parts = NULL;
+	p->n_parts = 0;
 }
 
 void progress_clear(struct progress *p)
 {
 	if (p->shown)
-		fputs("\r\033[K", p->to);
+		fputs("\r\033[J", p->to);
 	if (p->shown)
 		fflush(p->to);
 	p->shown = false;
@@ -160,7 +239,12 @@ void progress_begin(struct progress *p, const char *verb, const char *what)
 
 void progress_show(struct progress *p, uint64_t done, uint64_t all)
 {
-	progress_show_at(p, done, all, clock_mono_us());
+	progress_show_parts(p, done, all, NULL, 0);
+}
+
+void progress_show_parts(struct progress *p, uint64_t done, uint64_t all, const struct progress_part *parts, uint32_t n)
+{
+	progress_show_at(p, done, all, parts, n, clock_mono_us());
 }
 
 void progress_end(struct progress *p)

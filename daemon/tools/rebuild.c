@@ -137,16 +137,19 @@ static int plan(struct tool *t)
 }
 
 // ---- doing it
-static void show_progress(void *ctx, const char *what, uint64_t done, uint64_t all)
+static void show_progress(void *ctx, const struct rebuild_progress *p)
 {
 	struct tool *t = ctx;
-	if (t->shown == NULL || strcmp(t->shown, what) != 0) {
+	if (t->shown == NULL || strcmp(t->shown, p->what) != 0) {
 		if (t->shown != NULL)
 			progress_end(&t->progress);
-		progress_begin(&t->progress, "rebuild", what);
-		t->shown = what;
+		progress_begin(&t->progress, "rebuild", p->what);
+		t->shown = p->what;
 	}
-	progress_show(&t->progress, done, all);
+	CLEANUP(freep) struct progress_part *parts = xcalloc(p->n_parts + 1, sizeof(*parts));
+	for (uint32_t i = 0; i < p->n_parts; i++)
+		parts[i] = (struct progress_part){ p->parts[i].name, p->parts[i].at, p->parts[i].end };
+	progress_show_parts(&t->progress, p->done, p->all, parts, p->n_parts);
 }
 
 static void end_progress(struct tool *t)
@@ -246,7 +249,7 @@ static int promote(struct tool *t, struct rebuild *r)
 
 static void show_read(void *ctx, uint64_t read, uint64_t all)
 {
-	show_progress(ctx, "records read for the proof", read, all);
+	show_progress(ctx, &(struct rebuild_progress){ "records read for the proof", read, all, NULL, 0 });
 }
 
 // Where bills of finished months differ, what comes later is adjusted from those of the generation in force: they must be the ones that are out. This

@@ -31,6 +31,12 @@ int terminal_columns(FILE *f)
 	return ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : TERMINAL_COLUMNS;
 }
 
+int terminal_rows(FILE *f)
+{
+	struct winsize w = { 0 };
+	return ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_row > 0 ? w.ws_row : TERMINAL_ROWS;
+}
+
 static int width_here(const char *s)
 {
 	int width = 0;

@@ -126,6 +126,7 @@ slow=$(free_ports 1)
 PIDS[proxy]=$!
 wait_for 20 '(exec 3<>"/dev/tcp/127.0.0.1/$slow") 2>/dev/null' 'the slow way to Redis'
 config slow redis.url="redis://127.0.0.1:$slow/0" redis.timeout=20s
+positions() { screen "$1" | grep -cE "^  $INPUT/[0-2]  [0-9,]+ of [0-9,]+, [0-9,]+ left$"; }
 for w in 80 200; do
 	for verb in counters usage; do
 		window $verb$w $w 20 "$METERCTL $verb --config $DIR/slow.yaml --format table"
@@ -134,9 +135,10 @@ for w in 80 200; do
 	done
 	window rebuild$w $w 20 "$METERCTL rebuild --yes --rate 4000 --config $DIR/m.yaml"
 	wait_for 60 "shows rebuild$w '^records counted again +\[#+-*\] +[0-9]+ %  [0-9,]+ of [0-9,]+  [0-9,]+/s  .* left'" "the progress of rebuild at $w columns"
+	wait_for 30 '(($(positions rebuild$w) == 3))' "where partitions stand at $w columns"
 	(($(screen rebuild$w | grep 'counted again' | LC_ALL=C.UTF-8 wc -L) <= w)) || fail "rebuild's progress is wider than $w columns" # sentences may wrap
 	wait_for 120 "shows rebuild$w exit=0" "the end of rebuild at $w columns"
-	shows rebuild$w '%' && fail "a line of progress stays: $(screen rebuild$w)"
+	shows rebuild$w '%| left$' && fail "a line of progress stays: $(screen rebuild$w)"
 	ctl generations drop 2 >/dev/null 2>&1 || fail "drop"
 done
 for w in 80 200; do wait_for 60 "shows counters$w exit=0 && ! shows counters$w '%'" "the end of counters at $w"; done

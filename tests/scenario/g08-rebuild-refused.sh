@@ -60,6 +60,7 @@ redis_do "$DIR" config set maxmemory 0 >/dev/null
 wait "$rebuild"
 expect_equal "with room again" "$?" 0
 expect_match "all of it" "$(cat "$DIR/words")" '[1-9][0-9]+ fields of generations 1 and 2 compared, 0 differences'
+expect_match "where partitions stood" "$(cat "$DIR/words")" "records counted again [^"$'\n'"]*; $INPUT/[01] [0-9,]+ of [0-9,]+, $INPUT/[01] [0-9,]+ of [0-9,]+"
 
 # -- put in force only by a running daemon: the request waits for it
 stop m

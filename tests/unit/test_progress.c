@@ -60,7 +60,7 @@ static char *written(bool terminal, const int64_t *times_ms, const uint64_t *don
 	struct progress p;
 	progress_begin_at(&p, to, terminal, "rebuild", "records read", SECOND);
 	for (int i = 0; i < n; i++)
-		progress_show_at(&p, done[i], all_known ? 100000 : 0, SECOND + times_ms[i] * 1000);
+		progress_show_at(&p, done[i], all_known ? 100000 : 0, NULL, 0, SECOND + times_ms[i] * 1000);
 	progress_end_at(&p, SECOND + times_ms[n - 1] * 1000);
 	fclose(to);
 	return text;
@@ -90,7 +90,52 @@ Test(progress, a_terminal_line_is_written_over_and_goes)
 	static const int64_t times[] = { 1000, 2000, 2100, 2200 };
 	static const uint64_t done[] = { 1000, 2000, 2100, 2200 };
 	CLEANUP(freep) char *got = written(true, times, done, 4, false);
-	cr_expect_str_eq(got, "\rrecords read  2,000  1,000/s\033[K\rrecords read  2,200  1,000/s\033[K\r\033[K", "%s", got);
+	cr_expect_str_eq(got, "\rrecords read  2,000  1,000/s\033[J\rrecords read  2,200  1,000/s\033[J\r\033[J", "%s", got);
+}
+
+// What is written two seconds after the begin, with these partitions, and at the end.
+static char *written_parts(bool terminal, const struct progress_part *parts, uint32_t n)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	struct progress p;
+	progress_begin_at(&p, to, terminal, "rebuild", "records read", 0);
+	progress_show_at(&p, 2000, 0, parts, n, 2 * SECOND);
+	progress_end_at(&p, 2 * SECOND);
+	fclose(to);
+	return text;
+}
+
+Test(progress, where_partitions_stand)
+{
+	static const struct progress_part parts[] = { { "calls/0", 1200, 3000 }, { "calls/10", 9, 9 }, { "calls/2", 1001, 1000 } };
+	CLEANUP(freep) char *line = written_parts(true, parts, 3), *plain = written_parts(false, parts, 3);
+	cr_expect_str_eq(line, "\rrecords read  2,000  1,000/s\033[J\n  calls/0   1,200 of 3,000, 1,800 left\n  calls/10  9 of 9, 0 left\n"
+			       "  calls/2   1,001 of 1,000, 0 left\033[3A\r\r\033[J", "%s", line);
+	cr_expect_str_eq(plain, "meterctl rebuild: records read after 2 s: 2,000  1,000/s; calls/0 1,200 of 3,000, calls/10 9 of 9, calls/2 1,001 of 1,000\n"
+				"meterctl rebuild: records read after 2 s: 2,000  1,000/s\n", "%s", plain);
+}
+
+Test(progress, only_the_partitions_that_have_most_left)
+{
+	struct progress_part parts[12];
+	for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)
+		parts[i] = (struct progress_part){ "calls/x", i, 1000 };
+	parts[0] = parts[11] = (struct progress_part){ "a name that is longer than a window is wide: it goes no further than the window, since it would take two lines", 0, 9999 };
+	parts[1].end = parts[9].end = 10; // 9 left, and 1
+	parts[3].end = parts[8].end = 20; // 17, and 12
+	parts[4].end = 21;                // 17, too: the first of them stays
+	CLEANUP(freep) char *line = written_parts(true, parts, 12), *plain = written_parts(false, parts, 12);
+	int lines = 0;
+	for (const char *at = strchr(line, '\n'), *next; at != NULL; at = next, lines++) {
+		next = strchr(at + 1, '\n');
+		cr_expect_leq((next != NULL ? next : strchr(at, '\033')) - at - 1, TERMINAL_COLUMNS - 1, "%s", at);
+	}
+	cr_expect_eq(lines, 9, "%s", line);
+	cr_expect_not_null(strstr(line, "\n  and 4 more, 39 left\033[9A\r"), "%s", line);
+	cr_expect_not_null(strstr(plain, ", calls/x 3 of 20, calls/x 5 of 1,000, calls/x 6 of 1,000, calls/x 7 of 1,000, calls/x 10 of 1,000, a name"), "%s", plain);
+	cr_expect_not_null(strstr(plain, " 0 of 9,999, and 4 more\n"), "%s", plain);
 }
 
 Test(progress, more_than_there_was_to_begin_with)
@@ -98,7 +143,7 @@ Test(progress, more_than_there_was_to_begin_with)
 	struct progress p;
 	char buf[400];
 	progress_begin_at(&p, stderr, true, "rebuild", "records read", 0);
-	progress_show_at(&p, 120, 100, SECOND);
+	progress_show_at(&p, 120, 100, NULL, 0, SECOND);
 	cr_expect_str_eq(progress_text(&p, SECOND, 60, buf, sizeof(buf)), "records read  100 %  120 of 120  120/s  0 s left");
 }
 
@@ -125,5 +170,6 @@ Test(terminal, a_file_is_none)
 	cr_expect_not(terminal_is(f));
 	cr_expect_not(terminal_colours(f));
 	cr_expect_eq(terminal_columns(f), TERMINAL_COLUMNS);
+	cr_expect_eq(terminal_rows(f), TERMINAL_ROWS);
 	fclose(f);
 }
