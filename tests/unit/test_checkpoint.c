@@ -493,6 +493,10 @@ Test(checkpoint, another_states_is_refused)
 	unfit(with(path, "\"rules\":1", "\"rules\":2"), "decisions are missing");
 	unfit(with(path, "\"from\":500", "\"from\":901"), "ends at offset 900, and the checkpoint stands at 901: the topic was made again");
 	unfit(with(path, "\"offset\":3", "\"offset\":4"), "alerts/1 ends at offset 3");
+	unfit(with(path, "alerts/1", "alerts-1"), "names a partition alerts-1, which is none");
+	journal->shards = 8;
+	unfit(path, "the checkpoint has 4 shards, the state 8");
+	journal->shards = 4;
 	struct error e = { 0 };
 	char *found = NULL;
 	const struct checkpoint_wish published = { .published = true };
@@ -523,6 +527,64 @@ Test(checkpoint, one_that_stands_before_an_offset_is_found)
 	journal->generation = 7;
 	cr_expect_eq(checkpoint_usable(path, journal, NULL, &broker.o, &e), ERROR_NONE, "by name, of any generation: %s", e.text);
 	cr_expect_eq(checkpoint_usable(write_file("x", 1), journal, NULL, &broker.o, &e), ERROR_ABORT);
+}
+
+// ---- what happens while one is written
+
+static void not_made(struct checkpoint_options o, enum error_class cls, const char *why)
+{
+	struct error e = { 0 };
+	char *path = NULL;
+	cr_expect_eq(checkpoint_make(&o, &path, &e), cls, "%s", e.text);
+	cr_expect(strstr(e.text, why) != NULL, "%s", e.text);
+	cr_expect_eq(files(), 0);
+	CLEANUP(freep) char *copy = dump(CHECKPOINT_CUT, 2);
+	cr_expect_str_eq(copy, "", "no copy stays in Redis");
+}
+
+static void another_in_force(void *ctx, uint64_t done, uint64_t all)
+{
+	(void)ctx;
+	if (done == all - 1)
+		control(journal_generation_record(2));
+}
+
+static void back_in_shard_2(void *ctx, uint64_t done, uint64_t all)
+{
+	static const char before[] = "499 999 498 0000000000000007 tok";
+	(void)ctx, (void)all;
+	if (done != 2)
+		return;
+	redisContext *c = redis();
+	redisAppendCommand(c, "HSET t:{s02}:g1:off calls/0 %b", before, strlen(before));
+	run_all(c, 1);
+	redisFree(c);
+}
+
+Test(checkpoint, what_changes_meanwhile_leaves_nothing)
+{
+	atomic_bool stop = true;
+	struct checkpoint_options o = options();
+	for (uint32_t shard = 0; shard < 4; shard++)
+		fill(shard, 3);
+	o.stop = &stop;
+	not_made(o, ERROR_ABORT, "stopped; nothing was left of the checkpoint");
+	o.stop = NULL;
+	o.progress = back_in_shard_2;
+	not_made(o, ERROR_RETRY, "shard 2 went back behind offset 500 of calls/0 while the checkpoint was written; run the same command again");
+	o.progress = another_in_force;
+	not_made(o, ERROR_RETRY, "generation 2 came into force while the checkpoint was written; run the same command again");
+}
+
+Test(checkpoint, a_folder_that_is_none)
+{
+	struct checkpoint_options o = options();
+	struct checkpoint_list list = { 0 };
+	struct error e = { 0 };
+	o.state_dir = write_file("x", 1);
+	not_made(o, ERROR_ABORT, "/other/checkpoints cannot be made (Not a directory): give the user that meterd runs as the right to write state_dir");
+	cr_expect_eq(checkpoint_list(o.state_dir, &list, &e), ERROR_ABORT);
+	cr_expect(e.exit_code == EXIT_CONFIG_ERR && strstr(e.text, "/other/checkpoints cannot be read (Not a directory)") != NULL, "%s", e.text);
 }
 
 // ---- the folder

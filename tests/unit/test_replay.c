@@ -430,6 +430,18 @@ Test(replay, what_is_refused)
 	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "where or before it begins") != NULL, "%s", w.e.text);
 	range(&w, "@2020-03:");
 	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "no record lies in the range") != NULL, "%s", w.e.text);
+	char why[RANGE_WHY] = "";
+	range_free(&w.range);
+	w.range = (struct range){ 0 };
+	cr_assert(bound_parse("0=100,1=100", &w.range.from, why), "%s", why);
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "no record has an offset in the range") != NULL, "%s", w.e.text);
+	static const char *const flat[] = { "" }, *const nobody[] = { "/elsewhere" };
+	range(&w, "@2020-01-04:2020-01-06"); // of two calls from /gate/a
+	w.o.producers = flat;
+	w.o.n_producers = 1;
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "every event in the range names its producer") != NULL, "%s", w.e.text);
+	w.o.producers = nobody;
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_USAGE_ERR && strstr(w.e.text, "has the source \"/elsewhere\": did you mean /gate/a?") != NULL, "%s", w.e.text);
 	world_close(&w);
 	world_open(&w);
 	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_LATER, "%s", w.e.text); // no record yet
@@ -556,6 +568,23 @@ Test(replay, a_correction_that_was_passed_over)
 	ask_without_b(&second);
 	cr_expect(replay(&second) == ERROR_ABORT && second.e.exit_code == EXIT_CONFIG_ERR && strstr(second.e.text, "correction_passed_over") != NULL, "%s", second.e.text);
 	world_close(&second);
+	world_close(&w);
+}
+
+Test(replay, more_accounts_than_one_transaction_takes)
+{
+	struct world w;
+	char account[16];
+	begin(&w);
+	for (int i = 0; i <= REPLAY_ACCOUNTS_MOST; i++) {
+		snprintf(account, sizeof(account), "a-%d", i);
+		call(&w, 0, account, account, "tag", 11000, "ok", "/gate/b", jan_ms + 33 * day, jan_ms + 33 * day);
+	}
+	manifest(&w, JAN + 1, REPLAY_ACCOUNTS_MOST + 8, 2);
+	ask_without_b(&w);
+	range(&w, "@2020-02:");
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR &&
+		  strstr(w.e.text, "bills of 20001 accounts would be corrected, and one transaction takes 20000: ask for some of them at a time") != NULL, "%s", w.e.text);
 	world_close(&w);
 }
 
