@@ -83,8 +83,8 @@ static int write_all(const struct replay_apply *a, const struct replay_correctio
 	sink->ops->close(sink);
 	if (status == TXN_DONE)
 		return EXIT_DONE;
-	fprintf(stderr, "meterctl %s: %s. %s\n", a->options->verb, e.text, status == TXN_FENCED ? "Somebody else applies corrections now; nothing was written here" :
-		"All of it was written, or nothing: run the same command again, it says which");
+	// Also where it was fenced: by the brokers after a time-out, or by somebody else, maybe after an end whose answer was lost.
+	fprintf(stderr, "meterctl %s: %s. All of it was written, or nothing: run the same command again, it says which\n", a->options->verb, e.text);
 	return EXIT_LATER;
 }
 
