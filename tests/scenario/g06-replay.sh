@@ -90,15 +90,16 @@ refused 64 'is neither a time nor an offset: write a month' --dry-run --billable
 refused 64 'is no range' --dry-run --billable ok @2020-03
 refused 64 'exclude each other' --dry-run --billable ok @2020-03: --from 2020-03
 refused 64 'is no month' --dry-run --prices-of april
+refused 64 'takes a status code of 1 to [0-9]+ bytes' --dry-run --billable ''
 refused 64 'ends at .*, where or before it begins' --dry-run --billable ok @2020-04:2020-03
 refused 64 'no record lies in the range .* the newest is 2020-04-05T16:00:00' --dry-run --billable ok --from 2021-01
 refused 64 "did you mean $INPUT/1\\?" --dry-run --exclude-partition "${INPUT%s}/1"
 refused 64 'did you mean /gate/a\?' --dry-run --exclude-producer /gate/aa
 refused 78 'nowhere.yaml: ' --dry-run --catalog "$DIR/nowhere.yaml"
 sed 's/model: volume/model: volum/' "$DIR/april.yaml" >"$DIR/bad.yaml"
-refused 78 'bad.yaml:[0-9]+:[0-9]+: error: ' --dry-run --catalog "$DIR/bad.yaml"
+refused 78 'bad.yaml:[0-9]+:[0-9]+: error: .*bad.yaml is no price book: nothing was worked out' --dry-run --catalog "$DIR/bad.yaml"
 sed 's/id: beta/id: gamma/' "$DIR/april.yaml" >"$DIR/bad.yaml"
-refused 78 'refused: service `beta` is gone' --dry-run --catalog "$DIR/bad.yaml"
+refused 78 'refused: service `beta` is gone.*bad.yaml cannot stand in for the price book in force: nothing was worked out' --dry-run --catalog "$DIR/bad.yaml"
 
 # -- a signal ends it, also while it waits for a broker that is away
 config away kafka.bootstrap=127.0.0.1:1

@@ -69,7 +69,7 @@ expect_match "what is to be typed" "$text" '^2020-0[1-3](..2020-03)? [0-9]+ -[0-
 says 'comes with the close of 2020-04'
 expect_equal "lines" "$(wc -l <"$DIR/rows")" "$(cut -d' ' -f2 <<<"$text")"
 apply 64 "${hour[@]}" --confirm "2020-03 1 0.00"
-says 'nothing was written'
+says 'nothing was written: what was confirmed is not what was worked out, which is .2020-0'
 expect_equal "nothing was written" "$(ends "$ACCOUNTS")" "$before"
 
 # -- with them, and once
@@ -138,5 +138,7 @@ stop m
 apply 64 --dry-run
 says 'exclude each other'
 expect_match "words" "$(ctl replay --dry-run --billable ok --confirm x 2>&1)" '.--reason and --confirm belong to --apply-as-adjustment'
+apply 64 --billable ok --reason ''
+says '.--reason takes 1 to [0-9]+ bytes'
 apply 64 --billable ok --reason "$(printf '\377')"
 says 'is not UTF-8'
