@@ -57,6 +57,7 @@ from 78 2020-03-20T00:00:00+08:00 'would leave out what was counted before, unle
 from 78 "$INPUT/2=5000" 'would leave out what was counted before'
 from 78 "$DIR/m.yaml" 'is no checkpoint of meterd'
 from 64 nowhere/0=5 'names no partition that is counted'
+from 64 "$INPUT/2=x" '.x. is no offset; write an offset that holds for every partition'
 from 64 March 'takes a checkpoint'
 expect_equal "nothing was begun" "$(generations)" '1 in force'
 
@@ -105,7 +106,12 @@ expect_equal "nothing was begun" "$(generations)" '1 in force'
 expect_match "listed with what is wrong" "$(printf x >"$bad"; checkpoints | jq -r '.wrong // empty')" 'is no checkpoint of meterd'
 rm "$bad"
 
-# -- put back by hand beside what is in force: a rebuild goes on from it
+# -- put back by hand beside what is in force: a rebuild goes on from it; not while somebody else works on generations
+redis_do "$DIR" set 'meterd:{s00}:lease' 'process 7 on elsewhere' >/dev/null
+expect_code 75 ctl restore --yes "$file" 2>"$DIR/words"
+expect_match "one at a time" "$(words)" 'the generations of this state are worked on: process 7 on elsewhere'
+redis_do "$DIR" del 'meterd:{s00}:lease' >/dev/null
+expect_equal "nothing was begun" "$(generations)" '1 in force'
 expect_code 0 ctl_q restore --yes "$file"
 expect_equal "beside" "$(generations)" $'1 in force\n3 being made'
 expect_code 78 ctl restore --yes "$file" 2>"$DIR/words"
