@@ -102,8 +102,10 @@ static bool is_slow(const struct progress *p, uint32_t i, uint32_t most)
 {
 	uint64_t left = left_of(&p->parts[i]);
 	uint32_t before = 0;
-	for (uint32_t k = 0; k < p->n_parts && before < most; k++)
-		before += left_of(&p->parts[k]) > left || (left_of(&p->parts[k]) == left && k < i);
+	for (uint32_t k = 0; k < p->n_parts && before < most; k++) {
+		uint64_t other = left_of(&p->parts[k]);
+		before += k < i ? other >= left : other > left;
+	}
 	return before < most;
 }
 
