@@ -104,7 +104,8 @@ static int64_t weighing_clock(struct worker *w, const struct batch *b, const str
 	return h->weighed_ms;
 }
 
-// The batch holds calls of the account that were weighed by what a change ended which this record is behind.
+// The batch holds calls of the account that were weighed by what a change ended which this record is behind. Those that it holds from before partitions
+// were mixed are not written down: the partition that comes to the change first ends the batch where it has them (worker_split_due).
 static bool terms_differ(struct worker *w, const struct batch *b, const struct decision *d)
 {
 	if (b->calls == 0 || !account_is_mixed(w, d->account))
@@ -166,13 +167,12 @@ bool worker_split_due(struct worker *w, const struct record *r)
 			return false;
 	}
 	p->next_turn_ms = INT64_MIN; // behind this record it is another
-	bool parts_now = !w->mixed && w->n_parts > 1; // those of the batch were not written down, account by account
 	w->turned = true;
 	w->mixed = w->n_parts > 1;
 	w->mixed_rules = w->mixed && (w->mixed_rules || r->timestamp_ms >= p->course.next_rules_ms);
 	if (worker_open(w)->batch->calls == 0)
 		return false;
-	return parts_now || r->timestamp_ms >= p->course.next_rules_ms || worker_open(w)->batch->entries > 0 ||
+	return r->timestamp_ms >= p->course.next_rules_ms || worker_open(w)->batch->entries > 0 ||
 	       plans_turning(w->plans, p->course.rules, p->course.clock_ms, r->timestamp_ms, account_is_open, w);
 }
 

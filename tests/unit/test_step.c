@@ -168,17 +168,30 @@ Test(step, what_was_said_of_an_account_parts_only_its_own_calls)
 		   "\"price\":\"2.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}");
 	call(&b, 0, "third", jan_ms + 1);
 	call(&b, 1, "other", change_ms);
-	cr_expect_eq(b.splits, 1, "here they part");
 	call(&b, 0, "owner", jan_ms + 1);
 	cr_expect_eq(b.w.flights[0].batch->entries, 0, "before the pack there is no allowance");
 	call(&b, 1, "other", change_ms + 1);
 	call(&b, 0, "other", jan_ms + 2);
-	cr_expect_eq(b.splits, 1, "of others nothing was said");
+	cr_expect_eq(b.splits, 0, "of others nothing was said");
 	call(&b, 1, "owner", change_ms + 2);
-	cr_expect_eq(b.splits, 2);
+	cr_expect_eq(b.splits, 1);
 	cr_expect_eq(b.w.flights[0].batch->entries, 1);
 	call(&b, 0, "owner", jan_ms + 3);
-	cr_expect(b.splits == 2 && b.w.flights[0].batch->shards[store_shard(SPAN_LIT("owner"), SHARDS)].entries[0].n_calls == 2);
+	cr_expect(b.splits == 1 && b.w.flights[0].batch->shards[store_shard(SPAN_LIT("owner"), SHARDS)].entries[0].n_calls == 2);
+	bench_close(&b);
+}
+
+// Calls from before the partitions parted are met by the first that comes to the change.
+Test(step, a_partition_that_comes_to_a_change_first_ends_the_batch_for_the_other)
+{
+	struct bench b;
+	bench_open(&b, jan_ms, change_ms - 2, "{\"type\":\"pack\",\"account\":\"owner\",\"id\":\"p\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":1000,"
+		   "\"price\":\"2.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}");
+	call(&b, 0, "owner", jan_ms + 1);
+	call(&b, 1, "other", change_ms - 1);
+	cr_expect_eq(b.splits, 0);
+	call(&b, 1, "owner", change_ms);
+	cr_expect(b.splits == 1 && b.w.flights[0].batch->entries == 1);
 	bench_close(&b);
 }
 
