@@ -503,7 +503,7 @@ static enum error_class sum_settled(struct step *s, struct settled_sums *sums)
 
 static struct settle_scope scope_of(const struct step *s)
 {
-	return (struct settle_scope){ &s->c->o, s->j, s->manifest, s->rules, accounts_feed_book(s->c->feed), false };
+	return (struct settle_scope){ .o = &s->c->o, .j = s->j, .m = s->manifest, .rules = s->rules, .book = accounts_feed_book(s->c->feed) };
 }
 
 static enum error_class end_run(struct step *s)

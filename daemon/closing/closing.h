@@ -63,6 +63,7 @@ struct closing_books {
 	const struct accounts_feed *feed;
 	const char *accounts_topic;
 	bool uncorrected;                   // as though nobody had ever corrected a closed month
+	struct span account;                // that the store holds counters of, and whose corrections are made; p NULL: all
 	// For shards that are kept: the month is finished in each, one after the other; what was finished before is passed over. NULL: the
 	// store keeps nothing of a month's end. Called whenever an outbox may hold much: it takes the documents out.
 	enum error_class (*drain)(void *ctx, struct error *e);

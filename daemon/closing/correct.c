@@ -69,7 +69,7 @@ void correct_gather(const struct settle_scope *s, struct settling *w)
 	w->corrected = xcalloc((size_t)n + 1, sizeof(*w->corrected));
 	for (uint32_t i = 0; i < n; i++) {
 		const struct account *a = account_book_corrected_at(s->book, i);
-		if (store_shard(a->name, s->o->shards) != w->shard)
+		if (store_shard(a->name, s->o->shards) != w->shard || (s->account.p != NULL && !span_eq(a->name, s->account)))
 			continue;
 		const struct account_fact **facts = arena_alloc(&w->held.arena, (a->n_corrections + 1) * sizeof(const struct account_fact *));
 		uint32_t due = account_corrections(a, previous != NULL ? &before.horizon : NULL, &now.horizon, facts);

@@ -52,7 +52,8 @@ enum error_class closing_derive(const struct closing_books *b, const struct jour
 {
 	struct closer_options o = { .store = b->store, .shards = b->shards, .source = b->source,
 				    .outbox_most = b->drain != NULL ? OUTBOX_MOST : INT64_MAX };
-	struct settle_scope s = { &o, b->journal, m, journal_rules_version(b->journal, m->rules_version)->rules, accounts_feed_book(b->feed), b->uncorrected };
+	struct settle_scope s = { &o, b->journal, m, journal_rules_version(b->journal, m->rules_version)->rules, accounts_feed_book(b->feed), b->uncorrected,
+				  b->account };
 	enum error_class c = accounts_reach(b->feed, b->accounts_topic, m, e);
 	for (uint32_t k = 1; k <= b->shards && c == ERROR_NONE; k++) // 0 is the last: the end of the run sums all
 		c = derive_shard(b, &s, k % b->shards, e);

@@ -197,6 +197,7 @@ struct settle_scope {                   // of one step
 	const struct rules *rules;      // of the manifest
 	const struct account_book *book;
 	bool uncorrected;               // corrections are left aside
+	struct span account;            // corrections of this one only; p NULL: all
 };
 struct corrected_account {
 	struct span account;

@@ -98,7 +98,7 @@ static enum error_class derive(struct proof *p, struct error *e)
 {
 	CLEANUP(freep) char *source = xasprintf("/meterd/%s", p->o.kafka->group);
 	struct closing_books b = { .store = books_store(p->books), .shards = 1, .source = source, .journal = p->journal, .feed = p->feed,
-				   .accounts_topic = p->o.kafka->accounts_topic };
+				   .accounts_topic = p->o.kafka->accounts_topic, .account = p->account };
 	enum error_class c = ERROR_NONE;
 	for (const struct journal_manifest *m = p->journal->manifests; m <= p->last && c == ERROR_NONE; m++)
 		c = closing_derive(&b, m, e);

@@ -179,7 +179,7 @@ static bool asked_for(const struct proof *p, const struct document *d, const str
 		return strcmp(p->o.id, d->id) == 0;
 	if (d->derived.p == NULL)
 		return had_to_be(p, a);
-	return proof_covers(p, d->closed_with) && (p->account.p == NULL || d->account.p != NULL); // the end of a run is about all accounts
+	return proof_covers(p, d->closed_with) && (p->account.p == NULL || span_eq(d->account, p->account)); // the end of a run is about all accounts
 }
 
 static void compare(struct proof *p, const struct document *d)

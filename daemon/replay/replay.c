@@ -35,7 +35,8 @@ static enum error_class derive(struct replay *r, int side, struct error *e)
 	CLEANUP(freep) char *source = xasprintf("/meterd/%s", r->o.kafka->group);
 	struct closing_books b = { .store = books_store(r->sides[side].books), .shards = 1, .source = source, .journal = j, .feed = r->feed,
 				   .accounts_topic = r->o.kafka->accounts_topic, .look = replay_look, .ctx = r,
-				   .uncorrected = side == OTHERWISE };
+				   .uncorrected = side == OTHERWISE,
+				   .account = r->o.account != NULL ? span_of(r->o.account) : (struct span){ NULL, 0 } };
 	enum error_class c = ERROR_NONE;
 	for (uint32_t i = 0; i < j->n_manifests && c == ERROR_NONE; i++)
 		c = closing_derive(&b, &j->manifests[i], e);

@@ -60,12 +60,20 @@ static void january(struct world *w)
 	call(w, 1, "6", "acme", "tag", 1, jan_ms + 32 * day, jan_ms + 31 * day);
 }
 
-static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1, int64_t counters, int64_t calls)
+// `accounts`: which records of the accounts topic it covers.
+static void manifest_of_accounts(struct world *w, int month, int64_t cut0, int64_t cut1, int64_t counters, int64_t calls, int64_t accounts)
 {
 	struct journal_cut cuts[] = { { (char *)"usage.calls/0", cut0 }, { (char *)"usage.calls/1", cut1 } };
-	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .counters = counters, .calls = calls };
+	struct journal_cut said = { (char *)"meterd.accounts/0", accounts };
+	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = accounts > 0, .accounts = &said,
+		.counters = counters, .calls = calls };
 	CLEANUP(freep) char *text = journal_manifest_record(&m);
 	fake_event(&w->k, "meterd.control", 0, 2, text);
+}
+
+static void manifest(struct world *w, int month, int64_t cut0, int64_t cut1, int64_t counters, int64_t calls)
+{
+	manifest_of_accounts(w, month, cut0, cut1, counters, calls, 0);
 }
 
 static void id_of(const char *identity, char ret[33])
@@ -195,6 +203,30 @@ Test(proof, what_nobody_could_have_published)
 	cr_assert(proof_run(&o, &w.p, &w.e) == ERROR_NONE, "%s", w.e.text);
 	cr_expect(findings(&w, PROOF_UNKNOWN) == 1 && findings(&w, PROOF_TWICE) == 0 && findings(&w, PROOF_MISSING) == 0);
 	proof_freep(&w.p);
+	world_close(&w);
+}
+
+// Of one account what was said of others is not made, nor looked at.
+Test(proof, an_account_alone)
+{
+	struct world w;
+	world_open(&w);
+	january(&w);
+	for (int p = 0; p < 2; p++)
+		call(&w, p, p == 0 ? "7" : "8", "other", "crop", 1, jan_ms + 62 * day, jan_ms + 62 * day);
+	manifest(&w, JAN, 2, 3, 2, 12007);
+	fake_event(&w.k, "meterd.accounts", 0, jan_ms, "{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"reason\":\"r\","
+		   "\"lines\":[{\"period\":\"2020-01\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"1.00\"}}]}");
+	manifest_of_accounts(&w, JAN + 1, 3, 4, 1, 2, 1);
+	publish(&w, "closed\n2020-01", "{}");
+	publish(&w, "closed\n2020-02", "{}");
+	cr_assert(prove(&w, "other", MONTH_NONE) == ERROR_NONE, "%s", w.e.text);
+	expect(&w, PROOF_MISSING, NULL, "2020-01 other tag: -, -");
+	cr_assert(prove(&w, "acme", MONTH_NONE) == ERROR_NONE, "%s", w.e.text);
+	const struct proof_difference *list;
+	for (uint32_t i = 0, n = proof_differences(w.p, &list); i < n; i++)
+		cr_expect(list[i].account == NULL || strcmp(list[i].account, "acme") == 0, "%s", text_of(&list[i]));
+	cr_expect(findings(&w, PROOF_MISSING) > 0);
 	world_close(&w);
 }
 

@@ -552,6 +552,27 @@ Test(replay, corrections_are_said_made_and_undone)
 	world_close(&w);
 }
 
+// What was said of others is not looked at: of them no call is counted, so they would have lost what they were billed.
+Test(replay, an_account_alone)
+{
+	struct world w;
+	begin(&w);
+	ask_without_b(&w);
+	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
+		     "\"service\":\"tag\",\"becomes\":" WITH_B("") "}]}"));
+	february(&w, 1);
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 2, "%s", w.e.text);
+	w.o.account = "acme";
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>9000 0>0 500>0 3000>2250 0>0; ");
+	const struct replay_corrections *c = replay_corrections(w.r);
+	cr_expect(c->n == 1 && c->n_lines == 1 && c->difference_fen == -500 && span_is(c->list[0].account, "acme"));
+	w.o.correct = false;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect(strstr(texts(&w), "other") == NULL, "%s", texts(&w));
+	world_close(&w);
+}
+
 // What the close passed over is not said again: nobody would take it.
 Test(replay, a_correction_that_was_passed_over)
 {
