@@ -14,7 +14,7 @@
 //	{"type":"pack","account":"A","id":"p-1","version":1,"services":["image-tag"],"calls":1000000,"price":"2000.00","warn":"0.8",
 //	 "start":"2020-03-15T00:00:00+08:00","expiry":"2021-03-15T00:00:00+08:00"}
 //	{"type":"pack.cancelled","account":"A","id":"p-1","version":2,"from":"2020-06"}
-//	{"type":"correction","account":"A","id":"9f86d081884c7d65","version":1,"reason":"the producer sent test calls",
+//	{"type":"correction","account":"A","id":"9f86d081884c7d65","version":1,"after":"2020-05","reason":"the producer sent test calls",
 //	 "lines":[{"period":"2020-03","service":"image-tag",
 //	           "was":{"revision":0,"calls":12000,"free":10000,"packs":[],"billable":2000,"charge":"5.00"},
 //	           "becomes":{"calls":11000,"free":10000,"packs":[{"id":"p-1","calls":400}],"billable":600,"charge":"1.50"}}]}
@@ -33,8 +33,8 @@
 // records below it, and of nothing else.
 //
 // A correction says what lines of closed months become, and what they were when it was worked out: settled with the next close, or passed
-// over whole where they are not that any more (closing/correct.c). `was` is absent where there was no line. Lines stand in the order of
-// month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. It has version 1 and
+// over whole where they are not that any more (closing/correct.c). `after` is the month that was closed last then: it comes with the close
+// of the one behind it, and with no other. `was` is absent where there was no line. Lines stand in the order of month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. It has version 1 and
 // stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
 //
 // Service names are not judged here, but where terms are made: a name that the price book of the day does not have is inert.
@@ -112,6 +112,7 @@ struct account_fact {
 	uint32_t n_pack_services;
 	const struct span *pack_services;
 	// ACCOUNT_CORRECTION
+	int after_month;         // that was closed last when it was worked out
 	struct span reason;      // for people; UTF-8
 	uint32_t n_lines;
 	const struct correction_line *lines; // by month, then service

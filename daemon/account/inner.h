@@ -51,7 +51,7 @@ bool record_name_of(struct record_reader *r, const json_t *v, const char *at, co
 
 // `from`, `until`, `services` of a contract (contract.c).
 bool record_contract(struct record_reader *r, const json_t *object, struct account_fact *ret);
-// `reason`, `lines` of a correction (correction.c).
+// `after`, `reason`, `lines` of a correction (correction.c).
 bool record_correction(struct record_reader *r, const json_t *object, struct account_fact *ret);
 // No two names are equal. names[i] belongs to the i-th item.
 bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n); // of services

@@ -2,9 +2,11 @@
 // Corrections of closed months: records of the accounts topic, settled with the first close whose manifest covers them, before the late
 // calls of that close. So the same log gives the same bill again, and no other way leads into what was settled.
 //
-// A correction is made whole or not at all, by account: its months hang together by what packs gave. It is made where each of its lines
-// stands as it says it was, and no pack would give more than it holds, or less than nothing. Otherwise it is passed over, which the log
-// says: what came in between has changed the bill, and the difference has to be worked out anew.
+// A correction is made whole or not at all, by account: its months hang together by what packs gave. It is made where it was worked out from
+// the close just before this one, no other one of the account is made with this close, each of its lines stands as it says it was, and no pack
+// would give more than it holds, or less than nothing. Otherwise it is passed over, which the log says: what came in between has changed the
+// bill, and the difference has to be worked out anew. It is not enough that its own lines stand: what another close settled, or another
+// correction of other lines, may have taken the free calls and packs that it gives.
 //
 // A corrected line is priced by its month's own rules like any other. What its charge is to be beside that, because another price book or
 // the like says so, is an amount of its own (corrected_fen), which every later revision of the line carries on.
@@ -280,8 +282,12 @@ static void apply(struct correcting *k, struct balance *b, struct settled_sums *
 	move_packs(k, b);
 }
 
-static const char *judge(struct correcting *k, const struct settled_sums *sums)
+static const char *judge(struct correcting *k, bool another, const struct settled_sums *sums)
 {
+	if (k->fact->after_month != k->f->manifest->month - 1)
+		return "it was not worked out from the close just before";
+	if (another)
+		return "another correction of the account came with the same close";
 	const char *why = make_lines(k);
 	if (why == NULL && !sums_fit(k, sums))
 		why = "an amount overflows";
@@ -294,11 +300,13 @@ static const char *judge(struct correcting *k, const struct settled_sums *sums)
 void correct_account(const struct statement_frame *f, const struct account_close *a, struct balance *b, struct arena *arena,
 		     struct settled_sums *sums)
 {
+	bool made = false;
 	for (uint32_t i = 0; i < a->n_corrections; i++) {
 		const struct account_fact *fact = a->corrections[i];
 		struct correcting k = { .f = f, .a = a, .fact = fact, .balance = b, .arena = arena,
 			.made = arena_alloc(arena, (fact->n_lines + 1) * sizeof(*k.made)) };
-		const char *why = judge(&k, sums);
+		const char *why = judge(&k, made, sums);
+		made = made || why == NULL;
 		if (why == NULL)
 			apply(&k, b, sums);
 		else if (!f->quiet)

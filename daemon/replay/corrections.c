@@ -63,6 +63,7 @@ static char *record_text(const struct replay *r, const struct replay_bill *list,
 {
 	CLEANUP(json_freep) json_t *j = json_object();
 	json_t *lines = json_array();
+	char after[MONTH_TEXT];
 	json_put(j, "type", json_string("correction"));
 	if (!json_put_bytes(j, "account", list->account)) {
 		json_decref(lines);
@@ -71,6 +72,7 @@ static char *record_text(const struct replay *r, const struct replay_bill *list,
 	if (id != NULL)
 		json_put(j, "id", json_string(id));
 	json_put(j, "version", json_integer(1));
+	json_put(j, "after", json_string(month_text(r->closed_last, after)));
 	json_put(j, "reason", json_string(r->o.reason));
 	json_put(j, "lines", lines);
 	for (uint32_t i = 0; i < n; i++)
@@ -171,6 +173,36 @@ static void count_earlier(struct replay *r)
 	}
 }
 
+// ---- does it still hold?
+static uint64_t said_of_them(const struct replay *r)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < r->corrections.n; i++) {
+		const struct account *a = account_book_find(accounts_feed_book(r->feed), r->corrections.list[i].account);
+		n += a != NULL ? a->n_corrections : 0;
+	}
+	return n;
+}
+
+enum error_class replay_holds(struct replay *r, struct error *e)
+{
+	const struct replay_options *o = &r->o;
+	const struct journal *was = r->sides[AS_IS].journal;
+	CLEANUP(journal_freep) struct journal *now = NULL;
+	uint64_t said = said_of_them(r);
+	enum error_class c = journal_load_from(r->port, o->kafka, o->timeout_ms, &now, e);
+	if (c == ERROR_NONE)
+		c = accounts_feed_refresh(r->feed, r->port, o->kafka, o->timeout_ms, e);
+	if (c != ERROR_NONE)
+		return c;
+	if (now->n_manifests != was->n_manifests)
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "a month was closed meanwhile, so the answer is not the same any more. Nothing was written: ask again");
+	if (said_of_them(r) != said)
+		return error_set(e, ERROR_ABORT, EXIT_LATER, "another correction of these accounts was said meanwhile. Nothing was written: ask again");
+	return ERROR_NONE;
+}
+
+// ---- all of them
 // r->bills by account from here on; *ret_ends[i] is behind account i's lines.
 static enum error_class make_id(struct replay *r, uint32_t *ends, struct error *e)
 {

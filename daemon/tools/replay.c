@@ -114,7 +114,7 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		{ "dry-run", OPTION_FLAG, &t->dry_run, NULL, "works it out and shows it; changes nothing" },
 		{ "apply-as-adjustment", OPTION_FLAG, &t->apply, NULL, "corrects the bills of closed months by what came out, with the next close; asks before" },
 		{ "reason", OPTION_TEXT, &t->reason, "TEXT", "why they are corrected, for whoever reads it later; what was asked without it" },
-		{ "confirm", OPTION_TEXT, &t->confirm, "TEXT", "what is typed otherwise: months, number of lines and difference, as they are shown" },
+		{ "confirm", OPTION_TEXT, &t->confirm, "TEXT", "what is typed otherwise: months, number of lines, difference and id, as they are shown" },
 	};
 	int code = options_parse(&t->options, argc, argv, rows, ARRAY_LEN(rows), &word, 0, 1);
 	if (code == OPTIONS_GO_ON)
@@ -319,7 +319,7 @@ static void say_corrections(const struct tool *t, const struct replay_numbers *n
 			"the whole bill would be without them\n", t->options.verb, n->corrections, n->corrections == 1 ? "" : "s");
 }
 
-static int verdict(struct tool *t, const struct replay *r)
+static int verdict(struct tool *t, struct replay *r)
 {
 	const struct replay_bill *bills;
 	const struct replay_alert *alerts;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// All records of an application go out in one transaction: all of them, or none. Nothing is written before the months, the number of lines
-// and the difference were typed: whoever looked at another answer types something else.
+// All records of an application go out in one transaction: all of them, or none. Nothing is written before the months, the number of lines,
+// the difference and the id were typed: whoever looked at another answer types something else. Nor where a month was closed or a correction
+// came while somebody read and typed: that is looked at when no other application can write any more.
 #include "tools/replay_apply.h"
 
 #include <inttypes.h>
@@ -18,8 +19,8 @@ static const char *confirmation(const struct replay_corrections *c, char buf[CON
 {
 	char first[MONTH_TEXT], last[MONTH_TEXT], difference[MONEY_TEXT];
 	bool one = c->first_month == c->last_month;
-	snprintf(buf, CONFIRM_TEXT, "%s%s%s %" PRIu32 " %s", month_text(c->first_month, first), one ? "" : "..", one ? "" : month_text(c->last_month, last),
-		 c->n_lines, money_fen_text(c->difference_fen, difference));
+	snprintf(buf, CONFIRM_TEXT, "%s%s%s %" PRIu32 " %s %s", month_text(c->first_month, first), one ? "" : "..",
+		 one ? "" : month_text(c->last_month, last), c->n_lines, money_fen_text(c->difference_fen, difference), c->id);
 	return buf;
 }
 
@@ -71,14 +72,19 @@ static enum txn_status send_all(const struct replay_apply *a, const struct repla
 	return sink->ops->publish(sink, list, c->n, e);
 }
 
-static int write_all(const struct replay_apply *a, const struct replay_corrections *c)
+static int write_all(const struct replay_apply *a, struct replay *r)
 {
 	struct error e = { 0 };
 	struct txn_sink *sink = NULL;
+	const struct replay_corrections *c = replay_corrections(r);
 	CLEANUP(freep) char *id = xasprintf("%s-corrections", a->kafka->group);
 	atomic_store(a->ended, true);
 	if (sink_kafka_txn_open(a->kafka, id, SEND_TIMEOUT_MS, &sink, &e) != ERROR_NONE)
 		return options_fail(a->options, &e);
+	if (replay_holds(r, &e) != ERROR_NONE) {
+		sink->ops->close(sink);
+		return options_fail(a->options, &e);
+	}
 	enum txn_status status = send_all(a, c, sink, &e);
 	sink->ops->close(sink);
 	if (status == TXN_DONE)
@@ -88,7 +94,7 @@ static int write_all(const struct replay_apply *a, const struct replay_correctio
 	return EXIT_LATER;
 }
 
-int replay_apply(const struct replay_apply *a, const struct replay *r)
+int replay_apply(const struct replay_apply *a, struct replay *r)
 {
 	const struct replay_corrections *c = replay_corrections(r);
 	const char *verb = a->options->verb;
@@ -106,7 +112,7 @@ int replay_apply(const struct replay_apply *a, const struct replay *r)
 	}
 	int code = ask(a, c);
 	if (code == OPTIONS_GO_ON)
-		code = write_all(a, c);
+		code = write_all(a, r);
 	else
 		return code;
 	if (code == EXIT_DONE)

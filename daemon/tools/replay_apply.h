@@ -12,6 +12,6 @@ struct replay_apply {
 	const char *confirm;          // --confirm; NULL: asked for on the terminal
 	atomic_bool *ended;           // set before anything is written: signals wait from here on
 };
-int replay_apply(const struct replay_apply *a, const struct replay *r); // exit code
+int replay_apply(const struct replay_apply *a, struct replay *r); // exit code
 
 #endif

@@ -582,7 +582,7 @@ class Topics:
         def account(partition, offset, stamp, value, _):
             try:
                 record = json.loads(value)
-                if record["type"] == "correction" and not all(set(row) <= {"period", "service", "was", "becomes"} for row in record["lines"]):
+                if record["type"] == "correction" and not (record["after"] and all(set(row) <= {"period", "service", "was", "becomes"} for row in record["lines"])):
                     return
                 if record["type"] in ("correction", "activation", "contract", "pack", "pack.cancelled") and type(record["version"]) is int and record["id"]:
                     self.facts.append((partition, offset, stamp, record))

@@ -922,8 +922,10 @@ class Calculator:
         return [c[3] for id, c in covered(closing).items() if id not in known]
 
     def fits(self, name, closing, record):
-        """Is every line what the record expects, and do packs hold what they would give?"""
+        """Was it worked out from the close before, is every line what the record expects, and do packs hold what they would give?"""
         a, moved, most = self.accounts[name], {}, {}
+        if record["after"] != Months.name(closing - 1):
+            return False
         for row in record["lines"]:
             month, s, was = Months.parse(row["period"]), row["service"], row.get("was")
             if month >= closing or month not in self.manifests or s not in self.manifests[month][0].book.services:
@@ -945,9 +947,11 @@ class Calculator:
         return all(a.deducted.get(id, 0) + n >= 0 and (n <= 0 or a.deducted.get(id, 0) + n <= most.get(id, 0)) for id, n in moved.items())
 
     def correct(self, name, closing):
-        """Closed months as corrections say: month -> (lines, difference)."""
+        """Closed months as the first correction that can be made says: month -> (lines, difference)."""
         a, made = self.accounts[name], {}
         for record in self.corrections_of(name, closing):
+            if made:
+                break
             for row in record["lines"] if self.fits(name, closing, record) else ():
                 month, s, to = Months.parse(row["period"]), row["service"], row["becomes"]
                 v, facts, _ = self.manifests[month]

@@ -177,6 +177,8 @@ def compare_corrections(before, after, records):
         for row in r["lines"]:
             got[(r["account"], row["period"], row["service"])] = (row.get("was"), row["becomes"])
     wrong = [f"{k}: said {got.get(k)}, computed {wanted.get(k)}" for k in sorted(wanted.keys() | got.keys()) if wanted.get(k) != got.get(k)]
+    if {r["after"] for r in records} - {Months.name(max(before.calc.manifests))}:
+        wrong.append("records name another month than the one that was closed last")
     if len({r["id"] for r in records}) > 1 or len({r["account"] for r in records}) != len(records):
         wrong.append("records of one application have one id, and each account has one")
     difference = sum((Fraction(b["charge"]) - Fraction((w or none)["charge"]) for w, b in wanted.values()), Fraction(0))

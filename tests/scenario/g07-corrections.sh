@@ -63,13 +63,15 @@ wait_for 30 outbox_empty
 
 # -- nothing without the words
 before=$(ends "$ACCOUNTS")
-apply 1 "${hour[@]}"
+apply 1 "${hour[@]}" --reason "gate b sent tests"
 text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
-expect_match "what is to be typed" "$text" '^2020-0[1-3](..2020-03)? [0-9]+ -[0-9]+\.[0-9]{2}$'
+expect_match "what is to be typed" "$text" '^2020-0[1-3](..2020-03)? [0-9]+ -[0-9]+\.[0-9]{2} [0-9a-f]{16}$'
 says 'comes with the close of 2020-04'
 expect_equal "lines" "$(wc -l <"$DIR/rows")" "$(cut -d' ' -f2 <<<"$text")"
 apply 64 "${hour[@]}" --confirm "2020-03 1 0.00"
 says 'nothing was written: what was confirmed is not what was worked out, which is .2020-0'
+apply 64 "${hour[@]}" --confirm "$text" # without the reason it is another one
+says 'nothing was written'
 expect_equal "nothing was written" "$(ends "$ACCOUNTS")" "$before"
 
 # -- with them, and once
@@ -79,7 +81,8 @@ records >"$DIR/records"
 expect_equal "the reason" "$(jq -r .reason "$DIR/records" | sort -u)" "gate b sent tests"
 compare() { "$PYTHON" "$ROOT/tests/lib/replayed.py" --config "$DIR/m.yaml" --corrections "$@" >"$DIR/said" || fail "corrections: $(cat "$DIR/said")"; cat "$DIR/said"; }
 compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 <"$DIR/records"
-expect_match "the difference" "$(cat "$DIR/said")" "difference ${text##* },"
+expect_match "the difference" "$(cat "$DIR/said")" "difference $(cut -d' ' -f3 <<<"$text"),"
+expect_equal "the id" "$(jq -r .id "$DIR/records" | sort -u)" "${text##* }"
 after=$(ends "$ACCOUNTS")
 apply 0 "${hour[@]}" --confirm "$text" --reason "gate b sent tests"
 says 'known already'
@@ -131,7 +134,7 @@ id=$(jq -r .id "$DIR/second" | sort -u)
 expect_match "beside its own prices" "$(revisions "$id" | jq -c '.[3] != "0.00"' | sort -u | tr '\n' ' ')" 'true'
 # The late calls, which were rated as ever, are all that the question still finds: 2,500 at 3 instead of 2.5 per 1,000.
 apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
-says "confirm '2020-03 1 1.25'"
+says "confirm '2020-03 1 1.25 [0-9a-f]{16}'"
 stop m
 
 # -- refused, with what to do

@@ -344,7 +344,7 @@ Test(account, a_hundred_thousand_packs)
 // Who closes a month walks the accounts that were corrected, and no others. What is read is the book's own.
 Test(account, a_correction_is_read_whole)
 {
-	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"reason\":\"a faulty hour\",\"lines\":["
+	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"a faulty hour\",\"lines\":["
 		"{\"period\":\"2020-03\",\"service\":\"crop\",\"was\":{\"revision\":2,\"calls\":9,\"free\":4,\"packs\":[{\"id\":\"p-1\",\"calls\":3}],"
 		"\"billable\":2,\"charge\":\"-1.05\"},\"becomes\":{\"calls\":8,\"free\":4,\"packs\":[{\"id\":\"p-2\",\"calls\":1},{\"id\":\"p-1\",\"calls\":2}],"
 		"\"billable\":1,\"charge\":\"12.30\"}},"

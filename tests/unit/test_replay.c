@@ -492,8 +492,8 @@ static void february(struct world *w, int64_t accounts)
 	manifest_of_accounts(w, JAN + 1, accounts);
 }
 
-#define RECORD(id, was, becomes)                                                                                                                \
-	"{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"" id "\",\"version\":1,\"reason\":\"the gate \\\"b\\\" was faulty\",\"lines\":["        \
+#define RECORD(id, after, was, becomes)                                                                                                               \
+	"{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"" id "\",\"version\":1,\"after\":\"" after "\",\"reason\":\"the gate \\\"b\\\" was faulty\",\"lines\":["        \
 	"{\"period\":\"2020-01\",\"service\":\"tag\",\"was\":" was ",\"becomes\":" becomes "}]}"
 #define WITH_B(revision) "{" revision "\"calls\":12000,\"free\":10000,\"packs\":[],\"billable\":2000,\"charge\":\"5.00\"}"
 #define WITHOUT_B(revision) "{" revision "\"calls\":9000,\"free\":9000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}"
@@ -508,7 +508,7 @@ Test(replay, corrections_are_said_made_and_undone)
 	const struct replay_corrections *c = replay_corrections(w.r);
 	cr_assert(c->n == 1 && c->n_lines == 1 && c->list[0].lines == 1 && span_is(c->list[0].account, "acme"));
 	cr_expect(c->first_month == JAN && c->last_month == JAN && c->difference_fen == -500 && !c->known && c->unclosed == 0 && strlen(c->id) == 16);
-	CLEANUP(freep) char *want = xasprintf(RECORD("%s", WITH_B("\"revision\":0,"), WITHOUT_B("")), c->id);
+	CLEANUP(freep) char *want = xasprintf(RECORD("%s", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")), c->id);
 	CLEANUP(freep) char *got = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
 	cr_expect_str_eq(got, want);
 	// The same answer, the same id; another reason is another one.
@@ -545,10 +545,36 @@ Test(replay, corrections_are_said_made_and_undone)
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
 	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 9000>12000 0>0 0>500 3000>3000 0>0; ");
 	c = replay_corrections(w.r);
-	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
+	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", "2020-02", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
 	CLEANUP(freep) char *got_undone = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
 	cr_expect_str_eq(got_undone, undone);
 	cr_expect_eq(c->difference_fen, 500);
+	world_close(&w);
+}
+
+// Between the answer and the typed text a month may be closed, or somebody else may correct the same account.
+Test(replay, an_answer_that_does_not_hold_any_more)
+{
+	struct world w;
+	begin(&w);
+	ask_without_b(&w);
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
+	cr_expect(replay_holds(w.r, &w.e) == ERROR_NONE, "%s", w.e.text);
+	say(&w, SPAN_LIT("{\"type\":\"activation\",\"account\":\"acme\",\"id\":\"x\",\"version\":1,\"time\":\"2020-02-01T00:00:00Z\"}"));
+	cr_expect(replay_holds(w.r, &w.e) == ERROR_NONE, "%s", w.e.text); // nothing of closed months
+	CLEANUP(freep) char *another = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	say(&w, span_of(another));
+	cr_expect(replay_holds(w.r, &w.e) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "another correction") != NULL, "%s", w.e.text);
+	cr_assert(replay(&w) == ERROR_ABORT, "it waits for the close");
+	world_close(&w);
+	begin(&w);
+	ask_without_b(&w);
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
+	CLEANUP(freep) char *id = xstrdup(replay_corrections(w.r)->id);
+	february(&w, 0);
+	cr_expect(replay_holds(w.r, &w.e) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "a month was closed") != NULL, "%s", w.e.text);
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
+	cr_expect(strcmp(replay_corrections(w.r)->id, id) != 0, "worked out from another close, it is another one");
 	world_close(&w);
 }
 
@@ -558,7 +584,7 @@ Test(replay, an_account_alone)
 	struct world w;
 	begin(&w);
 	ask_without_b(&w);
-	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
+	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
 		     "\"service\":\"tag\",\"becomes\":" WITH_B("") "}]}"));
 	february(&w, 1);
 	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 2, "%s", w.e.text);
