@@ -11,7 +11,8 @@
 
 struct row {
 	struct replay_bill bill;
-	int64_t revision[SIDES];        // of the line that is there
+	struct replay_figures bare;
+	int64_t revision[SIDES + 1];    // of the line that is there
 	bool corrected;                 // as it is: a correction was made of it
 	UT_hash_handle hh;
 };
@@ -48,14 +49,19 @@ static struct row *row_of(struct gathering *g, struct span account, struct span 
 	row->bill.account = (struct span){ kept.p, account.n };
 	row->bill.service = (struct span){ kept.p + account.n + 1, service.n };
 	row->bill.month = g->month;
-	row->revision[AS_IS] = row->revision[OTHERWISE] = -1;
+	row->revision[AS_IS] = row->revision[OTHERWISE] = row->revision[BARE] = -1;
 	HASH_ADD_KEYPTR(hh, g->rows, kept.p, kept.n, row);
 	return row;
 }
 
 static struct replay_figures *figures_of(const struct gathering *g, struct row *row)
 {
-	return g->side == AS_IS ? &row->bill.before : &row->bill.after;
+	return g->side == AS_IS ? &row->bill.before : g->side == OTHERWISE ? &row->bill.after : &row->bare;
+}
+
+static const struct side *side_of(const struct gathering *g)
+{
+	return &g->r->sides[g->side == BARE ? AS_IS : g->side];
 }
 
 static bool take_counter(void *ctx, struct span field, struct span value)
@@ -99,7 +105,7 @@ static void put_line(struct gathering *g, struct span account, struct span servi
 		return; // the newest is there already
 	row->revision[g->side] = l->revision;
 	row->corrected = row->corrected || l->corrected;
-	*(g->side == AS_IS ? &row->bill.was : &row->bill.becomes) = line_kept(g, l);
+	*(g->side == AS_IS ? &row->bill.was : g->side == OTHERWISE ? &row->bill.becomes : &row->bill.bare) = line_kept(g, l);
 	f->billed = true;
 	f->line_calls = l->calls;
 	f->free = l->free;
@@ -121,7 +127,7 @@ static bool take_settled(void *ctx, struct span field, struct span value)
 		check(settled_line_parse(value, &g->scratch, &line));
 		put_line(g, account, service, &line);
 	} else if (span_eq(account, newest)) {
-		const struct catalog *c = replay_month_rules(&g->r->sides[g->side], g->month)->catalog;
+		const struct catalog *c = replay_month_rules(side_of(g), g->month)->catalog;
 		check(settled_newest_parse(value, c, &g->scratch, &n, &lines));
 		for (uint32_t i = 0; i < n; i++)
 			put_line(g, service, span_of(catalog_service_id(c, lines[i].service)), &lines[i]); // behind the mark stands the account
@@ -131,8 +137,8 @@ static bool take_settled(void *ctx, struct span field, struct span value)
 
 static void gather_side(struct gathering *g)
 {
-	struct store *s = books_store(g->r->sides[g->side].books);
-	const struct journal *j = g->r->sides[g->side].journal;
+	struct store *s = books_store(g->side == BARE ? g->r->bare : side_of(g)->books);
+	const struct journal *j = side_of(g)->journal;
 	struct store_months months = { 0 };
 	int first = j->n_manifests > 0 ? j->manifests[0].month : MONTH_NONE;
 	check(s->ops->months(s, 0, &months, NULL) == ERROR_NONE);
@@ -194,7 +200,7 @@ static void count_as_billed(struct replay_bill *b)
 // Where corrections are worked out: lines against lines, in months that were closed.
 static bool to_correct(struct replay *r, struct replay_bill *b)
 {
-	if (!corrections_differ(b))
+	if (!corrections_differ(b->was, b->becomes))
 		return false;
 	if (journal_manifest(r->sides[AS_IS].journal, b->month) == NULL) {
 		r->corrections.unclosed++;
@@ -204,10 +210,71 @@ static bool to_correct(struct replay *r, struct replay_bill *b)
 	return true;
 }
 
+// ---- what was corrected before
+static bool was_corrected(const struct replay_bill *b)
+{
+	return corrections_differ(b->was, b->bare);
+}
+
+static bool moved_packs(const struct replay_bill *b)
+{
+	static const struct settled_line none = { .revision = -1 };
+	const struct settled_line *was = b->was != NULL ? b->was : &none, *bare = b->bare != NULL ? b->bare : &none;
+	return !packs_same(was->packs, was->n_packs, bare->packs, bare->n_packs);
+}
+
+static bool moved_free(const struct replay_bill *b)
+{
+	return (b->was != NULL ? b->was->free : 0) != (b->bare != NULL ? b->bare->free : 0);
+}
+
+// Does the bill take free calls or packs that an earlier correction of another bill of the account, list to end, moved?
+static bool takes_of_corrected(const struct replay_bill *b, const struct replay_bill *list, const struct replay_bill *end)
+{
+	bool found = false;
+	for (; list < end && !found && corrections_move(b->was, b->becomes); list++)
+		found = moved_packs(list) || (moved_free(list) && list->month == b->month);
+	return found;
+}
+
+// Of one account, whose lines are `all` to all_end. Returns behind the last one that is kept in the list.
+static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *to, const struct replay_bill *b, const struct replay_bill *all,
+					  const struct replay_bill *all_end)
+{
+	struct replay_bill x = *b;
+	bool asked = corrections_differ(b->bare, b->becomes);
+	if (!asked && !r->o.undo) {
+		r->corrections.kept++;
+		return to;
+	}
+	if (was_corrected(b) || takes_of_corrected(b, all, all_end)) {
+		x.state = REPLAY_CORRECTED;
+		r->corrections.tied += !r->o.undo;
+	}
+	*to = x;
+	return to + 1;
+}
+
+// Both lists are sorted by account.
+static void sort_corrected(struct replay *r)
+{
+	const struct replay_bill *all = r->all, *all_end = r->all, *end = r->all + r->n_all;
+	struct replay_bill *to = r->bills;
+	for (uint32_t i = 0; i < r->n_bills && r->bare != NULL; i++) {
+		while (!span_eq(all->account, r->bills[i].account))
+			all++;
+		for (all_end = all_end < all ? all : all_end; all_end < end && span_eq(all_end->account, all->account);)
+			all_end++;
+		to = keep_corrected(r, to, &r->bills[i], all, all_end);
+	}
+	if (r->bare != NULL)
+		r->n_bills = (uint32_t)(to - r->bills);
+}
+
 enum error_class replay_compare_bills(struct replay *r, struct error *e)
 {
 	CLEANUP(gathering_free) struct gathering g = { .r = r };
-	for (g.side = 0; g.side < SIDES; g.side++)
+	for (g.side = 0; g.side < SIDES + (r->bare != NULL); g.side++)
 		gather_side(&g);
 	r->all = xcalloc(HASH_COUNT(g.rows) + 1, sizeof(*r->all));
 	r->bills = xcalloc(HASH_COUNT(g.rows) + 1, sizeof(*r->bills));
@@ -227,5 +294,6 @@ enum error_class replay_compare_bills(struct replay *r, struct error *e)
 		return error_set(e, ERROR_HALT, 0, "%s", g.why);
 	qsort(r->all, r->n_all, sizeof(*r->all), account_order);
 	qsort(r->bills, r->n_bills, sizeof(*r->bills), r->o.correct ? account_order : month_order);
+	sort_corrected(r);
 	return ERROR_NONE;
 }

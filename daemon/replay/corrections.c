@@ -17,12 +17,16 @@ static const struct settled_line *line_or_none(const struct settled_line *l)
 	return l != NULL ? l : &none;
 }
 
-// What was frozen stays as it was made: it is no difference here.
-bool corrections_differ(const struct replay_bill *b)
+bool corrections_move(const struct settled_line *a, const struct settled_line *b)
 {
-	const struct settled_line *x = line_or_none(b->was), *y = line_or_none(b->becomes);
-	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge_fen != y->charge_fen ||
-	       !packs_same(x->packs, x->n_packs, y->packs, y->n_packs);
+	const struct settled_line *x = line_or_none(a), *y = line_or_none(b);
+	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || !packs_same(x->packs, x->n_packs, y->packs, y->n_packs);
+}
+
+// What was frozen stays as it was made: it is no difference here.
+bool corrections_differ(const struct settled_line *a, const struct settled_line *b)
+{
+	return line_or_none(a)->charge_fen != line_or_none(b)->charge_fen || corrections_move(a, b);
 }
 
 // ---- one record
@@ -157,6 +161,13 @@ static enum error_class check_waiting(struct replay *r, struct error *e)
 	return ERROR_NONE;
 }
 
+bool corrections_said(const struct replay *r)
+{
+	const struct account_book *book = accounts_feed_book(r->feed);
+	const struct account *a = r->o.account != NULL ? account_book_find(book, span_of(r->o.account)) : NULL;
+	return r->o.account != NULL ? a != NULL && a->n_corrections > 0 : account_book_corrected(book) > 0;
+}
+
 static void count_earlier(struct replay *r)
 {
 	CLEANUP(arena_free) struct arena arena = { 0 };
@@ -239,7 +250,8 @@ static bool sum_up(struct replay_corrections *c, const struct replay_bill *b)
 enum error_class replay_make_corrections(struct replay *r, struct error *e)
 {
 	struct replay_corrections *c = &r->corrections;
-	*c = (struct replay_corrections){ .first_month = MONTH_NONE, .last_month = MONTH_NONE, .unclosed = c->unclosed };
+	*c = (struct replay_corrections){ .first_month = MONTH_NONE, .last_month = MONTH_NONE, .unclosed = c->unclosed, .kept = c->kept,
+		.tied = c->tied };
 	count_earlier(r);
 	if (!r->o.correct || r->n_bills == 0)
 		return ERROR_NONE;

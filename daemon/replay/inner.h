@@ -9,7 +9,7 @@
 #include "proof/books.h"
 #include "replay/replay.h"
 
-enum { AS_IS, OTHERWISE, SIDES };
+enum { AS_IS, OTHERWISE, SIDES, BARE = SIDES };
 
 struct side {
 	struct journal *journal;    // OTHERWISE: with the other price book's versions, and months that name them
@@ -22,6 +22,7 @@ struct replay {
 	const struct sink_port *port;
 	struct arena arena;
 	struct side sides[SIDES];
+	struct books *bare;         // as it is, had nobody corrected anything; NULL: nobody did, or it is not asked
 	struct accounts_feed *feed;
 	bool decides;               // the other side reads records of the range by other rules, or leaves some out
 	int64_t shift;              // version v of the rules is v + shift with the other price book; 0: there is none
@@ -54,7 +55,9 @@ enum error_class replay_read_log(struct replay *r, struct error *e);
 enum error_class replay_compare_bills(struct replay *r, struct error *e);
 enum error_class replay_compare_alerts(struct replay *r, struct error *e);
 // corrections.c
-bool corrections_differ(const struct replay_bill *b);
+bool corrections_differ(const struct settled_line *a, const struct settled_line *b); // NULL: there is none
+bool corrections_move(const struct settled_line *a, const struct settled_line *b);   // not the charge alone
+bool corrections_said(const struct replay *r); // of the accounts that are looked at
 enum error_class replay_make_corrections(struct replay *r, struct error *e);
 const struct rules *replay_month_rules(const struct side *s, int month); // that the month is settled by
 

@@ -49,13 +49,12 @@ static bool counts(const struct decision *d)
 	return d->outcome == OUTCOME_COUNTED || d->outcome == OUTCOME_LATE;
 }
 
-static bool count(struct log *l, int side, const struct reading *p, const struct decision *d)
+static bool count(struct log *l, const struct side *s, struct books *books, const struct reading *p, const struct decision *d)
 {
-	struct side *s = &l->r->sides[side];
-	if (!counts(d) || (l->r->o.account != NULL && !span_is(d->account, l->r->o.account)))
+	if (books == NULL || !counts(d) || (l->r->o.account != NULL && !span_is(d->account, l->r->o.account)))
 		return true;
 	for (uint32_t i = 0; i < d->n; i++)
-		if (!books_count(s->books, d->account, span_of(catalog_service_id(s->decider.newest, d->items[i].service)), d->month,
+		if (!books_count(books, d->account, span_of(catalog_service_id(s->decider.newest, d->items[i].service)), d->month,
 				 d->outcome == OUTCOME_LATE ? p->course.open_month : MONTH_NONE, d->items[i].calls))
 			return false;
 	return true;
@@ -155,7 +154,8 @@ static bool take_decided(struct log *l, struct reading *p, const struct record *
 		r->clock_min = p->course.clock_ms;
 	if (within && p->course.clock_ms > r->clock_max)
 		r->clock_max = p->course.clock_ms;
-	return count(l, AS_IS, p, &is) && (!there || count(l, OTHERWISE, p, &other));
+	const struct side *as_is = &r->sides[AS_IS], *otherwise = &r->sides[OTHERWISE];
+	return count(l, as_is, as_is->books, p, &is) && count(l, as_is, r->bare, p, &is) && (!there || count(l, otherwise, otherwise->books, p, &other));
 }
 
 static bool take_record(void *ctx, uint32_t span, const struct topic_record *t)

@@ -10,7 +10,8 @@ enum { ATTEMPTS = 5 };
 
 const char *replay_state_text(enum replay_state s)
 {
-	static const char *const texts[] = { [REPLAY_SETTLED] = "settled", [REPLAY_OPEN] = "open", [REPLAY_UNSETTLED] = "never closed" };
+	static const char *const texts[] = { [REPLAY_SETTLED] = "settled", [REPLAY_OPEN] = "open", [REPLAY_UNSETTLED] = "never closed",
+		[REPLAY_CORRECTED] = "corrected" };
 	return texts[s];
 }
 
@@ -29,18 +30,24 @@ static void no_document(void *ctx, int month_closed, struct span account, struct
 	(void)ctx, (void)month_closed, (void)account, (void)document; // the lines that are kept say it all
 }
 
-static enum error_class derive(struct replay *r, int side, struct error *e)
+static enum error_class derive(struct replay *r, const struct journal *j, struct books *books, bool uncorrected, struct error *e)
 {
-	const struct journal *j = r->sides[side].journal;
 	CLEANUP(freep) char *source = xasprintf("/meterd/%s", r->o.kafka->group);
-	struct closing_books b = { .store = books_store(r->sides[side].books), .shards = 1, .source = source, .journal = j, .feed = r->feed,
-				   .accounts_topic = r->o.kafka->accounts_topic, .look = replay_look, .ctx = r,
-				   .uncorrected = side == OTHERWISE,
+	struct closing_books b = { .store = books_store(books), .shards = 1, .source = source, .journal = j, .feed = r->feed,
+				   .accounts_topic = r->o.kafka->accounts_topic, .look = replay_look, .ctx = r, .uncorrected = uncorrected,
 				   .account = r->o.account != NULL ? span_of(r->o.account) : (struct span){ NULL, 0 } };
 	enum error_class c = ERROR_NONE;
 	for (uint32_t i = 0; i < j->n_manifests && c == ERROR_NONE; i++)
 		c = closing_derive(&b, &j->manifests[i], e);
 	return c;
+}
+
+static enum error_class derive_all(struct replay *r, struct error *e)
+{
+	enum error_class c = ERROR_NONE;
+	for (int side = 0; side < SIDES && c == ERROR_NONE; side++)
+		c = derive(r, r->sides[side].journal, r->sides[side].books, side == OTHERWISE, e);
+	return c == ERROR_NONE && r->bare != NULL ? derive(r, r->sides[AS_IS].journal, r->bare, true, e) : c;
 }
 
 // Both sides know the same decisions.
@@ -84,13 +91,14 @@ static enum error_class run(struct replay *r, struct faults *faults, struct erro
 		c = whatif_rules(r, faults, e);
 	if (c == ERROR_NONE)
 		c = accounts_feed_refresh(r->feed, r->port, r->o.kafka, r->o.timeout_ms, e);
+	if (c == ERROR_NONE && r->o.correct && corrections_said(r))
+		r->bare = books_new(no_document, NULL);
 	if (c == ERROR_NONE)
 		c = replay_read_log(r, e);
 	if (c != ERROR_NONE)
 		return c;
 	whatif_months(r);
-	for (int side = 0; side < SIDES && c == ERROR_NONE; side++)
-		c = derive(r, side, e);
+	c = derive_all(r, e);
 	if (c == ERROR_NONE)
 		c = replay_compare_bills(r, e);
 	if (c == ERROR_NONE && !r->o.correct)
@@ -125,6 +133,7 @@ void replay_freep(struct replay **at)
 		decider_free(&r->sides[side].decider);
 		journal_freep(&r->sides[side].journal);
 	}
+	books_freep(&r->bare);
 	accounts_feed_freep(&r->feed);
 	arena_free(&r->arena);
 	free(r->ends);

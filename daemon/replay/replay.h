@@ -13,6 +13,11 @@
 //
 // Corrections of closed months that were said before (account/account.h) are part of what is, and of nothing else: the other side says what
 // the whole bill would be. With `correct` only months that were closed are settled, and the bills that differ become corrections.
+//
+// So a bill that was corrected would differ for no other reason than that, and the new correction would undo the earlier one. Therefore
+// it is also worked out what would be, had nobody corrected anything: where the question changes nothing of that, the bill stays as it was
+// corrected. Where it does, nobody but who asks knows whether the question has the earlier one in it: such bills are told, and are corrected
+// with `undo` only. Likewise those that take free calls or packs which an earlier correction of other bills of the account moved.
 #ifndef REPLAY_REPLAY_H
 #define REPLAY_REPLAY_H
 
@@ -40,13 +45,15 @@ struct replay_options {
 	const char *const *producers;   // CloudEvents `source` left out; "": flat events
 	const char *const *partitions;  // "topic/partition" left out
 	bool correct;                   // work out corrections of the closed months: bills are those that differ in them, alerts are none
+	bool undo;                      // with `correct`: earlier corrections too are as though nobody had said them
 	const char *reason;             // with `correct`: of 1 to ACCOUNT_REASON_MOST bytes, UTF-8
 	const atomic_bool *stop;        // ends whatever is under way; NULL: never
 	void (*progress)(void *ctx, uint64_t read, uint64_t all); // NULL: nobody looks
 	void *ctx;
 };
 
-enum replay_state { REPLAY_SETTLED, REPLAY_OPEN, REPLAY_UNSETTLED }; // UNSETTLED: before the first month that was ever closed
+// UNSETTLED: before the first month that was ever closed. CORRECTED: with `correct`, an earlier correction has to do with it.
+enum replay_state { REPLAY_SETTLED, REPLAY_OPEN, REPLAY_UNSETTLED, REPLAY_CORRECTED };
 const char *replay_state_text(enum replay_state s);
 
 struct replay_figures {             // of one side
@@ -64,6 +71,7 @@ struct replay_bill {                // that differs
 	enum replay_state state;
 	struct replay_figures before, after;
 	const struct settled_line *was, *becomes; // with `correct`: the newest lines; NULL: there is none
+	const struct settled_line *bare; // likewise, had nobody corrected anything
 };
 struct replay_alert {               // that only one side raises
 	struct span account, service, pack;
@@ -96,6 +104,8 @@ struct replay_corrections {
 	int first_month, last_month;
 	int64_t difference_fen;     // of all charges
 	uint32_t unclosed;          // bills that differ in months that were never closed themselves: left aside
+	uint32_t kept;              // lines that differ only because they were corrected before: left as they are
+	uint32_t tied;              // lines that might undo what was corrected before: not to be said without `undo`
 	bool known;                 // they were said already
 };
 

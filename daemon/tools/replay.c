@@ -28,7 +28,7 @@ struct tool {
 	const char *range_word, *from, *to, *catalog, *prices_of, *account;
 	struct option_each billable, producers, partitions;
 	const char *reason, *confirm;
-	bool dry_run, apply;
+	bool dry_run, apply, undo;
 	char reason_text[ACCOUNT_REASON_MOST + 1]; // where none was given
 	struct range range;
 	int month;                   // whose prices hold
@@ -76,8 +76,8 @@ static int check_form(const struct tool *t)
 	if (t->dry_run == t->apply)
 		return options_usage(o, t->apply ? "--dry-run and --apply-as-adjustment exclude each other" : "add --dry-run: what would have been is worked out and "
 				     "shown, and nothing is changed; or --apply-as-adjustment, which corrects the bills of closed months");
-	if (!t->apply && (t->reason != NULL || t->confirm != NULL))
-		return options_usage(o, "--reason and --confirm belong to --apply-as-adjustment");
+	if (!t->apply && (t->reason != NULL || t->confirm != NULL || t->undo))
+		return options_usage(o, "--reason, --confirm and --undo belong to --apply-as-adjustment");
 	if (t->reason != NULL && (t->reason[0] == '\0' || strlen(t->reason) > ACCOUNT_REASON_MOST))
 		return options_usage(o, "--reason takes 1 to %d bytes", ACCOUNT_REASON_MOST);
 	if (t->reason != NULL && !text_is_utf8(t->reason))
@@ -113,6 +113,7 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		{ "account", OPTION_TEXT, &t->account, "A", "of this account only" },
 		{ "dry-run", OPTION_FLAG, &t->dry_run, NULL, "works it out and shows it; changes nothing" },
 		{ "apply-as-adjustment", OPTION_FLAG, &t->apply, NULL, "corrects the bills of closed months by what came out, with the next close; asks before" },
+		{ "undo", OPTION_FLAG, &t->undo, NULL, "with it: earlier corrections hold no more, but as far as they are asked for again" },
 		{ "reason", OPTION_TEXT, &t->reason, "TEXT", "why they are corrected, for whoever reads it later; what was asked without it" },
 		{ "confirm", OPTION_TEXT, &t->confirm, "TEXT", "what is typed otherwise: months, number of lines, difference and id, as they are shown" },
 	};
@@ -314,7 +315,7 @@ static void say_months(const struct tool *t, const struct replay_numbers *n)
 
 static void say_corrections(const struct tool *t, const struct replay_numbers *n)
 {
-	if (n->corrections > 0)
+	if (n->corrections > 0 && !t->apply)
 		fprintf(stderr, "meterctl %s: %" PRIu32 " correction%s of closed months said before are part of what is, and of nothing else: what is asked here is what "
 			"the whole bill would be without them\n", t->options.verb, n->corrections, n->corrections == 1 ? "" : "s");
 }
@@ -338,6 +339,9 @@ static int verdict(struct tool *t, struct replay *r)
 		" came to something else\n", t->options.verb, k.records, k.partitions, k.in_range, k.left_out, k.otherwise);
 	say_months(t, &k);
 	say_corrections(t, &k);
+	if (t->apply && !t->undo && k.corrections > 0)
+		fprintf(stderr, "meterctl %s: %" PRIu32 " correction%s of closed months said before: what they made of a bill stays where this question changes "
+			"nothing of it\n", t->options.verb, k.corrections, k.corrections == 1 ? "" : "s");
 	if (t->apply)
 		return replay_apply(&(struct replay_apply){ &t->options, &t->kafka, t->confirm, &t->ended }, r);
 	fprintf(stderr, "meterctl %s: %" PRIu32 " bill%s, %" PRIu32 " of them of open months as far as the log goes; charges of all months %s %s instead of %s, "
@@ -404,7 +408,7 @@ static int run(struct tool *t, int64_t now_ms)
 	struct replay_options o = { .kafka = &t->kafka, .timeout_ms = READ_TIMEOUT_MS, .range = &t->range, .now_ms = now_ms, .account = t->account,
 		.catalog_name = t->catalog, .catalog_text = { t->text, t->text_n }, .prices_of = t->month, .n_billable = t->billable.n,
 		.n_producers = t->producers.n, .n_partitions = t->partitions.n, .billable = t->billable.list, .producers = t->producers.list,
-		.partitions = t->partitions.list, .correct = t->apply, .reason = t->reason != NULL ? t->reason : default_reason(t),
+		.partitions = t->partitions.list, .correct = t->apply, .undo = t->undo, .reason = t->reason != NULL ? t->reason : default_reason(t),
 		.stop = &t->stop, .progress = show_progress, .ctx = &t->progress };
 	progress_begin(&t->progress, t->options.verb, "records read");
 	enum error_class c = replay_run(&o, &faults, &r, &e);

@@ -94,6 +94,21 @@ static int write_all(const struct replay_apply *a, struct replay *r)
 	return EXIT_LATER;
 }
 
+// What earlier corrections have to do with it. OPTIONS_GO_ON, or an exit code.
+static int say_earlier(const struct replay_apply *a, const struct replay_corrections *c)
+{
+	const char *verb = a->options->verb;
+	if (c->kept > 0)
+		fprintf(stderr, "meterctl %s: %" PRIu32 " line%s left as an earlier correction made %s (--undo takes that back)\n", verb, c->kept,
+			c->kept == 1 ? " is" : "s are", c->kept == 1 ? "it" : "them");
+	if (c->tied == 0)
+		return OPTIONS_GO_ON;
+	fprintf(stderr, "meterctl %s: nothing was written: an earlier correction has to do with %" PRIu32 " of these lines (state: corrected), and what they would "
+		"become has nothing of it but what this question says again. Say all of it again that shall hold, look at the lines, and add --undo; or ask about "
+		"other months or accounts\n", verb, c->tied);
+	return EXIT_USAGE_ERR;
+}
+
 int replay_apply(const struct replay_apply *a, struct replay *r)
 {
 	const struct replay_corrections *c = replay_corrections(r);
@@ -101,6 +116,9 @@ int replay_apply(const struct replay_apply *a, struct replay *r)
 	char month[MONTH_TEXT];
 	if (c->unclosed > 0)
 		fprintf(stderr, "meterctl %s: %" PRIu32 " bills that differ are left aside: their months were never closed themselves\n", verb, c->unclosed);
+	int code = say_earlier(a, c);
+	if (code != OPTIONS_GO_ON)
+		return code;
 	if (c->n == 0) {
 		fprintf(stderr, "meterctl %s: no bill of a closed month differs: nothing to correct\n", verb);
 		return EXIT_DONE;
@@ -110,7 +128,7 @@ int replay_apply(const struct replay_apply *a, struct replay *r)
 		fprintf(stderr, "meterctl %s: known already: nothing to do but to wait for the close of %s\n", verb, next_month(r, month));
 		return EXIT_DONE;
 	}
-	int code = ask(a, c);
+	code = ask(a, c);
 	if (code == OPTIONS_GO_ON)
 		code = write_all(a, r);
 	else

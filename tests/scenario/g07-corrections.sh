@@ -108,21 +108,27 @@ expect_match "a statement" "$(ctl_q statement "$account" 2020-03 --format csv | 
 paper=$(ctl_q explain "$account" 2020-03 --lang en) || fail "it does not add up: $paper"
 expect_code 0 ctl_q rebuild --yes --verify
 apply 0 "${hour[@]}" --reason "gate b sent tests"
-says 'corrections? of closed months said before are part of what is'
+says 'corrections? of closed months said before: what they made'
 says 'nothing to correct'
-apply 1
+apply 0
+says 'left as an earlier correction made'
+says 'nothing to correct'
+apply 1 --undo
 says 'confirm .2020-0[1-3](..2020-03)? [0-9]+ [0-9]'
 
 # -- March at other prices as well: the question has the first one in it, since the other side knows of no correction
 sed -e 's/version: small-1/version: dearer/' -e 's/from: 0, price: 2.5/from: 0, price: 3/' -e 's/from: 0, price: 2}\]/from: 0, price: 1.5}]/' \
 	-e '0,/calls: 10_000, warn/s//calls: 4_000, warn/' "$ROOT/tests/table/settlement.yaml" >"$DIR/dearer.yaml"
-apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
+apply 64 "${hour[@]}" --catalog "$DIR/dearer.yaml"
+says 'nothing was written: an earlier correction has to do with [0-9]+ of these lines'
+set -- "${hour[@]}" --catalog "$DIR/dearer.yaml" --undo
+apply 1 "$@"
 text=$(grep -oE "confirm '[^']*'" "$DIR/words" | cut -d"'" -f2)
-typed 75 '^C' "${hour[@]}" --catalog "$DIR/dearer.yaml"
+typed 75 '^C' "$@"
 says 'stopped; nothing was changed'
-typed 64 "$text " "${hour[@]}" --catalog "$DIR/dearer.yaml"
+typed 64 "$text " "$@"
 expect_equal "nothing of it was written" "$(records | wc -l)" "$(wc -l <"$DIR/records")"
-typed 0 "$text" "${hour[@]}" --catalog "$DIR/dearer.yaml"
+typed 0 "$text" "$@"
 says 'written: [0-9]+ records'
 records | tail -n +$(($(wc -l <"$DIR/records") + 1)) >"$DIR/second"
 expect_match "the reason" "$(jq -r .reason "$DIR/second" | sort -u)" '^meterctl replay --from .* --catalog .* --exclude-producer /gate/b$'
@@ -133,14 +139,14 @@ auditor_agrees
 id=$(jq -r .id "$DIR/second" | sort -u)
 expect_match "beside its own prices" "$(revisions "$id" | jq -c '.[3] != "0.00"' | sort -u | tr '\n' ' ')" 'true'
 # The late calls, which were rated as ever, are all that the question still finds: 2,500 at 3 instead of 2.5 per 1,000.
-apply 1 "${hour[@]}" --catalog "$DIR/dearer.yaml"
+apply 1 "$@"
 says "confirm '2020-03 1 1.25 [0-9a-f]{16}'"
 stop m
 
 # -- refused, with what to do
 apply 64 --dry-run
 says 'exclude each other'
-expect_match "words" "$(ctl replay --dry-run --billable ok --confirm x 2>&1)" '.--reason and --confirm belong to --apply-as-adjustment'
+expect_match "words" "$(ctl replay --dry-run --billable ok --confirm x 2>&1)" '.--reason, --confirm and --undo belong to --apply-as-adjustment'
 apply 64 --billable ok --reason ''
 says '.--reason takes 1 to [0-9]+ bytes'
 apply 64 --billable ok --reason "$(printf '\377')"

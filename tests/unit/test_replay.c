@@ -539,16 +539,83 @@ Test(replay, corrections_are_said_made_and_undone)
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
 	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 9000>9000 0>0 0>0 3000>2250 0>0; 2020-02 acme tag settled 1>1 0>0 0>0 0>0 3000>2250; "
 				    "-free_quota.exhausted@10000 tag; ");
-	// Nothing otherwise: back to what the log says.
+	// Nothing otherwise: it stays, or goes back to what the log says.
 	w.o.correct = true;
 	w.o.n_producers = 0;
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
-	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 9000>12000 0>0 0>500 3000>3000 0>0; ");
+	cr_expect_str_eq(texts(&w), "");
+	cr_expect(replay_corrections(w.r)->n == 0 && replay_corrections(w.r)->kept == 1 && replay_corrections(w.r)->tied == 0);
+	w.o.undo = true;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag corrected 9000>12000 0>0 0>500 3000>3000 0>0; ");
 	c = replay_corrections(w.r);
 	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", "2020-02", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
 	CLEANUP(freep) char *got_undone = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
 	cr_expect_str_eq(got_undone, undone);
 	cr_expect_eq(c->difference_fen, 500);
+	world_close(&w);
+}
+
+// January's tag of acme was corrected with February's close, and February is closed: what is asked of one month leaves the other as it is.
+static void begin_corrected(struct world *w)
+{
+	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	begin(w);
+	call(w, 0, "10", "acme", "tag", 11000, "ok", NULL, jan_ms + 40 * day, jan_ms + 40 * day);
+	say(w, span_of(said));
+	february(w, 1);
+	w->o.correct = true;
+	w->o.reason = "r";
+}
+
+Test(replay, a_question_leaves_what_was_corrected_before)
+{
+	struct world w;
+	begin_corrected(&w);
+	book(&w, "price: 2.5}, {from: 1_000_000", "price: 3}, {from: 1_000_000");
+	range(&w, "@2020-02:2020-03");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	const struct replay_corrections *c = replay_corrections(w.r);
+	cr_expect_str_eq(texts(&w), "2020-02 acme tag settled 11001>11001 0>0 250>300 2750>3300 3000>3000; ");
+	cr_expect(c->n_lines == 1 && c->kept == 1 && c->tied == 0 && c->difference_fen == 50);
+	// Of January itself nobody knows whether the question has the earlier one in it.
+	range(&w, "@2020-01:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	c = replay_corrections(w.r);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag corrected 9000>12000 0>0 0>600 3000>3600 0>0; ");
+	cr_expect(c->n_lines == 1 && c->kept == 0 && c->tied == 1);
+	w.o.undo = true;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	c = replay_corrections(w.r);
+	cr_expect(c->n_lines == 1 && c->kept == 0 && c->tied == 0);
+	range(&w, "@2020-02:2020-03");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect(replay_corrections(w.r)->n_lines == 2, "both are as though nobody had corrected anything");
+	world_close(&w);
+}
+
+// The free calls of several services together: what another line of the month took was corrected.
+Test(replay, a_question_that_takes_what_a_correction_moved)
+{
+	struct world w;
+	static const char *const codes[] = { "ok", "failed" };
+	world_open(&w);
+	call(&w, 0, "0", "acme", "pool-a", 7000, "ok", NULL, jan_ms + day, jan_ms + day);
+	call(&w, 0, "00", "acme", "pool-b", 5000, "failed", NULL, jan_ms + day, jan_ms + day);
+	january(&w);
+	manifest(&w, JAN, 6, 1);
+	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":"
+		"\"2020-01\",\"service\":\"pool-a\",\"was\":{\"revision\":0,\"calls\":7000,\"free\":7000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"},"
+		"\"becomes\":{\"calls\":4000,\"free\":4000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}"));
+	february(&w, 1);
+	w.o.correct = true;
+	w.o.reason = "r";
+	w.o.billable = codes;
+	w.o.n_billable = 2;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	const struct replay_corrections *c = replay_corrections(w.r);
+	cr_expect(strstr(texts(&w), "acme pool-b corrected 0>5000") != NULL && strstr(texts(&w), "pool-a") == NULL, "%s", texts(&w));
+	cr_expect(c->kept == 1 && c->tied == 2, "tag is tied too: whether it shares them is not looked at");
 	world_close(&w);
 }
 
@@ -587,6 +654,7 @@ Test(replay, an_account_alone)
 	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
 		     "\"service\":\"tag\",\"becomes\":" WITH_B("") "}]}"));
 	february(&w, 1);
+	w.o.undo = true;
 	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 2, "%s", w.e.text);
 	w.o.account = "acme";
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
