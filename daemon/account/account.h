@@ -59,6 +59,9 @@ enum {
 	ACCOUNT_PACKS_MOST = 10000,
 };
 #define ACCOUNT_NUMBER_MOST INT64_C(9007199254740991) // versions, calls of packs, free calls: 2^53 - 1, as the store counts
+// Charges of a correction, to both sides: 10^12 yuan, as of a pack. Sums over all lines of a month and all accounts are 64 bits wide, and what
+// does not fit there would keep a month from ever being closed: one record is never near it.
+#define ACCOUNT_FEN_MOST INT64_C(100000000000000)
 
 enum account_kind { ACCOUNT_ACTIVATION, ACCOUNT_CONTRACT, ACCOUNT_PACK, ACCOUNT_CORRECTION };
 

@@ -8,6 +8,9 @@
 // bill, and the difference has to be worked out anew. It is not enough that its own lines stand: what another close settled, or another
 // correction of other lines, may have taken the free calls and packs that it gives.
 //
+// No record may keep a month from being closed: what it says of money is bounded (ACCOUNT_FEN_MOST), and so is here what its calls cost by the
+// month's own prices, since late calls are rated on top of them, and the difference of all its lines, since those of all accounts are summed.
+//
 // A corrected line is priced by its month's own rules like any other. What its charge is to be beside that, because another price book or
 // the like says so, is an amount of its own (corrected_fen), which every later revision of the line carries on.
 #include <stdlib.h>
@@ -132,7 +135,12 @@ static struct line line_begin(const struct correcting *k, const struct close_mon
 	return l;
 }
 
-// False: an amount overflows.
+static bool within(wide fen)
+{
+	return fen >= -ACCOUNT_FEN_MOST && fen <= ACCOUNT_FEN_MOST;
+}
+
+// False: an amount is too large.
 static bool line_make(const struct correcting *k, struct close_month *m, uint32_t service, const struct correction_line *c, struct made_line *ret)
 {
 	const struct correction_side *s = &c->becomes;
@@ -145,9 +153,10 @@ static bool line_make(const struct correcting *k, struct close_month *m, uint32_
 		l.bill = (struct bill){ .unit_price_micro = l.plan->tiers[0].price_micro };
 	else if (!rating_charge(l.plan, s->calls, s->free, s->billable, catalog_rounding(l.rules->catalog), k->f->slices, &l.bill))
 		return false;
-	if (__builtin_sub_overflow(s->charge_fen, l.bill.charge_fen, &l.corrected_fen) ||
-	    __builtin_sub_overflow(s->charge_fen, before.charge_fen, &l.difference_fen))
+	if (!within(l.bill.charge_fen) || !within((wide)s->charge_fen - before.charge_fen))
 		return false;
+	l.corrected_fen = s->charge_fen - l.bill.charge_fen;
+	l.difference_fen = s->charge_fen - before.charge_fen;
 	l.bill.charge_fen = s->charge_fen;
 	struct line_texts texts;
 	check(line_document(k->f, k->a->account, &l, k->arena, &texts)); // its names are plain letters: the accounts topic refuses others
@@ -170,7 +179,7 @@ static const char *make_lines(struct correcting *k)
 		if (!stands(settled_line_of(m->lines, m->n_lines, service), &c->was))
 			return "a bill is not what it was any more";
 		if (!line_make(k, m, service, c, &k->made[k->n++]))
-			return "an amount overflows";
+			return "an amount is too large";
 	}
 	return NULL;
 }
@@ -191,7 +200,7 @@ static bool sums_fit(const struct correcting *k, const struct settled_sums *sums
 		if (month != (int64_t)month || all != (int64_t)all)
 			return false;
 	}
-	return true;
+	return within(all - sums->difference_fen);
 }
 
 // ---- what packs give more, or less
@@ -290,7 +299,7 @@ static const char *judge(struct correcting *k, bool another, const struct settle
 		return "another correction of the account came with the same close";
 	const char *why = make_lines(k);
 	if (why == NULL && !sums_fit(k, sums))
-		why = "an amount overflows";
+		why = "an amount is too large";
 	if (why != NULL)
 		return why;
 	gather_moves(k);

@@ -29,6 +29,7 @@ import yaml
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FIRST_YEAR, LAST_YEAR = 1999, 2200
 NEVER = 1 << 62
+CORRECTED_MOST = 10 ** 12  # yuan: of a line, of what its calls cost, and of all lines of a correction together
 
 
 class Unknown(Exception):
@@ -923,7 +924,7 @@ class Calculator:
 
     def fits(self, name, closing, record):
         """Was it worked out from the close before, is every line what the record expects, and do packs hold what they would give?"""
-        a, moved, most = self.accounts[name], {}, {}
+        a, moved, most, difference = self.accounts[name], {}, {}, Fraction(0)
         if record["after"] != Months.name(closing - 1):
             return False
         for row in record["lines"]:
@@ -941,7 +942,15 @@ class Calculator:
             for p in self.terms_of_bill(a, v, facts, month).packs:
                 if any(p.covers(t, month, self.months) for t in p.services):
                     most[p.id] = max(most.get(p.id, 0), p.calls)
-            for sign, side in ((-1, was), (1, row["becomes"])):
+            to = row["becomes"]
+            new = Taken(to["calls"])
+            new.free, new.billable, new.packs = to["free"], to["billable"], []
+            own = self.line(name, s, month, v.book, self.terms_of_bill(a, v, facts, month).service[s], new, self.manifests[closing][2])["charge"]
+            moves = Fraction(to["charge"]) - Fraction(was["charge"] if was else 0)
+            difference += moves
+            if any(abs(Fraction(x)) > CORRECTED_MOST for x in (own, moves, difference)):
+                return False
+            for sign, side in ((-1, was), (1, to)):
                 for p in side["packs"] if side else ():
                     moved[p["id"]] = moved.get(p["id"], 0) + sign * p["calls"]
         return all(a.deducted.get(id, 0) + n >= 0 and (n <= 0 or a.deducted.get(id, 0) + n <= most.get(id, 0)) for id, n in moved.items())
