@@ -201,6 +201,8 @@ uint32_t account_as_of(const struct account *a, const struct account_horizon *h,
 // n_corrections.
 uint32_t account_corrections(const struct account *a, const struct account_horizon *before, const struct account_horizon *h,
 			     const struct account_fact **ret);
+// The most calls that a version of the pack ever had that held as of `h` or before; 0: there was none.
+int64_t account_pack_most(const struct account *a, const struct account_horizon *h, struct span id);
 // The first stamp later than `stamp_ms` at which a thing changes; INT64_MAX: none.
 int64_t account_next_change(const struct account *a, int64_t stamp_ms);
 

@@ -208,6 +208,25 @@ uint32_t account_corrections(const struct account *a, const struct account_horiz
 	return n;
 }
 
+static int64_t pack_most(const struct account_history *x, const struct account_horizon *h)
+{
+	struct account_thing t = { .cancelled_month = MONTH_NONE };
+	enum account_fault_code unused;
+	int64_t most = 0;
+	for (uint32_t i = 0; i < x->n; i++)
+		if (account_visible(h, x->facts[i]) && take(&t, x->facts[i], &unused) == ACCOUNT_TAKEN)
+			most = t.fact->calls > most ? t.fact->calls : most;
+	return most;
+}
+
+int64_t account_pack_most(const struct account *a, const struct account_horizon *h, struct span id)
+{
+	for (uint32_t i = 0; i < a->n_things; i++)
+		if (a->things[i].n > 0 && a->things[i].facts[0]->kind == ACCOUNT_PACK && span_eq(a->things[i].facts[0]->id, id))
+			return pack_most(&a->things[i], h);
+	return 0;
+}
+
 int64_t account_next_change(const struct account *a, int64_t stamp_ms)
 {
 	int64_t next = INT64_MAX;

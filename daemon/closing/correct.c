@@ -94,7 +94,7 @@ struct made_line {
 };
 struct move {                           // of a pack
 	struct span id;
-	int64_t calls, most;            // most: calls that it holds, in the months that are corrected
+	int64_t calls, most;            // most: calls that it holds, as the months that are corrected know it; 0: it is none of theirs
 };
 struct correcting {
 	const struct statement_frame *f;
@@ -232,6 +232,12 @@ static void gather_moves(struct correcting *k)
 		qsort(k->moves, k->n_moves, sizeof(*k->moves), move_order);
 }
 
+// A pack that was made larger later holds that much for all months: what it gave is one balance.
+static bool holds(const struct correcting *k, const struct move *m, int64_t used)
+{
+	return used <= m->most || (m->most > 0 && used <= account_pack_most(k->a->said, &k->f->own.horizon, m->id));
+}
+
 // Each pack once. False: one of them cannot.
 static bool moves_fit(struct correcting *k)
 {
@@ -244,7 +250,8 @@ static bool moves_fit(struct correcting *k)
 			m.most = k->moves[i + 1].most > m.most ? k->moves[i + 1].most : m.most;
 		}
 		int64_t used = 0;
-		if (!fits || __builtin_add_overflow(balance_used(k->balance, m.id), m.calls, &used) || used < 0 || (m.calls > 0 && used > m.most))
+		if (!fits || __builtin_add_overflow(balance_used(k->balance, m.id), m.calls, &used) || used < 0 ||
+		    (m.calls > 0 && !holds(k, &m, used)))
 			return false;
 		k->moves[n++] = m;
 	}

@@ -111,6 +111,7 @@ struct close_month {                    // an earlier month of the account that 
 };
 struct account_close {
 	struct span account;
+	const struct account *said;     // NULL: nothing
 	const struct terms *terms;      // of the month that is settled
 	const struct holding *own;
 	size_t n_own;

@@ -134,7 +134,7 @@ static void take_account(struct batch *b, struct span name)
 	const struct holdings *h = &b->w->held;
 	struct account_close *a = &b->list[b->n++];
 	*a = (struct account_close){ .account = name, .since = MONTH_NONE };
-	const struct account *said = account_book_find(b->s->book, a->account);
+	const struct account *said = a->said = account_book_find(b->s->book, a->account);
 	a->terms = month_frame_terms(&b->frame.own, said, &b->w->arena);
 	a->own = &h->list[b->next];
 	for (; b->next < h->n && span_eq(h->list[b->next].account, a->account); b->next++)

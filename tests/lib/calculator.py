@@ -270,6 +270,15 @@ class Said:
     def visible(self, stamp, cuts):
         return [r for r in self.records if r[3] <= stamp and (cuts is None or r[2] < cuts.get(r[1], 0))]
 
+    def pack_versions(self, cuts):
+        """Each that ever held."""
+        newest = {}
+        for _, _, _, _, r in self.visible(NEVER, cuts):
+            if r["type"] in ("pack", "pack.cancelled") and r["version"] > newest.get(r["id"], 0 if r["type"] == "pack" else NEVER):
+                newest[r["id"]] = r["version"]
+                if r["type"] == "pack":
+                    yield r
+
     def as_of(self, stamp=NEVER, cuts=None):
         """What the visible records make: the newest version of each thing. (activations, contracts in log order, packs)"""
         things = {}  # (kind, id) -> [version, position, record that holds, cancelled from, newest record]
@@ -953,6 +962,9 @@ class Calculator:
             for sign, side in ((-1, was), (1, to)):
                 for p in side["packs"] if side else ():
                     moved[p["id"]] = moved.get(p["id"], 0) + sign * p["calls"]
+        for version in a.said.pack_versions(self.manifests[closing][1]):
+            if version["id"] in most:
+                most[version["id"]] = max(most[version["id"]], version["calls"])
         return all(a.deducted.get(id, 0) + n >= 0 and (n <= 0 or a.deducted.get(id, 0) + n <= most.get(id, 0)) for id, n in moved.items())
 
     def correct(self, name, closing):
