@@ -439,6 +439,7 @@ static enum error_class find_accounts(struct step *s, struct journal_manifest *m
 	m->accounts = xcalloc(m->n_accounts + 1, sizeof(*m->accounts));
 	for (uint32_t i = 0; i < m->n_accounts; i++)
 		m->accounts[i] = (struct journal_cut){ xasprintf("%s/%u", c->o.kafka->accounts_topic, i), at[i] };
+	m->corrects = account_book_corrected(accounts_feed_book(c->feed)) > 0;
 	return ERROR_NONE;
 }
 

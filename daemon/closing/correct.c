@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Corrections of closed months: records of the accounts topic, settled with the first close whose manifest covers them, before the late
-// calls of that close. So the same log gives the same bill again, and no other way leads into what was settled.
+// Corrections of closed months: records of the accounts topic, settled with the first close whose manifest covers them and says that there are
+// some, before the late calls of that close. So the same log gives the same bill again, and no other way leads into what was settled. A
+// manifest of a program that did not know corrections says nothing: its close made none.
 //
 // A correction is made whole or not at all, by account: its months hang together by what packs gave. It is made where it was worked out from
 // the close just before this one, no other one of the account is made with this close, each of its lines stands as it says it was, and no pack
@@ -54,23 +55,24 @@ bool correct_closed(const struct settle_scope *s, int month)
 	return month < s->m->month && journal_manifest(s->j, month) != NULL;
 }
 
-static const struct journal_manifest *manifest_before(const struct settle_scope *s)
+// The last one before that may have made corrections.
+static const struct journal_manifest *corrected_before(const struct settle_scope *s)
 {
 	const struct journal_manifest *before = NULL;
 	for (uint32_t i = 0; i < s->j->n_manifests && s->j->manifests[i].month < s->m->month; i++)
-		before = &s->j->manifests[i];
+		before = s->j->manifests[i].corrects ? &s->j->manifests[i] : before;
 	return before;
 }
 
 void correct_gather(const struct settle_scope *s, struct settling *w)
 {
 	CLEANUP(arena_free) struct arena scratch = { 0 };
-	const struct journal_manifest *previous = manifest_before(s);
+	const struct journal_manifest *previous = corrected_before(s);
 	struct month_frame now, before;
 	month_frame_make(s->j, s->m, s->m->month, &scratch, &now);
 	if (previous != NULL)
 		month_frame_make(s->j, previous, previous->month, &scratch, &before);
-	uint32_t n = s->uncorrected || s->book == NULL ? 0 : account_book_corrected(s->book);
+	uint32_t n = s->uncorrected || s->book == NULL || !s->m->corrects ? 0 : account_book_corrected(s->book);
 	w->corrected = xcalloc((size_t)n + 1, sizeof(*w->corrected));
 	for (uint32_t i = 0; i < n; i++) {
 		const struct account *a = account_book_corrected_at(s->book, i);

@@ -214,6 +214,7 @@ static bool apply_manifest(struct journal *j, struct reading *r, struct span val
 	m.counters = take_integer(r, "counters", 0);
 	m.calls = take_integer(r, "calls", 0);
 	json_t *accounts = json_object_get(r->object, "accounts") != NULL ? take_json(r, "accounts", JSON_OBJECT) : NULL; // none in old ones
+	m.corrects = json_object_get(r->object, "corrections") != NULL && take_json(r, "corrections", JSON_TRUE) != NULL;
 	if (!whole(r))
 		return false;
 	if (!month_parse(span_of(period), &m.month))

@@ -37,6 +37,7 @@ struct journal_manifest {
 	int64_t counters, calls;  // totals: lines in the counters, calls in them
 	uint32_t n_accounts;
 	struct journal_cut *accounts; // of the accounts topic: what lies below is in the bills; sorted by partition
+	bool corrects;            // there are corrections in it. Programs that do not know them refuse the record, where they would close without
 	char sha256[65];          // of the record's value
 };
 enum { JOURNAL_SCHEMA = 1 };

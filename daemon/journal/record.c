@@ -76,5 +76,7 @@ char *journal_manifest_record(const struct journal_manifest *m)
 	for (uint32_t i = 0; i < m->n_accounts; i++)
 		json_put(accounts, m->accounts[i].name, json_integer(m->accounts[i].offset));
 	json_put(j, "accounts", accounts);
+	if (m->corrects)
+		json_put(j, "corrections", json_true());
 	return json_compact(j);
 }

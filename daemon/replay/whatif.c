@@ -131,7 +131,8 @@ static struct journal_manifest make_manifest(const struct replay *r, const struc
 	const int64_t *at;
 	int32_t n = accounts_feed_offsets(r->feed, &at);
 	struct journal_manifest m = { .month = month, .rules_version = newest(r->sides[AS_IS].journal)->version, .n_cuts = r->n_ends,
-		.cuts = cuts_copy(r->ends, r->n_ends), .n_accounts = (uint32_t)n, .accounts = xcalloc((size_t)n + 1, sizeof(*m.accounts)) };
+		.cuts = cuts_copy(r->ends, r->n_ends), .n_accounts = (uint32_t)n, .accounts = xcalloc((size_t)n + 1, sizeof(*m.accounts)),
+		.corrects = account_book_corrected(accounts_feed_book(r->feed)) > 0 };
 	for (int32_t i = 0; i < n; i++)
 		m.accounts[i] = (struct journal_cut){ xasprintf("%s/%d", r->o.kafka->accounts_topic, (int)i), at[i] };
 	return m;

@@ -364,7 +364,7 @@ class Log:
             self.calc.fact(*fact)
         for period, (_, record) in topics.manifests.items():  # `cutoffs` follow when all partitions are read
             cuts = {int(name.rsplit("/", 1)[1]): offset for name, offset in record.get("accounts", {}).items()}
-            self.calc.manifest(Months.parse(period), Months.parse(period), record["rules_version"], cuts)
+            self.calc.manifest(Months.parse(period), Months.parse(period), record["rules_version"], cuts, record.get("corrections", False))
         self.admitted = topics.admitted
         self.parts = {}
         self.rejected = {}  # (topic, partition, offset) -> value

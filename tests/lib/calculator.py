@@ -482,6 +482,7 @@ class Calculator:
         self.accounts = {}
         self.alerts, self.closed = {}, {}
         self.manifests = {}  # month -> (version, cuts of the accounts topic)
+        self.corrects = set() # months whose manifest says that there are corrections
         self.clocks = {}     # of partitions of the accounts topic
         self.simple = {}
         self.terms_kept = {}
@@ -761,9 +762,12 @@ class Calculator:
         self.alert(account, t, r, terms, activated, pair, (n, n), (u, u), t, None, m, cause=self.cause(account, t))
 
     # ---- bills
-    def manifest(self, month, cuts, version=None, facts=None):
+    def manifest(self, month, cuts, version=None, facts=None, corrects=True):
         """A month's end. cuts: what `cutoffs` says; version: of the rules; facts: partition -> first offset of the accounts topic that does not
-        belong any more (None: all)."""
+        belong any more (None: all). corrects: it says that there are corrections among them."""
+        self.corrects.discard(month)
+        if corrects:
+            self.corrects.add(month)
         v = next(v for v in self.versions if v.number == version) if version is not None else self.version_at(self.months.close[month])
         self.manifests[month] = (v, facts, cuts)
 
@@ -919,7 +923,9 @@ class Calculator:
 
     def corrections_of(self, name, closing):
         """Records that this close is the first to cover; of one id the first that is covered."""
-        before = max((m for m in self.manifests if m < closing), default=None)
+        before = max((m for m in self.manifests if m < closing and m in self.corrects), default=None)
+        if closing not in self.corrects:
+            return []
 
         def covered(month):
             found, facts = {}, self.manifests[month][1] if month is not None else {}

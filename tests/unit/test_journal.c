@@ -52,6 +52,9 @@ Test(journal, records_are_these_bytes)
 		.n_accounts = 1, .accounts = &accounts };
 	CLEANUP(freep) char *manifest = journal_manifest_record(&m);
 	cr_expect_str_eq(manifest, manifest_text);
+	m.corrects = true; // which programs that do not know corrections refuse
+	CLEANUP(freep) char *corrected = journal_manifest_record(&m);
+	cr_expect_str_eq(strstr(corrected, "},\"corrections\""), "},\"corrections\":true}");
 	CLEANUP(freep) char *rules = rules_text();
 	const char *head = "{\"type\":\"rules\",\"version\":1,\"effective\":null,\"rules\":{\"settings\":{";
 	cr_expect(strncmp(rules, head, strlen(head)) == 0, "%.200s", rules);

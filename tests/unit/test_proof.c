@@ -66,7 +66,7 @@ static void manifest_of_accounts(struct world *w, int month, int64_t cut0, int64
 	struct journal_cut cuts[] = { { (char *)"usage.calls/0", cut0 }, { (char *)"usage.calls/1", cut1 } };
 	struct journal_cut said = { (char *)"meterd.accounts/0", accounts };
 	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = accounts > 0, .accounts = &said,
-		.counters = counters, .calls = calls };
+		.counters = counters, .calls = calls, .corrects = accounts > 0 };
 	CLEANUP(freep) char *text = journal_manifest_record(&m);
 	fake_event(&w->k, "meterd.control", 0, 2, text);
 }

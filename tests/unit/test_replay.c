@@ -177,7 +177,8 @@ static void manifest_by(struct world *w, int month, int64_t version, int64_t cut
 static void manifest_of_accounts(struct world *w, int month, int64_t accounts)
 {
 	struct journal_cut cuts[] = { { (char *)"usage.calls/0", 7 }, { (char *)"usage.calls/1", 2 } }, said = { (char *)"meterd.accounts/0", accounts };
-	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = 1, .accounts = &said, .counters = 2, .calls = 2 };
+	struct journal_manifest m = { .month = month, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = 1, .accounts = &said, .counters = 2, .calls = 2,
+		.corrects = accounts > 0 };
 	CLEANUP(freep) char *text = journal_manifest_record(&m);
 	fake_event(&w->k, "meterd.control", 0, 2, text);
 }
@@ -643,6 +644,30 @@ Test(replay, an_answer_that_does_not_hold_any_more)
 	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
 	cr_expect(strcmp(replay_corrections(w.r)->id, id) != 0, "worked out from another close, it is another one");
 	world_close(&w);
+}
+
+// A close by a program that knew no corrections made none, and neither does one that comes later: they were worked out from another month.
+Test(replay, a_close_that_knew_no_corrections)
+{
+	struct world w;
+	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	for (int known = 0; known < 2; known++) {
+		begin(&w);
+		ask_without_b(&w);
+		say(&w, span_of(said));
+		struct journal_cut cuts[] = { { (char *)"usage.calls/0", 7 }, { (char *)"usage.calls/1", 2 } }, accounts = { (char *)"meterd.accounts/0", 1 };
+		struct journal_manifest m = { .month = JAN + 1, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = 1, .accounts = &accounts,
+			.corrects = known == 1 };
+		CLEANUP(freep) char *feb = journal_manifest_record(&m);
+		m.month++;
+		m.corrects = true;
+		CLEANUP(freep) char *mar = journal_manifest_record(&m);
+		fake_event(&w.k, "meterd.control", 0, 2, feb);
+		fake_event(&w.k, "meterd.control", 0, 2, mar);
+		cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+		cr_expect_eq(replay_corrections(w.r)->n, known == 1 ? 0 : 1, "%s", texts(&w)); // made, or to be asked for again
+		world_close(&w);
+	}
 }
 
 // What was said of others is not looked at: of them no call is counted, so they would have lost what they were billed.
