@@ -548,7 +548,7 @@ static enum relay_status settle(struct step *s)
 	struct closer *c = s->c;
 	bool done = false, full = false;
 	int64_t statements = c->work->statements;
-	uint64_t lines = c->work->lines, adjustments = c->work->adjustments;
+	uint64_t lines = c->work->lines, adjustments = c->work->adjustments, corrected = c->work->made, passed_over = c->work->passed_over;
 	struct settle_scope scope = scope_of(s);
 	enum relay_status r = settling_step(&scope, c->work, &done, &full, s->e);
 	if (r != RELAY_DONE)
@@ -557,6 +557,8 @@ static enum relay_status settle(struct step *s)
 	c->numbers.statements += (uint64_t)(c->work->statements - statements);
 	c->numbers.lines += c->work->lines - lines;
 	c->numbers.adjustments += c->work->adjustments - adjustments;
+	c->numbers.corrected += c->work->made - corrected;
+	c->numbers.passed_over += c->work->passed_over - passed_over;
 	if (full)
 		wait_for(c, "outbox");
 	return done ? finish_shard(s) : RELAY_DONE;

@@ -29,6 +29,7 @@ struct closer_numbers {
 	int64_t due_ms;          // when the settlements then made are due: the 4th, 00:00, behind wait_month
 	char waits_for[256];     // in words: "record clock of usage.calls/3", "outbox", …; empty: working or nothing to do
 	uint64_t statements, lines, adjustments;
+	uint64_t corrected, passed_over; // corrections of closed months, of one account each, that this process made or did not make
 	struct accounts_feed_numbers accounts;
 };
 

@@ -325,10 +325,13 @@ void correct_account(const struct statement_frame *f, const struct account_close
 			.made = arena_alloc(arena, (fact->n_lines + 1) * sizeof(*k.made)) };
 		const char *why = judge(&k, made, sums);
 		made = made || why == NULL;
+		sums->corrected += why == NULL;
+		sums->passed_over += why != NULL;
 		if (why == NULL)
 			apply(&k, b, sums);
 		else if (!f->quiet)
-			log_line(LVL_WARN, "correction_passed_over", "correction=%.*s partition=%d offset=%lld why=\"%s\" do=%s", (int)fact->id.n, fact->id.p,
-				 (int)fact->partition, (long long)fact->offset, why, "\"run meterctl replay again: it works the difference out anew\"");
+			log_line(LVL_WARN, "correction_passed_over", "account=%.*s correction=%.*s partition=%d offset=%lld why=\"%s\" do=%s",
+				 (int)a->account.n, a->account.p, (int)fact->id.n, fact->id.p, (int)fact->partition, (long long)fact->offset, why,
+				 "\"run meterctl replay again: it works the difference out anew\"");
 	}
 }

@@ -90,6 +90,7 @@ uint32_t months_once(int *months, uint32_t n); // ascending, each once; how many
 struct settled_sums {
 	int64_t accounts, lines, charge_fen, unfreeze_fen, freeze_fen;
 	int64_t adjustments, difference_fen;
+	int64_t corrected, passed_over; // corrections, of one account
 	int64_t steps;                  // accounts with a statement, or adjustments, or both
 };
 // Adds what the shard's statements and adjustments of the month say.
@@ -215,7 +216,7 @@ struct settling {
 	int *months;                    // earlier ones that late calls or corrections are of, ascending
 	size_t next, next_late, next_corrected; // first not yet handed to the store
 	int64_t statements;             // accounts settled
-	uint64_t lines, adjustments;
+	uint64_t lines, adjustments, made, passed_over; // made, passed_over: corrections
 	struct arena arena;
 };
 // Corrections of the shard's accounts that come with this close (correct.c), and *w->months.

@@ -306,7 +306,7 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 	struct store *store = b->s->o->store;
 	struct settling *w = b->w;
 	struct store_statement statements[ACCOUNTS_A_STEP];
-	uint64_t lines = 0, adjustments = 0;
+	uint64_t lines = 0, adjustments = 0, corrected = 0, passed_over = 0;
 	uint32_t due = 0, done = 0;
 	enum error_class c = ask(b, e);
 	for (uint32_t i = 0; i < b->n && c == ERROR_NONE; i++) {
@@ -316,6 +316,8 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 		struct settled_sums sums;
 		struct store_statement *s = &statements[due];
 		c = statement_make(&b->frame, &b->list[i], &w->arena, s, &sums, e);
+		corrected += (uint64_t)sums.corrected;
+		passed_over += (uint64_t)sums.passed_over;
 		if (c != ERROR_NONE || s->n_lines + s->n_revisions == 0)
 			continue;
 		due++;
@@ -329,6 +331,8 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 	w->statements += due + done;
 	w->lines += lines;
 	w->adjustments += adjustments;
+	w->made += corrected;
+	w->passed_over += passed_over;
 	w->next = b->next;
 	w->next_late = b->next_late;
 	w->next_corrected = b->next_corrected;

@@ -110,6 +110,9 @@ static void office_metrics(struct metrics *m, const struct status *s)
 		one(m, METRIC_CLOSED, s->closer.closed_end_ms);
 	if (s->closer.due_ms != TIME_NONE)
 		one(m, METRIC_DUE, s->closer.due_ms);
+	metric_begin(m, METRIC_CORRECTIONS);
+	metric_value(m, (const char *const[]){ "made" }, (int64_t)s->closer.corrected);
+	metric_value(m, (const char *const[]){ "passed_over" }, (int64_t)s->closer.passed_over);
 	if (s->rules_version >= 0)
 		one(m, METRIC_RULES, s->rules_version);
 	one(m, METRIC_ACCOUNTS_RECORDS, (int64_t)s->accounts_records);

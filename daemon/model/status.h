@@ -102,6 +102,7 @@ struct status {
 		int64_t closed_end_ms;  // end of closed_month; TIME_NONE
 		int64_t closes_ms;      // close(wait_month): its end and close.grace; TIME_NONE
 		int64_t due_ms;         // when its settlements are due: the 4th, 00:00; TIME_NONE
+		uint64_t corrected, passed_over; // corrections of closed months
 		char *note;             // owned; NULL or what it waits for
 	} closer;
 };

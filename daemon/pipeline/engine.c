@@ -465,6 +465,8 @@ static bool read_office(const struct engine *g, struct status *s, const struct o
 	histogram_sum(&s->alert_delay, &o->relay.delay);
 	s->relay.published = o->relay.published;
 	s->relay.dropped = o->relay.twins_dropped;
+	s->closer.corrected = o->closer.corrected;
+	s->closer.passed_over = o->closer.passed_over;
 	if (o->in_charge)
 		read_closer(&s->closer, &o->closer);
 	bool waits = strcmp(o->state, "waiting") == 0 || strcmp(o->state, "halted") == 0;

@@ -626,6 +626,9 @@ Test(closing, corrections_before_late_calls)
 	expect_has(documents, "\"exact\":\"2180.2\",\"charge\":\"2002.20\",\"corrected\":\"-178.00\",\"currency\"");
 	expect_has(document(&w, "settlement", "z/image-crop/2020-01"), "\"revision\":1,");
 	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":3,\"difference\":\"-197.80\"");
+	struct closer_numbers n;
+	closer_numbers(w.closer, &n);
+	cr_expect(n.corrected == 2 && n.passed_over == 1);
 	cr_expect(w.j->n_manifests == 2 && !w.j->manifests[0].corrects && w.j->manifests[1].corrects);
 	cr_expect(document(&w, "settlement", "y/image-crop/2020-02") == NULL && document(&w, "statement", "z/2020-02") == NULL);
 	world_close(&w);

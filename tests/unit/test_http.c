@@ -60,6 +60,8 @@ static void fill(void *ctx, struct status *s)
 	s->closer.open_month = 2020 * 12;
 	s->closer.closed_end_ms = 1577808000000;
 	s->closer.due_ms = 1580572800000;
+	s->closer.corrected = 12;
+	s->closer.passed_over = 9;
 	if (mood[0] == 'r')
 		status_reason(s, "redis: 127.0.0.1:6379 refuses connections; nothing is lost, reading goes on when it is back");
 	if (mood[0] == 'h')
@@ -252,6 +254,8 @@ Test(http, metrics_are_clean_and_complete)
 	EXPECT(text, "meterd_checkpoints_failed_total 2\n");
 	EXPECT(text, "meterd_checkpoint_timestamp_seconds 1579075000\n");
 	EXPECT(text, "meterd_checkpoint_bytes 4096\n");
+	EXPECT(text, "meterd_corrections_total{outcome=\"made\"} 12\n");
+	EXPECT(text, "meterd_corrections_total{outcome=\"passed_over\"} 9\n");
 	EXPECT(text, "meterd_dead_letters{code=\"service_unknown\"} 8\n");
 	EXPECT(text, "meterd_dead_letters{code=\"json_syntax\"} 0\n");
 	EXPECT(text, "meterd_calls_total{service=\"image-tag\"} 12\n");
