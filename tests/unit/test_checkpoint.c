@@ -644,7 +644,11 @@ Test(checkpoint, what_a_killed_process_left_half_written_goes_with_the_next)
 	leave(first, empty, 0);
 	leave(first, backup, SIZE_MAX);
 	leave(first, notes, 5);
-	cr_assert_eq(store->ops->lease(store, LEASE_CHECKPOINT, "somebody", 60000, &other, &e), ERROR_NONE);
+	do { // the claim of the one that was made is over in a moment
+		free(other);
+		other = NULL;
+		cr_assert_eq(store->ops->lease(store, LEASE_CHECKPOINT, "somebody", 60000, &other, &e), ERROR_NONE);
+	} while (other != NULL);
 	cr_expect_eq(checkpoint_make(&o, &none, &e), ERROR_ABORT);
 	cr_expect(lies_there(half) && lies_there(empty), "somebody may be writing it");
 	e = (struct error){ 0 };
