@@ -68,7 +68,7 @@ def options_of(program, *verb):
         if re.fullmatch(r"(--[a-z-]+( [A-Z]+)?\s*){2,}", parts[0]):  # several, nothing between them
             parts = re.split(r"\s+(?=--)", parts[0]) + parts[1:]
         for part in parts:
-            m = re.match(r"--([a-z][a-z-]*)(?: ([A-Z][A-Z:-]*|[a-z]+(?:\|[a-z]+)+|YYYY-MM))?(?: \((.*)\)$| (.*)$|,|$)", part)
+            m = re.match(r"--([a-z][a-z-]*)(?: ([A-Z][A-Z:=,/…-]*|[a-z]+(?:\|[a-z]+)+|YYYY-MM))?(?: \((.*)\)$| (.*)$|,|$)", part)
             if m:
                 found[m.group(1)] = [m.group(2), m.group(3) and f"default {m.group(3)}" or m.group(4) or ""]
                 last = m.group(1)
@@ -124,9 +124,15 @@ def verbs(facts):
     for verb, synopsis, words, options in facts.verbs:
         out.append(f"## {verb}\n\n*{verb}* {esc(synopsis)}\n\n{esc(words)}\n")
         out += [f"*{esc(written)}*\n\t{esc(text)}\n" for _, written, text in facts.parts[verb]]
+        names = []  # of one text, which stands at the last of them
         for name, value, text in options:
             if name not in ("help", "config", "format"):
-                out.append(f"*--{name}*{' ' + esc(value) if value else ''}\n\t{esc(text or 'see above')}\n")
+                names.append(f"*--{name}*{' ' + esc(value) if value else ''}")
+                if text:
+                    out.append(f"{', '.join(names)}\n\t{esc(text)}\n")
+                    names = []
+        if names:
+            fail(f"the options {', '.join(names)} of {verb} have no text")
     return "\n".join(out)
 
 
