@@ -71,7 +71,7 @@ void sim_checkpoint_write(struct sim_instance *x)
 	struct checkpoint_options o = options_of(of);
 	struct checkpoint_file f = { 0 };
 	bool new = true;
-	uint32_t losses = sim->losses;
+	uint32_t losses = sim_person_losses();
 	(void)x;
 	if (of->alive)
 		office_status(of->office, &office);
@@ -290,7 +290,7 @@ void sim_checkpoint_restore(struct sim_instance *x)
 	char path[200];
 	struct error e = { 0 };
 	struct restore *r = NULL;
-	uint32_t losses = sim->losses;
+	uint32_t losses = sim_person_losses();
 	(void)x;
 	if (!sim_checkpoint_pick(path, sizeof(path)))
 		return;

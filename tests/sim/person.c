@@ -107,6 +107,12 @@ void sim_person_forget(void)
 }
 
 // ---- what it does
+// Before a command: a loss that it meets may be mended by an instance before the command ends.
+uint32_t sim_person_losses(void)
+{
+	return sim->loses && !sim_redis_whole() ? UINT32_MAX : sim->losses;
+}
+
 // What a person would be told to run again, or to wait for, is nothing wrong; nor whatever they are told where the counters got lost meanwhile.
 bool sim_person_failed(const char *what, enum error_class c, const struct error *e, uint32_t losses)
 {
@@ -163,7 +169,7 @@ static void rebuild(struct rebuild_from from, bool verify, bool put_in_force)
 				     .workers = 1 + (uint32_t)sim_below(2), .stop = &person()->stop };
 	char difference[DIFFERENCE];
 	const char *what = "rebuild";
-	uint32_t losses = sim->losses;
+	uint32_t losses = sim_person_losses();
 	o.from = from;
 	enum error_class c = rebuild_open(&o, &r, &e);
 	sim->coverage->begun_from += c == ERROR_NONE && rebuild_checkpoint(r) != NULL;
@@ -247,7 +253,7 @@ static void other_verb(const char *what, enum error_class (*fn)(const struct jou
 	struct error e = { 0 };
 	CLEANUP(journal_freep) struct journal *j = NULL;
 	struct store *s = NULL;
-	uint32_t losses = sim->losses;
+	uint32_t losses = sim_person_losses();
 	enum error_class c = open_state(&j, &s, &e);
 	if (c == ERROR_NONE)
 		c = fn(j, s, &e);

@@ -254,6 +254,7 @@ void sim_person_waits(void);
 void sim_person_calls(void);
 void sim_person_lists(void);
 void sim_person_forget(void);
+uint32_t sim_person_losses(void);                         // so far
 bool sim_person_failed(const char *what, enum error_class c, const struct error *e, uint32_t losses); // what nobody would expect of it; losses: before
 
 // letters.c
