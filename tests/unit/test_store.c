@@ -1234,7 +1234,7 @@ Test(store, each_of_many_deltas_has_its_own_ladder)
 	static struct ladder ladders[N];
 	static struct call_ref calls[N];
 	static struct commit_delta deltas[N];
-	static char names[N][8];
+	static char names[N][16];
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, N);
 	for (int i = 0; i < N; i++) {
