@@ -194,9 +194,10 @@ static bool write_shard(struct making *m)
 	m->cls = m->cls != ERROR_NONE ? m->cls : c;
 	if (m->cls == ERROR_NONE && !m->sink_failed)
 		m->cls = copy_kept(m, print);
-	c = drop_copy(m, NULL);
+	struct error why = { 0 };
+	c = drop_copy(m, &why);
 	if (m->cls == ERROR_NONE && c != ERROR_NONE)
-		m->cls = error_set(m->e, c, 0, "the copy of shard %u could not be dropped; run the same command again", m->shard);
+		m->cls = error_set(m->e, c, why.exit_code, "the copy of shard %u could not be dropped (%s); run the same command again", m->shard, why.text);
 	const uint64_t held[] = { m->marks, m->fields, m->entries };
 	return m->cls == ERROR_NONE && put_numbers(m, CHECKPOINT_SHARD_END, held, ARRAY_LEN(held));
 }
