@@ -305,7 +305,9 @@ static void source_error(struct worker *w, enum error_class cls, uint32_t part, 
 static void on_end(void *ctx, uint32_t part, int64_t end)
 {
 	struct worker *w = ctx;
-	if (part < w->n_parts && end > w->parts[part].at_end)
+	// Of one that halted there are records behind `next` that were read and passed over.
+	bool stands = part < w->n_parts && w->parts[part].state != PART_HALTED;
+	if (stands && end > w->parts[part].at_end)
 		w->parts[part].at_end = end;
 }
 
