@@ -68,9 +68,9 @@ expect_equal "each became a revision" "$(revisions "$id")" "$accounts"
 auditor_agrees
 
 # -- killed when the end was asked for, and when it was answered: it is known, and nothing is written a second time
-question=(--exclude-partition "$INPUT/1" --to 2020-04)
+question=(--exclude-partition "$INPUT/1" --to 2020-04 --undo) # of what was corrected before, nothing is said again
 for at in 26+ 26!; do
-	[[ $at == 26+ ]] || question=(--exclude-partition "$INPUT/2" --to 2020-04)
+	[[ $at == 26+ ]] || question=(--exclude-partition "$INPUT/2" --to 2020-04 --undo)
 	wanted
 	before=$(records | wc -l)
 	killed "$at"
@@ -100,7 +100,7 @@ goes_on() { # it cannot know what became of it
 	expect_equal "its exit code: $(cat "$DIR/first")" "$CODE" 75
 	expect_match "its words" "$(cat "$DIR/first")" 'All of it was written, or nothing: run the same command again, it says which'
 }
-question=(--exclude-partition "$INPUT/0" --to 2020-04)
+question=(--exclude-partition "$INPUT/0" --to 2020-04 --undo)
 wanted
 before=$(records | wc -l)
 stable() { ends "$ACCOUNTS"; } # the last stable offset
