@@ -243,6 +243,8 @@ static enum error_class drop(const struct journal *j, struct store *s, struct er
 		return c;
 	for (uint32_t shard = 0; shard < SIM_SHARDS && c == ERROR_NONE; shard++)
 		c = s->ops->drop(s, shard, number, e);
+	if (c == ERROR_HALT) // still in force in a shard that went back behind the decision for another one: a person tries again later
+		c = ERROR_RETRY;
 	sim->coverage->dropped += c == ERROR_NONE;
 	s->ops->lease(s, LEASE_GENERATIONS, "meterctl generations", 1, &other, e);
 	return c;
