@@ -137,9 +137,9 @@ static enum error_class is_usable(const struct checkpoint_file *f, const struct 
 	enum error_class c = checkpoint_fits(&f->head, j, e);
 	if (c == ERROR_NONE)
 		c = is_in_force(f, j, e);
-	if (c == ERROR_NONE)
-		c = checkpoint_reached(&f->head, port, k, w->published, e);
-	return c == ERROR_NONE ? read_through(f->path, j, w->upto, e) : c;
+	if (c == ERROR_NONE) // before Kafka is asked about topics that a damaged head names
+		c = read_through(f->path, j, w->upto, e);
+	return c == ERROR_NONE ? checkpoint_reached(&f->head, port, k, w->published, e) : c;
 }
 
 enum error_class checkpoint_usable(const char *path, const struct journal *j, const struct sink_port *port, const struct kafka_options *k, struct error *e)
