@@ -3,7 +3,7 @@
 # without the typed text. An independent computation makes the same records (tests/lib/replayed.py) and, once the next month is closed, the same
 # revisions (the auditor); late calls leave them as they are, `prove` and a rebuild make them again, and the same question finds nothing more.
 . "$(dirname "$0")/../lib/scenario.sh"
-ACCOUNTS=${PREFIX}meterd.accounts
+. "$ROOT/tests/lib/corrections.sh"
 start_redis
 topics --stamps any --partitions 3
 config m "catalog=$ROOT/tests/table/settlement.yaml"
@@ -21,16 +21,6 @@ apply() { # words into $DIR/words
 	ctl replay --apply-as-adjustment --format ndjson "$@" </dev/null >"$DIR/rows" 2>"$DIR/words"
 	got=$?
 	expect_equal "exit code of $*: $(cat "$DIR/words")" "$got" "$code"
-}
-says() { expect_match "words" "$(cat "$DIR/words")" "$1"; }
-records() { timeout 60 kcat -b "$(bootstrap)" -C -t "$ACCOUNTS" -X isolation.level=read_committed -e -q -o beginning 2>/dev/null | jq -c 'select(.type == "correction")'; }
-passes() { # MONTH STAMP: the record clock reaches it in every partition
-	for p in 0 1 2; do
-		event id="pass-$1-$p" account="a-$p" service=crop time="$2" calls=1 | jq -c --argjson p $p --argjson t "$2" '{partition: $p, timestamp: $t, key: .account, value: .}'
-	done | produce
-	wait_for 60 "settled $1" "the end of $1"
-	wait_for 60 drained
-	wait_for 30 outbox_empty
 }
 typed() { # CODE TEXT QUESTION…: where it is asked for, on a terminal
 	"$PYTHON" - "$2" "$METERCTL" replay --config "$DIR/m.yaml" --apply-as-adjustment "${@:3}" >"$DIR/words" <<-'P'

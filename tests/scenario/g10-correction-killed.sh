@@ -2,8 +2,8 @@
 # Corrections of closed months, killed -9 while they are written: before the transaction, in it, at its end, and when all of it was written and nothing said
 # yet; and two at a time. Nobody sees half of them; asking again finishes it, or says that it is known. The next close makes each once.
 . "$(dirname "$0")/../lib/scenario.sh"
+. "$ROOT/tests/lib/corrections.sh"
 [[ -f $BUILD/bin/killed_client.so ]] || fail "killed_client.so is not built: a Release build has it"
-ACCOUNTS=${PREFIX}meterd.accounts
 start_redis
 topics --stamps any --partitions 3
 config m "catalog=$ROOT/tests/table/settlement.yaml"
@@ -24,16 +24,6 @@ apply() { # CODE OPTION…: words into $DIR/words
 killed() { # AT: while it writes what $text confirms
 	LD_PRELOAD=$BUILD/bin/killed_client.so KILLED_AT=$1 apply 137 --confirm "$text"
 	! grep -q written "$DIR/words" || fail "killed at $1, and it said: $(cat "$DIR/words")"
-}
-says() { expect_match "words${2:-}" "$(cat "$DIR/words")" "$1"; }
-records() { timeout 60 kcat -b "$(bootstrap)" -C -t "$ACCOUNTS" -X isolation.level=read_committed -e -q -o beginning 2>/dev/null | jq -c 'select(.type == "correction")'; }
-passes() { # MONTH STAMP: the record clock reaches it in every partition
-	for p in 0 1 2; do
-		event id="pass-$1-$p" account="a-$p" service=crop time="$2" calls=1 | jq -c --argjson p $p --argjson t "$2" '{partition: $p, timestamp: $t, key: .account, value: .}'
-	done | produce
-	wait_for 60 "settled $1" "the end of $1"
-	wait_for 60 drained
-	wait_for 30 outbox_empty
 }
 wanted() {
 	apply 1
