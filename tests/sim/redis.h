@@ -14,7 +14,7 @@
 
 extern uint64_t redis_twin_order;          // set by whoever wants another order
 extern int64_t (*redis_twin_now_ms)(void); // for leases
-extern void (*redis_twin_before)(const char *function); // what others do between two round trips of one call; NULL: nothing
+extern void (*redis_twin_before_cut)(void); // what others do between the list of keys and the step that copies them; NULL: nothing
 
 // All keys at one moment.
 struct redis_keys;

@@ -661,17 +661,10 @@ static int64_t now_ms(void)
 	return sim->mono_us / 1000;
 }
 
-// Between the list of keys and the step that copies them others count and close months.
-static void before_function(const char *function)
-{
-	if (strstr(function, "_cut") != NULL)
-		sim_person_lists();
-}
-
 void sim_redis_open(void)
 {
 	redis_twin_clear();
-	redis_twin_before = before_function;
+	redis_twin_before_cut = sim_person_lists;
 	redis_twin_order = sim->seed;
 	redis_twin_now_ms = now_ms;
 }
