@@ -46,6 +46,7 @@ struct relay {
 	struct reach reach;          // of published alerts
 	int64_t covered_ms;
 	uint32_t first_shard;        // where the next pass begins, so that a busy shard does not starve the others
+	bool *waiting;               // per shard: its outbox holds something
 	uint32_t *stuck;             // per shard: entries at its head that stay; they must not hide those behind them
 	struct relay_numbers numbers;
 	struct arena arena;          // of one drain
@@ -118,6 +119,7 @@ struct relay *relay_new(const struct relay_options *o)
 	if (o->wall_ms == NULL)
 		r->o.wall_ms = clock_wall_ms;
 	r->stuck = xcalloc(o->shards, sizeof(*r->stuck));
+	r->waiting = xcalloc(o->shards, sizeof(*r->waiting));
 	r->covered_ms = COVERED_NOTHING;
 	return r;
 }
@@ -151,6 +153,7 @@ void relay_freep(struct relay **at)
 	free(r->send.list);
 	free(r->out.list);
 	free(r->stuck);
+	free(r->waiting);
 	free(r);
 	*at = NULL;
 }
@@ -365,17 +368,19 @@ static enum relay_status gather(struct pass *p, struct error *e)
 {
 	struct relay *r = p->r;
 	uint32_t first = r->first_shard;
-	for (uint32_t k = 0; k < r->o.shards && !p->full; k++) {
+	enum error_class c = r->o.store->ops->outbox_waiting(r->o.store, r->waiting, e);
+	for (uint32_t k = 0; k < r->o.shards && !p->full && c == ERROR_NONE; k++) {
 		uint32_t shard = (first + k) % r->o.shards, most = r->o.batch + r->stuck[shard];
 		p->seen = p->stuck = 0;
-		enum error_class c = r->o.store->ops->outbox_read(r->o.store, shard, most, take_entry, p, e);
+		if (r->waiting[shard])
+			c = r->o.store->ops->outbox_read(r->o.store, shard, most, take_entry, p, e);
 		if (c != ERROR_NONE)
-			return status_of(c);
+			break;
 		r->stuck[shard] = p->stuck;
 		p->left = p->left || p->full || p->seen >= most;
 		r->first_shard = (shard + 1) % r->o.shards;
 	}
-	return RELAY_DONE;
+	return status_of(c);
 }
 
 static enum relay_status acknowledge(struct relay *r, const struct pending_list *l, struct error *e)

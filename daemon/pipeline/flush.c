@@ -149,7 +149,7 @@ void worker_flush(struct worker *w, bool everything, int64_t until_us)
 	struct flight *f = worker_open(w);
 	int64_t now = clock_mono_us();
 	f->waiting = 0;
-	f->sent_us = now;
+	f->sent_us = w->flushed_us = now;
 	for (uint32_t s = 0; s < w->o.store->shards; s++) {
 		bool advance = (everything && shard_is_behind(w, s)) || shard_advance_due(w, s, now);
 		f->states[s] = STATE_NONE;
@@ -187,13 +187,20 @@ static bool alert_due(const struct worker *w, bool caught_up, int64_t now_us)
 	return worker_open(w)->batch->urgent && (caught_up || now_us - w->opened_us >= patience_alert_us(w->lag_ms));
 }
 
+static bool batch_due(const struct worker *w, bool caught_up, int64_t now_us)
+{
+	int64_t interval_us = SETTING_NOW(w->o.settings, flush_max_interval) * 1000;
+	return alert_due(w, caught_up, now_us) || worker_batch_is_large(w) ||
+	       (caught_up && w->n_flights == 0 && now_us - w->flushed_us >= patience_level_us(interval_us)) ||
+	       now_us - w->opened_us >= patience_us(interval_us, w->lag_ms);
+}
+
 bool worker_flush_due(struct worker *w, bool caught_up)
 {
 	if (w->adrift || w->trouble != TROUBLE_NONE || w->n_flights == FLIGHTS - 1)
 		return false; // the open batch must keep a place
 	int64_t now = clock_mono_us();
-	if (w->open_records > 0 && (alert_due(w, caught_up, now) || worker_batch_is_large(w) || (caught_up && w->n_flights == 0) ||
-				    now - w->opened_us >= patience_us(SETTING_NOW(w->o.settings, flush_max_interval) * 1000, w->lag_ms)))
+	if (w->open_records > 0 && batch_due(w, caught_up, now))
 		return true;
 	for (uint32_t s = 0; s < w->o.store->shards; s++)
 		if (shard_advance_due(w, s, now))

@@ -8,6 +8,13 @@
 
 enum { PATIENCE_TIMES = 4 }; // so many intervals at the most: what a crash leaves to be counted again stays small
 
+// Whoever is not behind gathers for a part of the interval behind its last commit, and not at all behind a pause: a commit for each few records would be
+// all that Redis and this process do, and an alert would wait for them. In us.
+static inline int64_t patience_level_us(int64_t interval_us)
+{
+	return interval_us / 10;
+}
+
 // lag_ms: how old the newest record was when it was read. A batch with a call that reaches a rung, in us.
 static inline int64_t patience_alert_us(int64_t lag_ms)
 {

@@ -66,7 +66,7 @@ struct worker {
 	struct flight flights[FLIGHTS];
 	uint32_t first_flight, n_flights; // sent, oldest first; the open batch is flights[(first + n) % FLIGHTS]
 	uint64_t open_records;
-	int64_t opened_us;
+	int64_t opened_us, flushed_us;
 	int64_t lag_ms;            // how old the newest record was when it was read; 0: not behind, or not known
 	int64_t read_ms;           // wall: of the poll that brought the open batch a crossing, or else its first records
 	bool open_rejects;

@@ -12,6 +12,7 @@
 
 enum {
 	IDLE_POLL_MS = 100,
+	LULL_MS = 2,          // no record is there: so long for an answer, or for one
 	FINISH_MS = 8000,     // at stop: flush and wait for the shards
 	CLOSE_MS = 3000,      // leaving the group can hang
 	REJOIN_PAUSE_MS = 200,
@@ -384,7 +385,8 @@ static bool reads_back(const struct worker *w)
 	return false;
 }
 
-static void round_of_source(struct worker *w, int timeout_ms)
+// How many records came.
+static uint32_t round_of_source(struct worker *w, int timeout_ms)
 {
 	struct record *records = NULL;
 	struct error e = { 0 };
@@ -392,7 +394,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 	enum error_class cls = w->source->ops->poll(w->source, timeout_ms, &records, &n, &part, &e);
 	if (cls != ERROR_NONE) {
 		source_error(w, cls, part, &e);
-		return;
+		return 0;
 	}
 	if (n > 0) {
 		w->source_away = false;
@@ -408,6 +410,7 @@ static void round_of_source(struct worker *w, int timeout_ms)
 		w->progress_us = clock_mono_us();
 	if (worker_flush_due(w, n < 200))
 		worker_flush(w, false, INT64_MAX);
+	return n;
 }
 
 void worker_round(struct worker *w)
@@ -425,6 +428,7 @@ void worker_round(struct worker *w)
 	bool facts = worker_facts_due(w), forget = worker_forget_due(w);
 	bool full = w->n_flights == FLIGHTS - 1 || (w->trouble != TROUBLE_NONE && worker_batch_is_large(w));
 	bool idle = w->n_flights == 0 && w->open_records == 0;
+	uint32_t n = 0;
 	if (facts && idle)
 		worker_know(w);
 	else if (forget && idle)
@@ -432,8 +436,8 @@ void worker_round(struct worker *w)
 	else if ((facts || forget) && !full)
 		worker_flush(w, false, INT64_MAX);
 	else if (!full)
-		round_of_source(w, idle ? IDLE_POLL_MS : 0);
-	worker_results(w, full ? IDLE_POLL_MS : w->open_records == 0 ? 2 : 0);
+		n = round_of_source(w, idle ? IDLE_POLL_MS : w->n_flights == 0 ? LULL_MS : 0);
+	worker_results(w, full ? IDLE_POLL_MS : n == 0 ? LULL_MS : 0);
 	look_around(w);
 	handle_trouble(w);
 	bool well = w->trouble == TROUBLE_NONE && w->n_flights == 0 && w->parts != NULL && !w->source_away && !w->away;

@@ -317,6 +317,28 @@ static bool entry_document(const redisReply *f, struct outbox_entry *e)
 	return (span_is(not_before, "-") || span_int64(not_before, &e->not_before_ms)) && e->document.p != NULL;
 }
 
+static enum error_class redis_outbox_waiting(struct store *port, bool *ret, struct error *e)
+{
+	struct store_redis *s = redis_of(port);
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t shard = 0; shard < s->o.shards && cls == ERROR_NONE; shard++) {
+		command_reset(&s->command);
+		command_text(&s->command, "XLEN");
+		redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
+		cls = redis_send(s, e);
+	}
+	for (uint32_t shard = 0; shard < s->o.shards && cls == ERROR_NONE; shard++) {
+		CLEANUP(redis_reply_freep) redisReply *r = NULL;
+		cls = redis_answer(s, &r, e);
+		if (cls == ERROR_NONE && r->type != REDIS_REPLY_INTEGER) {
+			redis_disconnect(s);
+			cls = redis_unknown_form(e, "XLEN");
+		}
+		ret[shard] = cls == ERROR_NONE && r->integer > 0;
+	}
+	return cls;
+}
+
 static enum error_class redis_outbox_read(struct store *port, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx,
 					  struct error *e)
 {
@@ -935,6 +957,7 @@ const struct store_ops store_redis_ops = {
 	.session = redis_session,
 	.informed = redis_informed,
 	.mark = redis_mark,
+	.outbox_waiting = redis_outbox_waiting,
 	.outbox_read = redis_outbox_read,
 	.outbox_ack = redis_outbox_ack,
 	.outbox_length = redis_outbox_length,

@@ -127,6 +127,13 @@ static enum error_class redis_error_reply(const char *text, struct error *e)
 	return error_set(e, ERROR_HALT, 0, "redis: %s", text);
 }
 
+static enum error_class redis_broke(struct store_redis *s, struct error *e)
+{
+	error_set(e, ERROR_RETRY, 0, "redis at %s: %s", s->name, redis_why(s));
+	redis_disconnect(s);
+	return ERROR_RETRY;
+}
+
 // One round trip of s->command. A broken connection after a pause is normal, but what was sent may have been applied: the
 // caller's calls are idempotent, so it may simply call again.
 static enum error_class redis_exchange(struct store_redis *s, redisReply **ret, struct error *e)
@@ -135,13 +142,31 @@ static enum error_class redis_exchange(struct store_redis *s, redisReply **ret, 
 	if (cls != ERROR_NONE)
 		return cls;
 	redisReply *r = redisCommandArgv(s->c, s->command.n, s->command.word, s->command.length);
-	if (r == NULL) {
-		error_set(e, ERROR_RETRY, 0, "redis at %s: %s", s->name, redis_why(s));
-		redis_disconnect(s);
-		return ERROR_RETRY;
-	}
+	if (r == NULL)
+		return redis_broke(s, e);
 	*ret = r;
 	return ERROR_NONE;
+}
+
+enum error_class redis_send(struct store_redis *s, struct error *e)
+{
+	check(s->n_pending == 0);
+	enum error_class cls = redis_connect(s, e);
+	if (cls != ERROR_NONE)
+		return cls;
+	return redisAppendCommandArgv(s->c, s->command.n, s->command.word, s->command.length) == REDIS_OK ? ERROR_NONE : redis_broke(s, e);
+}
+
+enum error_class redis_answer(struct store_redis *s, redisReply **ret, struct error *e)
+{
+	void *r = NULL;
+	if (redisGetReply(s->c, &r) != REDIS_OK)
+		return redis_broke(s, e);
+	*ret = r;
+	if ((*ret)->type != REDIS_REPLY_ERROR)
+		return ERROR_NONE;
+	redis_disconnect(s);
+	return redis_error_reply((*ret)->str, e);
 }
 
 // The library's name is a digest of its text: one of that name is this one, and others beside it are other versions' own.

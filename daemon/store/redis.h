@@ -80,6 +80,10 @@ void redis_disconnect(struct store_redis *s);
 enum error_class redis_load_functions(struct store_redis *s, struct error *e);
 // Sends s->command and waits. The reply is the caller's. Error replies are mapped to an error class.
 enum error_class redis_call(struct store_redis *s, redisReply **ret, struct error *e);
+// Several in one round trip: each s->command goes out, then each answer is taken, in order. One that cannot be used ends the connection, since
+// others are behind it.
+enum error_class redis_send(struct store_redis *s, struct error *e);
+enum error_class redis_answer(struct store_redis *s, redisReply **ret, struct error *e);
 void redis_reply_freep(redisReply **r);
 // Starts an FCALL in s->command; keys and arguments follow.
 void redis_fcall(struct store_redis *s, const char *function, int keys);

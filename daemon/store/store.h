@@ -187,6 +187,8 @@ struct store_ops {
 	enum error_class (*mark)(struct store *s, struct span name, int64_t offset, int64_t *ret_clock_ms, struct error *e);
 
 	// -- relay
+	// Which shards' outboxes hold entries, in one round trip for all of them; ret: as many as there are shards.
+	enum error_class (*outbox_waiting)(struct store *s, bool *ret, struct error *e);
 	enum error_class (*outbox_read)(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e); // from the start
 	// Removes entries; (stream id, identity) must both match, or the entry stays.
 	enum error_class (*outbox_ack)(struct store *s, uint32_t shard, const struct span *stream_ids, const struct span *identities, uint32_t n, struct error *e);

@@ -182,6 +182,13 @@ static void commits(struct store_redis *s, int peer, struct span answers)
 	fuzz_check(!redis_commit_receive(&s->port, 0, &none));
 }
 
+static void call_several(struct store *s)
+{
+	bool waiting[4];
+	struct error e = { 0 };
+	fuzz_check((s->ops->outbox_waiting(s, waiting, &e) == ERROR_NONE) == (e.text[0] == '\0'));
+}
+
 static void call(struct store *s, uint8_t which)
 {
 	struct error e = { 0 };
@@ -199,7 +206,7 @@ static void call(struct store *s, uint8_t which)
 	fuzz_check((c == ERROR_NONE) == (e.text[0] == '\0'));
 }
 
-enum { CALLS = 25 };
+enum { CALLS = 25, COMMITS = CALLS, SEVERAL };
 
 // hiredis takes memory for as many elements as an array says it has, before any of them came: a fault of its own, and no Redis does
 // it. Only so much of it: at most five digits.
@@ -227,14 +234,14 @@ FUZZ(s)
 	port->ops->identity(port, "init", 1);
 	struct store_redis *redis = redis_of(port);
 	redis->c = redisConnectFd(pair[0]);
-	uint8_t which = fuzz_byte(&s) % (CALLS + 1);
-	if (which == CALLS) {
+	uint8_t which = fuzz_byte(&s) % (SEVERAL + 1);
+	if (which == COMMITS) {
 		commits(redis, pair[1], s);
 	} else {
 		shutdown(pair[1], SHUT_RDWR);
 		if (s.n > 0)
 			redisReaderFeed(redis->c->reader, s.p, s.n);
-		call(port, which);
+		which == SEVERAL ? call_several(port) : call(port, which);
 	}
 	port->ops->close(port);
 	close(pair[1]);

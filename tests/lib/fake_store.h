@@ -202,6 +202,15 @@ static inline void fake_shard_free(struct fake_shard *h)
 #define FAKE_LOST_RETURN do { if (how == FAKE_LOST) return error_set(e, ERROR_RETRY, 0, "away"); } while (0)
 #define FAKE_RETURN return how == FAKE_OK ? ERROR_NONE : error_set(e, ERROR_RETRY, 0, "away")
 
+static inline enum error_class fake_outbox_waiting(struct store *port, bool *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	for (uint32_t shard = 0; shard < s->shards; shard++)
+		ret[shard] = s->shard[shard].n_out > 0;
+	FAKE_RETURN;
+}
+
 static inline enum error_class fake_outbox_read(struct store *port, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e)
 {
 	FAKE_STORE(port);
@@ -635,7 +644,7 @@ static inline uint64_t fake_session(struct store *port)
 }
 
 static const struct store_ops fake_store_ops = {
-	.outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
+	.outbox_waiting = fake_outbox_waiting, .outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
 	.scan_freezes = fake_scan_freezes, .scan_settled = fake_scan_settled, .active_since = fake_active_since,
 	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,

@@ -1086,6 +1086,11 @@ int redisGetReplyFromReader(redisContext *base, void **ret)
 	return REDIS_OK;
 }
 
+int redisGetReply(redisContext *base, void **ret)
+{
+	return redisGetReplyFromReader(base, ret) == REDIS_OK && *ret != NULL ? REDIS_OK : redisBufferRead(base);
+}
+
 int redisBufferRead(redisContext *c)
 {
 	c->err = REDIS_ERR_EOF;

@@ -225,6 +225,12 @@ static enum error_class s_mark(struct store *s, struct span name, int64_t offset
 	WITH_FATE(MARK, r->ops->mark(r, name, offset, ret, e));
 }
 
+static enum error_class s_outbox_waiting(struct store *s, bool *ret, struct error *e)
+{
+	struct store *r = self(s)->real;
+	WITH_FATE(OUTBOX_READ, r->ops->outbox_waiting(r, ret, e));
+}
+
 static enum error_class s_outbox_read(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e)
 {
 	struct store *r = self(s)->real;
@@ -510,7 +516,7 @@ static const struct store_ops sim_ops = {
 	.verify = s_verify, .state = s_state, .create = s_create, .identity = s_identity, .register_rules = s_register_rules, .claim = s_claim,
 	.renew = s_renew, .commit_send = s_commit_send, .commit_receive = s_commit_receive, .fd = s_fd, .session = s_session,
 	.informed = s_informed, .mark = s_mark,
-	.outbox_read = s_outbox_read, .outbox_ack = s_outbox_ack, .outbox_length = s_outbox_length, .positions = s_positions, .months = s_months,
+	.outbox_waiting = s_outbox_waiting, .outbox_read = s_outbox_read, .outbox_ack = s_outbox_ack, .outbox_length = s_outbox_length, .positions = s_positions, .months = s_months,
 	.cut = s_cut, .close_month = s_close_month, .scan_counters = s_scan_counters, .scan_freezes = s_scan_freezes,
 	.scan_settled = s_scan_settled, .scan_ledger = s_scan_ledger, .active_since = s_active_since, .settled_get = s_settled_get,
 	.packs_get = s_packs_get, .settle = s_settle, .finish = s_finish, .finished = s_finished, .end_run = s_end_run, .looked = s_looked,

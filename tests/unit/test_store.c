@@ -86,6 +86,19 @@ static bool see_entry(void *ctx, uint32_t shard, const struct outbox_entry *e)
 	s->entry[s->n++] = *e;
 	return true;
 }
+// Whether that shard has entries; of the others none has.
+static bool outbox_waiting(uint32_t shard)
+{
+	struct error e = { 0 };
+	bool waiting[64] = { 0 }, is = false;
+	cr_assert_eq(store->ops->outbox_waiting(store, waiting, &e), ERROR_NONE, "%s", e.text);
+	for (uint32_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		is = i == shard ? waiting[i] : is;
+		cr_assert(i == shard || !waiting[i], "shard %u", i);
+	}
+	return is;
+}
+
 static struct seen outbox(void)
 {
 	struct seen s = { 0 };
@@ -346,14 +359,17 @@ Test(store, acknowledges_only_the_same_alert_under_the_same_id)
 	claim_as("tok1");
 	struct step *s = step_make("tok1", 0, 2);
 	step_call(s, 3, &ladder, true);
+	cr_assert(!outbox_waiting(1));
 	step_send(s);
 	free(s);
+	cr_assert(outbox_waiting(1));
 	struct seen seen = outbox();
 	struct span id = span_of(seen.stream_id[0]), other = SPAN_LIT("alert\nb"), identity = span_of(seen.identity[0]);
 	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &other, 1, NULL), ERROR_NONE);
 	cr_assert_eq(outbox().n, 1);
 	cr_assert_eq(store->ops->outbox_ack(store, 1, &id, &identity, 1, NULL), ERROR_NONE);
 	cr_assert_eq(outbox().n, 0);
+	cr_assert(!outbox_waiting(1));
 }
 
 static enum error_class settle_a(const char *document, int64_t calls, const char *packs_before, struct error *e)
