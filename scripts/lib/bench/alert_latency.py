@@ -32,7 +32,7 @@ def half_of_a_drain(env, topic):
 def run(env, report):
     samples = 10 if env.short else 100
     report.begin("alert-latency", WHAT)
-    rate = 2000 if env.short else round(half_of_a_drain(env, "latency.usage.calls"))
+    rate = env.rate or (2000 if env.short else round(half_of_a_drain(env, "latency.usage.calls")))
     report.note(f"{rate:,} events a second beside, {samples} alerts and {samples} transactions a round, one after the other")
     topics(env, "latency.", env.partitions, ("usage.calls",))
     topics(env, "latency-bare.", 1, ("meterd.alerts",))

@@ -34,7 +34,7 @@ def main():
     a = argparse.ArgumentParser()
     for name in ("bin", "bootstrap", "jars", "work"):
         a.add_argument(f"--{name}", required=True)
-    for name in ("events", "partitions", "rounds"):
+    for name in ("events", "partitions", "rate", "rounds"):
         a.add_argument(f"--{name}", type=int, required=True)
     for name in ("scale", "window-scale"):
         a.add_argument(f"--{name}", type=float, required=True)
