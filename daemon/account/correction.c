@@ -75,13 +75,36 @@ static bool read_sides(struct record_reader *r, const json_t *object, struct cor
 	return true;
 }
 
+static bool pack_same(const struct pack_use *a, const struct pack_use *b)
+{
+	return a->calls == b->calls && span_eq(a->id, b->id);
+}
+
+static int by_id(const void *x, const void *y)
+{
+	return span_order(((const struct pack_use *)x)->id, ((const struct pack_use *)y)->id);
+}
+
+static struct pack_use *sorted(const struct pack_use *list, uint32_t n)
+{
+	struct pack_use *ret = xcalloc(n, sizeof(*ret));
+	memcpy(ret, list, n * sizeof(*ret));
+	qsort(ret, n, sizeof(*ret), by_id);
+	return ret;
+}
+
+// Nearly always they stand in one order.
 bool packs_same(const struct pack_use *a, uint32_t n, const struct pack_use *b, uint32_t m)
 {
-	uint32_t found = 0;
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t k = 0; k < m; k++)
-			found += a[i].calls == b[k].calls && span_eq(a[i].id, b[k].id);
-	return n == m && found == m;
+	uint32_t i = 0;
+	while (n == m && i < n && pack_same(&a[i], &b[i]))
+		i++;
+	if (n != m || i == n)
+		return n == m;
+	CLEANUP(freep) struct pack_use *x = sorted(a + i, n - i), *y = sorted(b + i, n - i);
+	for (n -= i, i = 0; i < n && pack_same(&x[i], &y[i]);)
+		i++;
+	return i == n;
 }
 
 static bool says_something(struct record_reader *r, const struct correction_line *l)

@@ -374,6 +374,28 @@ Test(account, a_correction_is_read_whole)
 	account_book_freep(&b);
 }
 
+// Who compares lists of packs does so for each line of a correction, which may have tens of thousands.
+Test(account, packs_in_whatever_order, .timeout = 30)
+{
+	enum { MANY = 300000 };
+	struct pack_use two[] = { { SPAN_LIT("a"), 1 }, { SPAN_LIT("b"), 2 } }, turned[] = { { SPAN_LIT("b"), 2 }, { SPAN_LIT("a"), 1 } };
+	struct pack_use other[] = { { SPAN_LIT("a"), 1 }, { SPAN_LIT("c"), 2 } }, less[] = { { SPAN_LIT("b"), 1 }, { SPAN_LIT("a"), 1 } };
+	cr_expect(packs_same(NULL, 0, NULL, 0) && packs_same(two, 2, two, 2) && packs_same(two, 2, turned, 2));
+	cr_expect(!packs_same(two, 2, two, 1) && !packs_same(NULL, 0, two, 1) && !packs_same(two, 2, other, 2) && !packs_same(two, 2, less, 2));
+	struct pack_use *a = xcalloc(MANY, sizeof(*a)), *b = xcalloc(MANY, sizeof(*b));
+	char (*ids)[8] = xcalloc(MANY, sizeof(*ids));
+	for (int i = 0; i < MANY; i++) {
+		snprintf(ids[i], sizeof(ids[i]), "%d", i);
+		a[i] = b[MANY - 1 - i] = (struct pack_use){ span_of(ids[i]), i };
+	}
+	cr_expect(packs_same(a, MANY, b, MANY));
+	b[MANY / 2].calls++;
+	cr_expect(!packs_same(a, MANY, b, MANY));
+	free(a);
+	free(b);
+	free(ids);
+}
+
 // Packs beyond what the store can weigh are refused where they are bought, not when the month ends; what is there goes on.
 Test(account, an_account_is_full_of_packs_one_day)
 {
