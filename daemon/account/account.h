@@ -52,7 +52,7 @@ enum {
 	ACCOUNT_CONTRACT_SERVICES = 1000, // of one contract
 	ACCOUNT_PACK_SERVICES = 64,       // of one pack
 	ACCOUNT_REASON_MOST = 400,        // bytes of a correction's reason
-	ACCOUNT_FACTS_MOST = 250000,      // of one account
+	ACCOUNT_FACTS_MOST = 250000,      // of one account; of corrections as many again, so that whoever passes them over has the same book
 	// Packs of one account in all its life, where one that several services share counts for each of them. The store weighs all of them in
 	// each commit that touches the account (a fifth of a second for so many), and the line that they all gave to still fits a record
 	// of Kafka's usual size.
@@ -132,7 +132,7 @@ struct account {
 	const struct account_history *things; // in the order of first mention
 	uint32_t n_corrections;
 	const struct account_history *corrections; // by id, in the order of first mention; of one id the first record holds
-	uint32_t n_facts;        // of all things and corrections
+	uint32_t n_facts;        // of all things
 	uint32_t pack_services;  // of all things
 };
 
@@ -188,6 +188,9 @@ const struct account *account_book_at(const struct account_book *b, uint32_t i);
 // Accounts that were ever corrected, so that nobody walks all of them: in the order of the first correction.
 uint32_t account_book_corrected(const struct account_book *b);
 const struct account *account_book_corrected_at(const struct account_book *b, uint32_t i);
+
+// Whether the record begins as `meterctl` writes corrections, `type` first: then it is one, or is refused. Reads nothing of the rest.
+bool account_begins_correction(struct span value);
 
 // Reads one record without a book: does it have the form? *ret lies in `arena`, `partition` and so on are 0. *ret_account likewise.
 bool account_read(struct span value, struct arena *arena, struct span *ret_account, struct account_fact *ret, struct account_fault *ret_fault);

@@ -18,7 +18,7 @@ struct table { // open addressing; a hash of 0 is an empty slot
 };
 
 struct shelf { // things, or corrections
-	uint32_t n, room;
+	uint32_t n, room, n_facts;
 	struct account_history *list;
 	struct account_thing *stand; // of each, by all of its facts
 };
@@ -355,7 +355,7 @@ static uint32_t more_pack_services(struct entry *e, const struct thing_name *nam
 static bool has_room(struct entry *e, const struct thing_name *name, const struct account_fact *f, enum account_fault_code *ret_why)
 {
 	*ret_why = ACCOUNT_FAULT_ACCOUNT_FULL;
-	if (e != NULL && e->account.n_facts >= ACCOUNT_FACTS_MOST)
+	if (e != NULL && shelf_of(e, f->kind)->n_facts >= ACCOUNT_FACTS_MOST)
 		return false;
 	*ret_why = ACCOUNT_FAULT_PACKS_FULL;
 	return (e != NULL ? e->account.pack_services : 0) + more_pack_services(e, name, f) <= ACCOUNT_PACKS_MOST;
@@ -382,7 +382,8 @@ static enum account_applied enter(struct account_book *b, struct span account, c
 		how = insert(&s->list[thing], &s->stand[thing], f, &why);
 		s->list[thing].pack_services += more;
 		e->account.pack_services += more;
-		e->account.n_facts++;
+		s->n_facts++;
+		e->account.n_facts = e->things.n_facts;
 		b->serial++;
 		*ret_kept = true;
 	}

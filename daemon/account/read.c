@@ -73,6 +73,12 @@ static const struct record_type {
 	{ "correction", ACCOUNT_CORRECTION, record_correction, { "type", "account", "id", "version", "after", "reason", "lines", NULL } },
 };
 
+bool account_begins_correction(struct span value)
+{
+	static const struct span begin = SPAN_LIT("{\"type\":\"correction\",");
+	return value.n >= begin.n && memcmp(value.p, begin.p, begin.n) == 0;
+}
+
 static bool read_type(struct record_reader *r, const json_t *object, const struct record_type **ret)
 {
 	struct span word;

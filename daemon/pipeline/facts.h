@@ -2,6 +2,9 @@
 // The accounts topic, read once for all workers of the process: a thread follows it and keeps what came, in order. Each worker takes
 // from there into a book of its own. What is said of an account takes effect rules.lead (a minute at the least) after its stamp, so
 // a reader that is seconds behind is early enough; at the start everything that is there is read first.
+//
+// Corrections of closed months change nothing for who counts, and a large application of them is hundreds of megabytes: of each it is kept where it
+// stands, not what it says. A book refuses such a record unread, and has taken note how far its partition came.
 #ifndef PIPELINE_FACTS_H
 #define PIPELINE_FACTS_H
 
@@ -22,7 +25,7 @@ uint64_t facts_count(struct facts *f);
 struct fact_record {
 	int32_t partition;
 	int64_t offset, stamp_ms;
-	struct span value;            // stays as long as the facts
+	struct span value;            // stays as long as the facts; empty in place of a correction
 };
 // Record number i < facts_count, in an order in which each partition's records follow one another.
 struct fact_record facts_at(struct facts *f, uint64_t i);

@@ -362,7 +362,7 @@ Test(account, a_correction_is_read_whole)
 	}
 	cr_assert_eq(account_book_corrected(b), 9);
 	const struct account *a = account_book_corrected_at(b, 4);
-	cr_assert(span_is(a->name, "A5") && a->n_corrections == 10 && a->n_things == 1 && a->n_facts == 11);
+	cr_assert(span_is(a->name, "A5") && a->n_corrections == 10 && a->n_things == 1 && a->n_facts == 1);
 	const struct account_fact *f = a->corrections[1].facts[0];
 	const struct correction_side *was = &f->lines[0].was, *becomes = &f->lines[0].becomes;
 	cr_assert(f->kind == ACCOUNT_CORRECTION && span_is(f->id, "c-15") && span_is(f->reason, "a faulty hour") && f->n_lines == 2 && f->offset == 15);
@@ -394,6 +394,25 @@ Test(account, packs_in_whatever_order, .timeout = 30)
 	free(a);
 	free(b);
 	free(ids);
+}
+
+// What begins as a correction is never anything else, so that who needs none may pass over it unread.
+Test(account, what_begins_as_a_correction)
+{
+	static const char form[] = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+				   "{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
+	static const char *const others[] = { "{\"type\":\"pack\"", "{\"type\":\"correction\"", "{\"account\":\"A\",\"type\":\"correction\",", " {\"type\":\"correction\",", "" };
+	const char *twice = "{\"type\":\"correction\",\"type\":\"activation\",\"account\":\"A\",\"id\":\"a\",\"version\":1,\"time\":\"2020-01-01T00:00:00Z\"}";
+	struct arena arena = { 0 };
+	struct account_fact f;
+	struct account_fault fault;
+	struct span account;
+	cr_assert(account_read(span_of(form), &arena, &account, &f, &fault) && f.kind == ACCOUNT_CORRECTION, "%s", fault.detail);
+	cr_expect(account_begins_correction(span_of(form)) && account_begins_correction(span_of(twice)) && !account_begins_correction((struct span){ NULL, 0 }));
+	cr_expect(!account_read(span_of(twice), &arena, &account, &f, &fault));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		cr_expect(!account_begins_correction(span_of(others[i])), "%s", others[i]);
+	arena_free(&arena);
 }
 
 // Packs beyond what the store can weigh are refused where they are bought, not when the month ends; what is there goes on.
@@ -439,6 +458,10 @@ Test(account, an_account_is_full_one_day)
 	cr_assert_str_eq(fault.detail, "`p-0` version 999999; known is version 25000 of partition 0, offset 249990");
 	cr_assert_eq(account_book_apply(b, 0, next + 1, next + 1, span_of(pack_text(text, 9, 25000)), &fault), ACCOUNT_REPEATED);
 	cr_assert_eq(account_book_serial(b), ACCOUNT_FACTS_MOST);
+	// Corrections take no room of it, and it takes none of theirs.
+	const char *said = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+			   "{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
+	cr_expect_eq(account_book_apply(b, 0, next + 2, next + 2, span_of(said), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
 	account_book_freep(&b);
 }
 

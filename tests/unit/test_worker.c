@@ -232,6 +232,32 @@ Test(worker, a_control_topic_that_cannot_be_read_ends_it)
 	bench_close(&b);
 }
 
+static void take_fact(struct facts *f, int32_t partition, int64_t offset, int64_t stamp_ms, const char *text)
+{
+	facts_take(f, &(struct topic_record){ partition, { .offset = offset, .timestamp_ms = stamp_ms, .value = span_of(text) } });
+}
+
+// A large application of corrections is neither kept nor read where calls are counted; what else is said holds in the same order.
+Test(worker, corrections_are_not_read)
+{
+	struct bench b;
+	bench_open(&b);
+	static const char pack[] = "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"%s\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
+				   "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2190-01-01T00:00:00+08:00\"}";
+	const char *said = "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+			   "{\"period\":\"2020-04\",\"service\":\"image-tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
+	CLEANUP(freep) char *first = xasprintf(pack, "p-1"), *second = xasprintf(pack, "p-2");
+	take_fact(b.facts, 1, 0, jan_ms + 7, first);
+	take_fact(b.facts, 0, 0, jan_ms + 10, said);
+	take_fact(b.facts, 0, 1, jan_ms + 4, second);
+	cr_expect(facts_count(b.facts) == 3 && facts_at(b.facts, 1).value.n == 0 && facts_at(b.facts, 2).value.n == strlen(second));
+	worker_know(b.w);
+	const struct account *a = account_book_find(b.w->book, SPAN_LIT("a"));
+	cr_assert(a != NULL && a->n_things == 2 && a->n_corrections == 0 && account_book_corrected(b.w->book) == 0 && b.w->facts_taken == 3);
+	cr_expect(account_fact_before(a->things[0].facts[0], a->things[1].facts[0]), "the record clock of partition 0 has come to where the correction stands");
+	bench_close(&b);
+}
+
 // Of an account with a pack there are others in every month.
 Test(worker, ladders_of_months_gone_by_are_dropped_under_an_unbroken_load)
 {
