@@ -62,17 +62,14 @@ static json_t *line_json(const struct replay_bill *b)
 	return line;
 }
 
-// `id` NULL: what the id is made of. NULL: the account's name is no text.
+// `id` NULL: what the id is made of.
 static char *record_text(const struct replay *r, const struct replay_bill *list, uint32_t n, const char *id)
 {
 	CLEANUP(json_freep) json_t *j = json_object();
 	json_t *lines = json_array();
 	char after[MONTH_TEXT];
 	json_put(j, "type", json_string("correction"));
-	if (!json_put_bytes(j, "account", list->account)) {
-		json_decref(lines);
-		return NULL;
-	}
+	check(json_put_bytes(j, "account", list->account)); // of plain letters, as events and the price book have them
 	if (id != NULL)
 		json_put(j, "id", json_string(id));
 	json_put(j, "version", json_integer(1));
@@ -91,11 +88,10 @@ static enum error_class check_record(const struct replay_bill *b, const char *te
 	struct account_fact fact;
 	struct account_fault fault;
 	struct span account;
-	if (text == NULL)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "an account's name is not UTF-8: it cannot be corrected");
 	if (strlen(text) > REPLAY_RECORD_MOST)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s is a record of %zu bytes, and Kafka takes %d: ask for less of its "
-				 "log at a time (--from, --to, one producer)", (int)b->account.n, b->account.p, strlen(text), REPLAY_RECORD_MOST);
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s is a record of %zu bytes, and one takes %d. What makes it smaller: "
+				 "fewer months at a time (--from, --to), each with a close of its own. Lines of one month that so many packs gave cannot be corrected", (int)b->account.n,
+				 b->account.p, strlen(text), REPLAY_RECORD_MOST);
 	if (!account_read(span_of(text), &arena, &account, &fact, &fault))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s would be refused: %s (%s)", (int)b->account.n, b->account.p,
 				 account_fault_info(fault.code)->message, fault.detail);
@@ -214,27 +210,43 @@ enum error_class replay_holds(struct replay *r, struct error *e)
 }
 
 // ---- all of them
-// r->bills by account from here on; *ret_ends[i] is behind account i's lines.
-static enum error_class make_id(struct replay *r, uint32_t *ends, struct error *e)
+// r->bills by account from here on; ends[i] is behind account i's lines.
+static enum error_class find_accounts(struct replay *r, uint32_t *ends, struct error *e)
 {
 	struct replay_corrections *c = &r->corrections;
-	char *all = NULL, digest[DIGEST_SHA256_TEXT];
-	size_t size = 0;
 	enum error_class cls = ERROR_NONE;
-	FILE *f = xmemstream(&all, &size);
 	for (uint32_t i = 0; i < r->n_bills && cls == ERROR_NONE; i = ends[c->n++]) {
 		uint32_t end = i;
 		for (; end < r->n_bills && span_eq(r->bills[end].account, r->bills[i].account) && cls == ERROR_NONE; end++)
 			cls = check_line(r, &r->bills[end], e);
 		ends[c->n] = end;
-		CLEANUP(freep) char *text = cls == ERROR_NONE ? record_text(r, &r->bills[i], end - i, NULL) : NULL;
-		fprintf(f, "%s\n", text != NULL ? text : "");
+	}
+	if (cls == ERROR_NONE && c->n > REPLAY_ACCOUNTS_MOST)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "bills of %" PRIu32 " accounts would be corrected, and one transaction takes %d: ask about one account "
+				 "at a time (--account)", c->n, REPLAY_ACCOUNTS_MOST);
+	return cls;
+}
+
+static enum error_class make_id(struct replay *r, const uint32_t *ends, struct error *e)
+{
+	struct replay_corrections *c = &r->corrections;
+	char *all = NULL, digest[DIGEST_SHA256_TEXT];
+	size_t size = 0, bytes = 0;
+	FILE *f = xmemstream(&all, &size);
+	for (uint32_t i = 0, at = 0; i < c->n && bytes <= REPLAY_BYTES_MOST; at = ends[i++]) {
+		CLEANUP(freep) char *text = record_text(r, &r->bills[at], ends[i] - at, NULL);
+		bytes += strlen(text);
+		fprintf(f, "%s\n", text);
 	}
 	xmemstream_close(f);
 	digest_sha256_text((struct span){ all, size }, digest);
 	free(all);
 	snprintf(c->id, sizeof(c->id), "%.16s", digest);
-	return cls;
+	if (bytes > REPLAY_BYTES_MOST)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "%" PRIu32 " bills of %" PRIu32 " accounts would be corrected, with records of more than %d bytes, "
+				 "which one transaction takes: ask about one account at a time (--account), or about fewer months (--from, --to) and about the others after the next close",
+				 r->n_bills, c->n, REPLAY_BYTES_MOST);
+	return ERROR_NONE;
 }
 
 static bool sum_up(struct replay_corrections *c, const struct replay_bill *b)
@@ -256,10 +268,9 @@ enum error_class replay_make_corrections(struct replay *r, struct error *e)
 	if (!r->o.correct || r->n_bills == 0)
 		return ERROR_NONE;
 	CLEANUP(freep) uint32_t *ends = xcalloc(r->n_bills + 1, sizeof(*ends));
-	enum error_class cls = make_id(r, ends, e);
-	if (cls == ERROR_NONE && c->n > REPLAY_ACCOUNTS_MOST)
-		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "bills of %" PRIu32 " accounts would be corrected, and one transaction takes %d: ask for "
-				 "some of them at a time (--account)", c->n, REPLAY_ACCOUNTS_MOST);
+	enum error_class cls = find_accounts(r, ends, e);
+	if (cls == ERROR_NONE)
+		cls = make_id(r, ends, e);
 	struct replay_correction *list = arena_alloc(&r->arena, (c->n + 1) * sizeof(*list));
 	c->list = list;
 	for (uint32_t i = 0, at = 0; i < c->n && cls == ERROR_NONE; at = ends[i++]) {

@@ -724,7 +724,53 @@ Test(replay, more_accounts_than_one_transaction_takes)
 	ask_without_b(&w);
 	range(&w, "@2020-02:");
 	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR &&
-		  strstr(w.e.text, "bills of 20001 accounts would be corrected, and one transaction takes 20000: ask for some of them at a time") != NULL, "%s", w.e.text);
+		  strstr(w.e.text, "bills of 20001 accounts would be corrected, and one transaction takes 20000: ask about one account at a time") != NULL, "%s", w.e.text);
+	world_close(&w);
+}
+
+// n accounts with one bill each, to which so many packs of one call gave; without /gate/b the last of them gives nothing.
+static void bills_of_packs(struct world *w, int n, int packs)
+{
+	char account[16], id[40];
+	begin(w);
+	for (int i = 0; i < n; i++) {
+		snprintf(account, sizeof(account), "a-%d", i);
+		for (int p = 0; p < packs; p++) {
+			CLEANUP(freep) char *text = xasprintf("{\"type\":\"pack\",\"account\":\"%s\",\"id\":\"%064d\",\"version\":1,\"services\":[\"tag\"],\"calls\":1,\"price\":\"1.00\","
+				"\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}", account, p);
+			fake_event(&w->k, "meterd.accounts", 0, jan_ms, text);
+		}
+		snprintf(id, sizeof(id), "%s-good", account);
+		call(w, 0, id, account, "tag", 10000 + packs - 1, "ok", NULL, jan_ms + 33 * day, jan_ms + 33 * day);
+		call(w, 0, account, account, "tag", 1, "ok", "/gate/b", jan_ms + 33 * day, jan_ms + 33 * day);
+	}
+	struct journal_cut cuts[] = { { (char *)"usage.calls/0", 7 + 2 * n }, { (char *)"usage.calls/1", 2 } }, said = { (char *)"meterd.accounts/0", n * packs };
+	struct journal_manifest m = { .month = JAN + 1, .rules_version = 1, .n_cuts = 2, .cuts = cuts, .n_accounts = 1, .accounts = &said, .counters = 2, .calls = 2 };
+	CLEANUP(freep) char *text = journal_manifest_record(&m);
+	fake_event(&w->k, "meterd.control", 0, 2, text);
+	ask_without_b(w);
+	range(w, "@2020-02:");
+}
+
+Test(replay, more_bytes_than_one_transaction_takes)
+{
+	struct world w;
+	bills_of_packs(&w, 39, 5000); // some 840,000 bytes each
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR && strstr(w.e.text, "39 bills of 39 accounts would be corrected, with records of more than "
+		  "32000000 bytes, which one transaction takes: ask about one account at a time") != NULL, "%s", w.e.text);
+	world_close(&w);
+	bills_of_packs(&w, 1, 5000); // one of them alone, as it says
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect(replay_corrections(w.r)->n == 1 && replay_corrections(w.r)->list[0].text.n > 800000);
+	world_close(&w);
+}
+
+Test(replay, a_record_that_is_too_large)
+{
+	struct world w;
+	bills_of_packs(&w, 1, 5400);
+	cr_expect(replay(&w) == ERROR_ABORT && w.e.exit_code == EXIT_CONFIG_ERR && strstr(w.e.text, "the correction of account a-0 is a record of 9") != NULL &&
+		  strstr(w.e.text, "bytes, and one takes 900000. What makes it smaller: fewer months at a time") != NULL, "%s", w.e.text);
 	world_close(&w);
 }
 
