@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 #include "tools/account.h"
+#include "tools/correction_state.h"
+
+enum { READ_TIMEOUT_MS = 30000 };
 
 // --- check --------------------------------------------------------------------------------------------------------------
 
@@ -125,7 +128,7 @@ int account_check(struct account_tool *t)
 static const struct output_column list_columns[] = { { "account", OUTPUT_TEXT }, { "state", OUTPUT_TEXT }, { "kind", OUTPUT_TEXT },
 	{ "id", OUTPUT_TEXT }, { "version", OUTPUT_NUMBER }, { "from", OUTPUT_TEXT }, { "until", OUTPUT_TEXT }, { "cancelled", OUTPUT_TEXT },
 	{ "services", OUTPUT_RAW }, { "calls", OUTPUT_NUMBER }, { "price", OUTPUT_AMOUNT }, { "partition", OUTPUT_NUMBER },
-	{ "offset", OUTPUT_NUMBER }, { "code", OUTPUT_TEXT }, { "detail", OUTPUT_TEXT } };
+	{ "offset", OUTPUT_NUMBER }, { "code", OUTPUT_TEXT }, { "detail", OUTPUT_TEXT }, { "close", OUTPUT_TEXT }, { "why", OUTPUT_TEXT } };
 
 struct refusal {
 	char *account; // NULL: not known
@@ -138,7 +141,14 @@ struct listing {
 	struct output *out;
 	struct refusal *refused;
 	size_t n_refused, room;
+	struct correction_states *states; // of corrections; NULL: none is listed
 };
+
+static void cells_null(struct output *out, int n)
+{
+	for (int i = 0; i < n; i++)
+		output_cell(out, NULL);
+}
 
 // Of one account where one is asked for; what could not be read may be of any.
 static void on_refused(void *ctx, struct span account, const struct topic_record *r, const struct account_fault *fault)
@@ -200,58 +210,70 @@ static void list_thing(struct output *out, struct span account, const struct acc
 	output_cell(out, f->kind == ACCOUNT_PACK ? money_price_text(f->price_micro, price) : NULL);
 	output_int(out, x->newest->partition);
 	output_int(out, x->newest->offset);
-	output_cell(out, NULL);
-	output_cell(out, NULL);
+	cells_null(out, 4);
 }
 
-// Of its first month to its last; whether it was applied, the bills say.
-static void list_correction(struct output *out, struct span account, const struct account_fact *f)
+// Of its first month to its last.
+static void list_correction(struct output *out, struct span account, const struct correction_state *s)
 {
-	char first[MONTH_TEXT], behind[MONTH_TEXT];
+	const struct account_fact *f = s->fact;
+	char first[MONTH_TEXT], behind[MONTH_TEXT], close[MONTH_TEXT];
 	output_span(out, account);
-	output_cell(out, "holds");
+	output_cell(out, s->text);
 	output_cell(out, account_kind_text(f));
 	output_span(out, f->id);
 	output_int(out, f->version);
 	output_cell(out, month_text(f->lines[0].month, first));
 	output_cell(out, month_text(f->lines[f->n_lines - 1].month + 1, behind));
-	for (int i = 0; i < 4; i++)
-		output_cell(out, NULL);
+	cells_null(out, 4);
 	output_int(out, f->partition);
 	output_int(out, f->offset);
 	output_cell(out, NULL);
 	output_span(out, f->reason);
+	output_cell(out, s->month != MONTH_NONE ? month_text(s->month, close) : NULL);
+	output_cell(out, s->why);
 }
 
-static void list_account(struct output *out, const struct account *a)
+static void list_account(const struct listing *l, const struct account *a)
 {
 	const struct account_horizon all = { .stamp_ms = INT64_MAX };
-	CLEANUP(freep) const struct account_fact **corrections = xcalloc(a->n_corrections, sizeof(*corrections));
-
+	CLEANUP(freep) struct correction_state *corrections = xcalloc(a->n_corrections, sizeof(*corrections));
 	CLEANUP(freep) struct account_thing *things = xcalloc(a->n_things, sizeof(*things));
-	uint32_t n = account_as_of(a, &all, things), n_corrections = account_corrections(a, NULL, &all, corrections);
+	uint32_t n = account_as_of(a, &all, things), n_corrections = correction_states_of(l->states, a, corrections);
 	for (uint32_t i = 0; i < n; i++)
-		list_thing(out, a->name, &things[i]);
+		list_thing(l->out, a->name, &things[i]);
 	for (uint32_t i = 0; i < n_corrections; i++)
-		list_correction(out, a->name, corrections[i]);
+		list_correction(l->out, a->name, &corrections[i]);
 }
 
 static void list_refusal(struct output *out, const struct refusal *r)
 {
 	output_cell(out, r->account);
 	output_cell(out, "refused");
-	for (int i = 0; i < 9; i++)
-		output_cell(out, NULL);
+	cells_null(out, 9);
 	output_int(out, r->partition);
 	output_int(out, r->offset);
 	output_cell(out, account_fault_info(r->fault.code)->code);
 	output_cell(out, r->fault.detail);
+	cells_null(out, 2);
 }
 
 static int by_name(const void *pa, const void *pb)
 {
 	const struct account *const *a = pa, *const *b = pb;
 	return span_order((*a)->name, (*b)->name);
+}
+
+// Other topics are asked only where a correction is listed.
+static int read_states(const struct account_tool *t, const struct account_book *book, struct listing *l)
+{
+	struct error e = { 0 };
+	const struct account *a = t->n_words > 0 ? account_book_find(book, span_of(t->words[0])) : NULL;
+	if (t->n_words > 0 ? a == NULL || a->n_corrections == 0 : account_book_corrected(book) == 0)
+		return OPTIONS_GO_ON;
+	if (correction_states_read(&sink_port_kafka, &t->kafka.o, READ_TIMEOUT_MS, &l->states, &e) == ERROR_NONE)
+		return OPTIONS_GO_ON;
+	return tool_fail(t->options.verb, &e);
 }
 
 static int list_book(const struct account_tool *t, const struct account_book *book, struct listing *l)
@@ -264,7 +286,7 @@ static int list_book(const struct account_tool *t, const struct account_book *bo
 	qsort(all, n, sizeof(*all), by_name);
 	for (uint32_t i = 0; i < n; i++)
 		if (t->n_words == 0 || span_is(all[i]->name, t->words[0]))
-			list_account(l->out, all[i]);
+			list_account(l, all[i]);
 	for (size_t i = 0; i < l->n_refused; i++)
 		list_refusal(l->out, &l->refused[i]);
 	return output_end(&l->out) ? EXIT_DONE : EXIT_LATER;
@@ -278,9 +300,12 @@ int account_list(struct account_tool *t)
 	if (code == OPTIONS_GO_ON)
 		code = account_read_topic(t, book, on_refused, &l);
 	if (code == OPTIONS_GO_ON)
+		code = read_states(t, book, &l);
+	if (code == OPTIONS_GO_ON)
 		code = list_book(t, book, &l);
 	for (size_t i = 0; i < l.n_refused; i++)
 		free(l.refused[i].account);
 	free(l.refused);
+	correction_states_freep(&l.states);
 	return code;
 }

@@ -80,6 +80,9 @@ apply 75 "${hour[@]}" --confirm "$text" --reason "another reason"
 says 'has a correction already that comes with the next close'
 expect_equal "written once" "$(ends "$ACCOUNTS")" "$after"
 
+listed() { ctl_q account list --format ndjson | jq -c 'select(.kind == "correction") | [.state, .close, .why]' | sort -u; }
+expect_equal "the list" "$(listed)" '["waits","2020-04",null]'
+
 # -- the next close makes them, and late calls leave them as they are
 late() { # ID ACCOUNT SERVICE CALLS: of March, after its close
 	event id="$1" account="$2" service="$3" time=1583330000000 calls="$4" | jq -c --argjson p "${2#a-}" '{partition: ($p % 3), timestamp: 1588000000000, key: .account, value: .}'
@@ -90,6 +93,7 @@ passes 2020-04 1588400000000
 auditor_agrees
 revisions() { ctl_q settlements --format ndjson | jq -c "select(.data.correction == \"$1\") | [.data.account, .data.period, .data.service, .data.corrected]"; }
 id=$(jq -r .id "$DIR/records" | sort -u)
+expect_equal "the list" "$(listed)" '["made","2020-04",null]'
 expect_equal "each line became a revision" "$(revisions "$id" | wc -l)" "$(cut -d' ' -f2 <<<"$text")"
 expect_equal "at its own prices" "$(revisions "$id" | jq -c '.[3]' | sort -u)" '"0.00"'
 expect_match "late calls on top" "$(ctl_q settlements --format ndjson | jq -c --arg a "$account" 'select(.data.account == $a and .data.period == "2020-03" and .data.service == "tag") |
@@ -124,8 +128,16 @@ records | tail -n +$(($(wc -l <"$DIR/records") + 1)) >"$DIR/second"
 expect_match "the reason" "$(jq -r .reason "$DIR/second" | sort -u)" '^meterctl replay --from .* --catalog .* --exclude-producer /gate/b$'
 compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 --catalog "$DIR/dearer.yaml" --first 2020-03 --last 2020-03 <"$DIR/second"
 late l5 "$account" tag 2500 | produce
+# One that was worked out before April was closed comes too late.
+jq -c '{timestamp: 1588500000000, key: .account, value: .}' <<-J | "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$ACCOUNTS" || fail correction
+{"type":"correction","account":"a-1","id":"old","version":1,"after":"2020-03","reason":"by hand","lines":[{"period":"2020-03","service":"crop","becomes":{"calls":1,"free":1,"packs":[],"billable":0,"charge":"0.00"}}]}
+J
 passes 2020-05 1591080000000
 auditor_agrees
+expect_equal "the list" "$(listed)" '["made","2020-04",null]
+["made","2020-05",null]
+["passed over","2020-05","it was not worked out from the close just before"]'
+expect_match "the log" "$(grep -h correction_passed_over "$DIR/m.log")" 'account=a-1 correction=old .*why="it was not worked out from the close just before"'
 id=$(jq -r .id "$DIR/second" | sort -u)
 expect_match "beside its own prices" "$(revisions "$id" | jq -c '.[3] != "0.00"' | sort -u | tr '\n' ' ')" 'true'
 # The late calls, which were rated as ever, are all that the question still finds: 2,500 at 3 instead of 2.5 per 1,000.
