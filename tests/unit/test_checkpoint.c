@@ -576,6 +576,39 @@ Test(checkpoint, what_changes_meanwhile_leaves_nothing)
 	not_made(o, ERROR_RETRY, "generation 2 came into force while the checkpoint was written; run the same command again");
 }
 
+// Redis goes back to before the copy was made, while that is read: the rest of it is empty, and says nothing.
+static struct store_ops losing;
+static const struct store_ops *real_ops;
+static int opened;
+
+static enum error_class read_and_lose(struct store *s, uint32_t shard, store_entry_fn *fn, void *ctx, struct error *e)
+{
+	enum error_class c = real_ops->entries(s, shard, fn, ctx, e);
+	return c == ERROR_NONE && shard == 2 ? store->ops->drop(store, shard, CHECKPOINT_CUT, e) : c;
+}
+
+static enum error_class open_losing(const struct store_options *o, struct store **ret, struct error *e)
+{
+	enum error_class c = store_redis_open(o, ret, e);
+	if (c == ERROR_NONE && opened++ == 1) { // the one of the copy
+		real_ops = (*ret)->ops;
+		losing = *real_ops;
+		losing.entries = read_and_lose;
+		(*ret)->ops = &losing;
+	}
+	return c;
+}
+
+Test(checkpoint, a_copy_that_is_lost_while_it_is_read)
+{
+	struct checkpoint_options o = options();
+	for (uint32_t shard = 0; shard < 3; shard++) // the last one has counted nothing: the log is needed from its begin, and no shard stands before that
+		fill(shard, 3);
+	o.store_open = open_losing;
+	not_made(o, ERROR_RETRY, "shard 2 lost its copy while the checkpoint was written; run the same command again");
+	cr_expect_eq(opened, 3);
+}
+
 Test(checkpoint, a_folder_that_is_none)
 {
 	struct checkpoint_options o = options();

@@ -774,6 +774,33 @@ Test(replay, a_record_that_is_too_large)
 	world_close(&w);
 }
 
+// Both sides know the same decisions, or none is worked out.
+static enum error_class decided_meanwhile(const struct kafka_options *o, const char *topic, int64_t from_ms, int timeout_ms, topic_reader_fn *fn, void *ctx,
+					  struct error *e)
+{
+	struct fake_kafka *k = (struct fake_kafka *)(uintptr_t)o;
+	enum error_class c = fake_read_back(o, topic, from_ms, timeout_ms, fn, ctx, e);
+	CLEANUP(freep) char *decision = journal_generation_record((int64_t)fake_log(k, "meterd.control", 0)->n);
+	if (strcmp(topic, "meterd.control") == 0)
+		fake_event(k, "meterd.control", 0, 3, decision);
+	return c;
+}
+
+Test(replay, decisions_while_it_reads_them)
+{
+	struct world w;
+	struct sink_port busy = fake_port;
+	begin(&w);
+	busy.read_back = decided_meanwhile;
+	w.o.port = &busy;
+	w.o.correct = true;
+	w.o.reason = "x";
+	cr_expect(replay(&w) == ERROR_RETRY && strstr(w.e.text, "decisions were written to meterd.control while it was read; try again") != NULL, "%s", w.e.text);
+	w.o.port = &fake_port;
+	cr_expect(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	world_close(&w);
+}
+
 Test(replay, nothing_to_correct_while_nothing_is_closed)
 {
 	struct world w;
