@@ -3,7 +3,6 @@
 #include "checkpoint/checkpoint.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,7 @@
 struct tool {
 	struct options options;
 	struct progress progress;
-	atomic_bool stop;
-	pthread_t watch;
+	struct stop_watch watch;
 };
 
 static void show(void *ctx, uint64_t done, uint64_t all)
@@ -39,13 +37,12 @@ static int make(struct tool *t)
 	if (settings_store(s, &store, &e) != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	struct checkpoint_options o = { .kafka = &kafka, .store = &store, .state_dir = settings_state_dir(s),
-					.keep = s->checkpoint_keep > 0 ? s->checkpoint_keep : INT64_MAX, .pause_ms = s->checkpoint_pause, .stop = &t->stop,
+					.keep = s->checkpoint_keep > 0 ? s->checkpoint_keep : INT64_MAX, .pause_ms = s->checkpoint_pause, .stop = &t->watch.stop,
 					.progress = show, .ctx = t };
 	progress_begin(&t->progress, "checkpoint", "shards written");
-	check(pthread_create(&t->watch, NULL, stop_watch, &t->stop) == 0);
+	stop_watch_begin(&t->watch);
 	enum error_class c = checkpoint_make(&o, &path, &e);
-	atomic_store(&t->stop, true);
-	pthread_join(t->watch, NULL);
+	stop_watch_end(&t->watch);
 	progress_end(&t->progress);
 	if (c != ERROR_NONE)
 		return options_fail(&t->options, &e);

@@ -4,7 +4,6 @@
 #include "rebuild/rebuild.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +31,7 @@ struct tool {
 	struct progress progress;
 	const char *shown;          // what the progress is about
 	struct output *out;
-	atomic_bool stop;
-	pthread_t watch;
+	struct stop_watch watch;
 };
 
 static void tool_free(struct tool *t)
@@ -230,7 +228,7 @@ static void say_stale(void *ctx, struct span identity)
 static int put_in_force(struct tool *t, int64_t generation)
 {
 	struct error e = { 0 };
-	if (rebuild_promote(t->state.store, NULL, &t->state.kafka, generation, WAIT_MS, &t->stop, &e) != ERROR_NONE)
+	if (rebuild_promote(t->state.store, NULL, &t->state.kafka, generation, WAIT_MS, &t->watch.stop, &e) != ERROR_NONE)
 		return options_fail(&t->options, &e);
 	fprintf(stderr, "meterctl rebuild: generation %" PRId64 " is in force; `meterctl rebuild --rollback` goes back, `meterctl generations drop N` "
 		"gives the memory of the old one back\n", generation);
@@ -278,7 +276,7 @@ static int run(struct tool *t)
 	CLEANUP(rebuild_freep) struct rebuild *r = NULL;
 	struct rebuild_options ro = { .settings = t->options.settings, .kafka = &t->state.kafka, .store = &t->store, .state_dir = settings_state_dir(t->options.settings),
 				      .from = t->from, .workers = (uint32_t)t->workers,
-				      .rate = t->rate, .lag_growth = t->lag_growth, .stop = &t->stop, .progress = show_progress, .ctx = t };
+				      .rate = t->rate, .lag_growth = t->lag_growth, .stop = &t->watch.stop, .progress = show_progress, .ctx = t };
 	enum error_class c = rebuild_open(&ro, &r, &e);
 	if (c == ERROR_NONE && rebuild_checkpoint(r) != NULL)
 		fprintf(stderr, "meterctl rebuild: %sgeneration %" PRId64 " begins with %s\n",
@@ -325,10 +323,9 @@ static int roll_back(struct tool *t)
 
 static int with_signals(struct tool *t, int (*fn)(struct tool *t))
 {
-	check(pthread_create(&t->watch, NULL, stop_watch, &t->stop) == 0);
+	stop_watch_begin(&t->watch);
 	int code = fn(t);
-	atomic_store(&t->stop, true);
-	pthread_join(t->watch, NULL);
+	stop_watch_end(&t->watch);
 	return code;
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // meterctl replay: what would have been, beside what is.
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -20,7 +18,7 @@
 #include "tools/stop.h"
 #include "tools/tools.h"
 
-enum { READ_TIMEOUT_MS = 30000, TAIL = 64, STATUS_MOST = 64, WATCH_MS = 100, PATIENCE_MS = 2000 };
+enum { READ_TIMEOUT_MS = 30000, TAIL = 64, STATUS_MOST = 64 };
 
 struct tool {
 	struct options options;
@@ -34,8 +32,7 @@ struct tool {
 	int month;                   // whose prices hold
 	char *text;                  // of the price book
 	size_t text_n;
-	atomic_bool stop, ended;
-	pthread_t watch;
+	struct stop_watch watch;
 	struct progress progress;
 };
 
@@ -343,7 +340,7 @@ static int verdict(struct tool *t, struct replay *r)
 		fprintf(stderr, "meterctl %s: %" PRIu32 " correction%s of closed months said before: what they made of a bill stays where this question changes "
 			"nothing of it\n", t->options.verb, k.corrections, k.corrections == 1 ? "" : "s");
 	if (t->apply)
-		return replay_apply(&(struct replay_apply){ &t->options, &t->kafka, t->confirm, &t->ended }, r);
+		return replay_apply(&(struct replay_apply){ &t->options, &t->kafka, t->confirm, &t->watch.ended }, r);
 	fprintf(stderr, "meterctl %s: %" PRIu32 " bill%s, %" PRIu32 " of them of open months as far as the log goes; charges of all months %s %s instead of %s, "
 		"difference %s; %" PRIu32 " alert%s more, %" PRIu32 " fewer\n", t->options.verb, n_bills, n_bills == 1 ? " differs" : "s differ", open,
 		money_fen_text(k.after_fen, after), k.currency, money_fen_text(k.before_fen, before), money_fen_text(k.after_fen - k.before_fen, difference),
@@ -409,7 +406,7 @@ static int run(struct tool *t, int64_t now_ms)
 		.catalog_name = t->catalog, .catalog_text = { t->text, t->text_n }, .prices_of = t->month, .n_billable = t->billable.n,
 		.n_producers = t->producers.n, .n_partitions = t->partitions.n, .billable = t->billable.list, .producers = t->producers.list,
 		.partitions = t->partitions.list, .correct = t->apply, .undo = t->undo, .reason = t->reason != NULL ? t->reason : default_reason(t),
-		.stop = &t->stop, .progress = show_progress, .ctx = &t->progress };
+		.stop = &t->watch.stop, .progress = show_progress, .ctx = &t->progress };
 	progress_begin(&t->progress, t->options.verb, "records read");
 	enum error_class c = replay_run(&o, &faults, &r, &e);
 	progress_end(&t->progress);
@@ -418,24 +415,10 @@ static int run(struct tool *t, int64_t now_ms)
 	return c != ERROR_NONE ? options_fail(&t->options, &e) : verdict(t, r);
 }
 
-// A signal ends it in order; where it waits for brokers that are away, soon afterwards all the same: nothing is held that must be given back.
-static void *watch_signals(void *ctx)
-{
-	struct tool *t = ctx;
-	while (!atomic_load(&t->ended) && !stop_wait(WATCH_MS))
-		;
-	atomic_store(&t->stop, true);
-	for (int waited_ms = 0; !atomic_load(&t->ended) && waited_ms < PATIENCE_MS; waited_ms += WATCH_MS)
-		clock_sleep_ms(WATCH_MS);
-	if (atomic_load(&t->ended))
-		return NULL;
-	fprintf(stderr, "\nmeterctl %s: stopped; nothing was changed, nothing is left behind\n", t->options.verb);
-	_exit(EXIT_LATER);
-}
-
 int tool_replay(int argc, char **argv)
 {
-	CLEANUP(tool_free) struct tool t = { .options = { .verb = argv[0] }, .month = MONTH_NONE };
+	CLEANUP(tool_free) struct tool t = { .options = { .verb = argv[0] }, .month = MONTH_NONE,
+		.watch.at_once = "meterctl replay: stopped; nothing was changed, nothing is left behind" };
 	int64_t now_ms = 0;
 	stop_block();
 	int code = parse_args(&t, argc, argv);
@@ -444,11 +427,10 @@ int tool_replay(int argc, char **argv)
 	if (code != OPTIONS_GO_ON)
 		return code;
 	options_kafka(&t.options, &t.kafka);
-	check(pthread_create(&t.watch, NULL, watch_signals, &t) == 0);
+	stop_watch_begin(&t.watch);
 	code = find_now(&t, &now_ms);
 	if (code == OPTIONS_GO_ON)
 		code = run(&t, now_ms);
-	atomic_store(&t.ended, true);
-	pthread_join(t.watch, NULL);
+	stop_watch_end(&t.watch);
 	return code;
 }

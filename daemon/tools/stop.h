@@ -3,6 +3,7 @@
 #ifndef TOOLS_STOP_H
 #define TOOLS_STOP_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,14 +32,15 @@ static inline bool stop_wait(int timeout_ms)
 	return sigtimedwait(&set, NULL, &ts) > 0;
 }
 
-// A thread for verbs that are busy elsewhere: its argument is an atomic_bool, which a signal sets. It ends once that is set, by whomever.
-static inline void *stop_watch(void *stop)
-{
-	atomic_bool *flag = stop;
-	while (!atomic_load(flag))
-		if (stop_wait(200))
-			atomic_store(flag, true);
-	return NULL;
-}
+// A thread for verbs that are busy elsewhere (stop.c). Zeroed but for `at_once` before it begins.
+struct stop_watch {
+	atomic_bool stop;    // a signal came: what is under way ends in order
+	atomic_bool ended;   // set by the owner from where on nothing may end it any more; stop_watch_end does
+	const char *at_once; // where nothing is held that must be given back, and somebody may be waited for: who is still busy two seconds after the signal is
+			     // ended with 75 and these words. NULL: it is waited for
+	pthread_t thread;
+};
+void stop_watch_begin(struct stop_watch *w);
+void stop_watch_end(struct stop_watch *w);
 
 #endif
