@@ -216,30 +216,36 @@ static bool was_corrected(const struct replay_bill *b)
 	return corrections_differ(b->was, b->bare);
 }
 
-static bool moved_packs(const struct replay_bill *b)
-{
-	static const struct settled_line none = { .revision = -1 };
-	const struct settled_line *was = b->was != NULL ? b->was : &none, *bare = b->bare != NULL ? b->bare : &none;
-	return !packs_same(was->packs, was->n_packs, bare->packs, bare->n_packs);
-}
-
 static bool moved_free(const struct replay_bill *b)
 {
 	return (b->was != NULL ? b->was->free : 0) != (b->bare != NULL ? b->bare->free : 0);
 }
 
-// Does the bill take free calls or packs that an earlier correction of another bill of the account, list to end, moved?
-static bool takes_of_corrected(const struct replay_bill *b, const struct replay_bill *list, const struct replay_bill *end)
+// All bills of an account, and whether an earlier correction moved what packs gave to any of them.
+struct account_bills {
+	const struct replay_bill *list, *end;
+	bool moved_packs;
+};
+
+static struct account_bills bills_of(const struct replay_bill *list, const struct replay_bill *end)
 {
-	bool found = false;
-	for (; list < end && !found && corrections_move(b->was, b->becomes); list++)
-		found = moved_packs(list) || (moved_free(list) && list->month == b->month);
-	return found;
+	struct account_bills a = { list, list, false };
+	for (; a.end < end && span_eq(a.end->account, list->account); a.end++)
+		a.moved_packs = a.moved_packs || corrections_move_packs(a.end->was, a.end->bare);
+	return a;
 }
 
-// Of one account, whose lines are `all` to all_end. Returns behind the last one that is kept in the list.
-static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *to, const struct replay_bill *b, const struct replay_bill *all,
-					  const struct replay_bill *all_end)
+// Does the bill take free calls or packs that an earlier correction of another bill of the account moved?
+static bool takes_of_corrected(const struct replay_bill *b, const struct account_bills *a)
+{
+	bool moved = a->moved_packs;
+	for (const struct replay_bill *x = a->list; x < a->end && !moved; x++)
+		moved = x->month == b->month && moved_free(x);
+	return moved && corrections_move(b->was, b->becomes);
+}
+
+// Returns behind the last one that is kept in the list.
+static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *to, const struct replay_bill *b, const struct account_bills *a)
 {
 	struct replay_bill x = *b;
 	bool asked = corrections_differ(b->bare, b->becomes);
@@ -247,7 +253,7 @@ static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *
 		r->corrections.kept++;
 		return to;
 	}
-	if (was_corrected(b) || takes_of_corrected(b, all, all_end)) {
+	if (was_corrected(b) || takes_of_corrected(b, a)) {
 		x.state = REPLAY_CORRECTED;
 		r->corrections.tied += !r->o.undo;
 	}
@@ -258,14 +264,13 @@ static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *
 // Both lists are sorted by account.
 static void sort_corrected(struct replay *r)
 {
-	const struct replay_bill *all = r->all, *all_end = r->all, *end = r->all + r->n_all;
+	const struct replay_bill *end = r->all + r->n_all;
+	struct account_bills a = { r->all, r->all, false };
 	struct replay_bill *to = r->bills;
 	for (uint32_t i = 0; i < r->n_bills && r->bare != NULL; i++) {
-		while (!span_eq(all->account, r->bills[i].account))
-			all++;
-		for (all_end = all_end < all ? all : all_end; all_end < end && span_eq(all_end->account, all->account);)
-			all_end++;
-		to = keep_corrected(r, to, &r->bills[i], all, all_end);
+		while (a.list == a.end || !span_eq(a.list->account, r->bills[i].account))
+			a = bills_of(a.end, end);
+		to = keep_corrected(r, to, &r->bills[i], &a);
 	}
 	if (r->bare != NULL)
 		r->n_bills = (uint32_t)(to - r->bills);

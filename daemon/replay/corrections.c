@@ -17,10 +17,16 @@ static const struct settled_line *line_or_none(const struct settled_line *l)
 	return l != NULL ? l : &none;
 }
 
+bool corrections_move_packs(const struct settled_line *a, const struct settled_line *b)
+{
+	const struct settled_line *x = line_or_none(a), *y = line_or_none(b);
+	return !packs_same(x->packs, x->n_packs, y->packs, y->n_packs);
+}
+
 bool corrections_move(const struct settled_line *a, const struct settled_line *b)
 {
 	const struct settled_line *x = line_or_none(a), *y = line_or_none(b);
-	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || !packs_same(x->packs, x->n_packs, y->packs, y->n_packs);
+	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || corrections_move_packs(a, b);
 }
 
 // What was frozen stays as it was made: it is no difference here.

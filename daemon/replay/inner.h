@@ -57,6 +57,7 @@ enum error_class replay_compare_alerts(struct replay *r, struct error *e);
 // corrections.c
 bool corrections_differ(const struct settled_line *a, const struct settled_line *b); // NULL: there is none
 bool corrections_move(const struct settled_line *a, const struct settled_line *b);   // not the charge alone
+bool corrections_move_packs(const struct settled_line *a, const struct settled_line *b);
 bool corrections_said(const struct replay *r); // of the accounts that are looked at
 enum error_class replay_make_corrections(struct replay *r, struct error *e);
 const struct rules *replay_month_rules(const struct side *s, int month); // that the month is settled by
