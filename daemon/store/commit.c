@@ -77,47 +77,51 @@ static void pack_text_of(struct pack *p, struct span s)
 	pack_text(p, s.p != NULL ? s : SPAN_LIT(""));
 }
 
-// The commit's distinct ladders, numbered from 1 in order of first use; 0 is "none".
-struct ladders {
-	const struct ladder **list;
-	uint32_t n, size, hint;
+// Distinct things that the commit speaks of, by address, numbered from 1 in order of first use.
+struct distinct {
+	const void **list;
+	uint32_t n, size, hint; // hint: what was asked for last; it is likely asked for again, or the one behind it
 };
 
-static uint32_t ladders_index(struct ladders *l, const struct ladder *ladder)
+static uint32_t distinct_index(struct distinct *d, const void *want)
 {
-	if (ladder == NULL || ladder->n == 0)
-		return 0;
-	if (l->hint < l->n && l->list[l->hint] == ladder)
-		return l->hint + 1;
-	for (l->hint = 0; l->hint < l->n; l->hint++)
-		if (l->list[l->hint] == ladder)
-			return l->hint + 1;
-	if (l->n == l->size) {
-		l->size = l->size * 2 + 16;
-		l->list = xrealloc(l->list, l->size, sizeof(*l->list));
+	for (uint32_t i = d->hint; i < d->n && i < d->hint + 2; i++)
+		if (d->list[i] == want)
+			return (d->hint = i) + 1;
+	for (d->hint = 0; d->hint < d->n; d->hint++)
+		if (d->list[d->hint] == want)
+			return d->hint + 1;
+	if (d->n == d->size) {
+		d->size = d->size * 2 + 16;
+		d->list = xrealloc(d->list, d->size, sizeof(*d->list));
 	}
-	l->list[l->n++] = ladder;
-	return l->n;
+	d->list[d->n++] = want;
+	return d->n;
 }
 
-static void command_ladders(struct command *c, const struct ladders *l)
+// 0: none.
+static uint32_t ladders_index(struct distinct *ladders, const struct ladder *want)
 {
-	uint32_t words = 5 * l->n;
-	for (uint32_t i = 0; i < l->n; i++)
-		words += 3 * l->list[i]->n;
+	return want != NULL && want->n > 0 ? distinct_index(ladders, want) : 0;
+}
+
+static void command_ladders(struct command *c, const struct distinct *ladders)
+{
+	uint32_t words = 5 * ladders->n;
+	for (uint32_t i = 0; i < ladders->n; i++)
+		words += 3 * ((const struct ladder *)ladders->list[i])->n;
 	pack_array(&c->scratch, words);
-	for (uint32_t i = 0; i < l->n; i++) {
-		const struct ladder_origin *o = &l->list[i]->origin;
-		pack_int(&c->scratch, l->list[i]->n);
-		pack_number_text(&c->scratch, o->rules_version);
-		pack_text_of(&c->scratch, o->contract);
-		pack_text_of(&c->scratch, o->cause);
-		pack_number_text(&c->scratch, o->cause_ms);
-		for (uint32_t k = 0; k < l->list[i]->n; k++) {
-			const struct rung *r = &l->list[i]->rungs[k];
-			pack_int(&c->scratch, r->at);
-			pack_int(&c->scratch, r->bound);
-			pack_text(&c->scratch, span_of(alert_kind_text(r->kind)));
+	for (uint32_t i = 0; i < ladders->n; i++) {
+		const struct ladder *l = ladders->list[i];
+		pack_int(&c->scratch, l->n);
+		pack_number_text(&c->scratch, l->origin.rules_version);
+		pack_text_of(&c->scratch, l->origin.contract);
+		pack_text_of(&c->scratch, l->origin.cause);
+		pack_number_text(&c->scratch, l->origin.cause_ms);
+		for (uint32_t k = 0; k < l->n; k++) {
+			pack_int(&c->scratch, l->rungs[k].at);
+			pack_int(&c->scratch, l->rungs[k].bound);
+			pack_text(&c->scratch, span_of(alert_kind_text(l->rungs[k].kind)));
 		}
 	}
 	command_pack(c);
@@ -196,7 +200,7 @@ static void pack_calls(struct pack *out, const struct commit *commit, const stru
 	pack_text_end(out, at);
 }
 
-static void pack_ladders(struct pack *p, struct ladders *ladders, const struct commit_delta *d)
+static void pack_ladders(struct pack *p, struct distinct *ladders, const struct commit_delta *d)
 {
 	uint32_t plain = ladders_index(ladders, d->ladder);
 	pack_u32(p, plain);
@@ -204,7 +208,7 @@ static void pack_ladders(struct pack *p, struct ladders *ladders, const struct c
 }
 
 static void command_group(struct command *c, const struct commit *commit, const struct grouping *g, uint32_t index, uint32_t key,
-			  uint32_t fired_key, struct ladders *ladders)
+			  uint32_t fired_key, struct distinct *ladders)
 {
 	const struct group *group = &g->group[index];
 	const uint32_t *order = g->order + group->first;
@@ -249,12 +253,9 @@ static void command_group(struct command *c, const struct commit *commit, const 
 
 // ---- entries: what accounts take of their allowances
 
-// The commit's distinct allowances and looks, and the months that they speak of.
+// What the commit says of allowances, and the months that it speaks of.
 struct allowances {
-	const struct allowance **list;
-	uint32_t n, size, hint; // hints: what was asked for last; the next is likely the next
-	const struct look_terms **looks;
-	uint32_t n_looks, size_looks, look_hint;
+	struct distinct all, looks;
 	int first, last;     // months; last < first: none
 };
 
@@ -264,42 +265,22 @@ static void allowances_month(struct allowances *a, int first, int last)
 	a->last = last > a->last ? last : a->last;
 }
 
-// Its number, from 1.
 static uint32_t allowances_index(struct allowances *a, const struct allowance *want)
 {
-	for (uint32_t k = 0; k < a->n; k++) {
-		uint32_t at = (a->hint + k) % a->n;
-		if (a->list[at] == want)
-			return (a->hint = at) + 1;
-	}
-	a->hint = a->n;
-	if (a->n == a->size) {
-		a->size = a->size * 2 + 16;
-		a->list = xrealloc(a->list, a->size, sizeof(*a->list));
-	}
-	a->list[a->n++] = want;
-	allowances_month(a, want->months[0].month, want->months[want->n_months - 1].month);
-	return a->n;
+	uint32_t before = a->all.n, at = distinct_index(&a->all, want);
+	if (at > before)
+		allowances_month(a, want->months[0].month, want->months[want->n_months - 1].month);
+	return at;
 }
 
 static uint32_t looks_index(struct allowances *a, const struct look_terms *want)
 {
-	for (uint32_t k = 0; k < a->n_looks; k++) {
-		uint32_t at = (a->look_hint + k) % a->n_looks;
-		if (a->looks[at] == want)
-			return (a->look_hint = at) + 1;
-	}
-	a->look_hint = a->n_looks;
-	if (a->n_looks == a->size_looks) {
-		a->size_looks = a->size_looks * 2 + 16;
-		a->looks = xrealloc(a->looks, a->size_looks, sizeof(*a->looks));
-	}
-	a->looks[a->n_looks++] = want;
-	for (uint32_t i = 0; i < want->n_months; i++)
+	uint32_t before = a->looks.n, at = distinct_index(&a->looks, want);
+	for (uint32_t i = 0; at > before && i < want->n_months; i++)
 		allowances_month(a, want->months[i].month, want->months[i].month);
-	for (uint32_t i = 0; i < want->n_allowances; i++)
+	for (uint32_t i = 0; at > before && i < want->n_allowances; i++)
 		allowances_index(a, want->allowances[i]);
-	return a->n_looks;
+	return at;
 }
 
 static struct allowances allowances_make(const struct commit *c)
@@ -315,8 +296,8 @@ static struct allowances allowances_make(const struct commit *c)
 
 static void allowances_free(struct allowances *a)
 {
-	free(a->list);
-	free(a->looks);
+	free(a->all.list);
+	free(a->looks.list);
 }
 
 static uint32_t allowances_months(const struct allowances *a)
@@ -418,7 +399,7 @@ static void pack_entry(struct pack *p, const struct commit *commit, const struct
 		pack_text(p, (struct span){ 0 });
 }
 
-static void pack_look(struct pack *p, const struct commit *commit, const struct look_terms *l, struct allowances *a, struct ladders *ladders)
+static void pack_look(struct pack *p, const struct commit *commit, const struct look_terms *l, struct allowances *a, struct distinct *ladders)
 {
 	pack_array(p, 3);
 	pack_int(p, l->change_ms);
@@ -454,16 +435,16 @@ static void pack_commit_account(struct pack *p, const struct commit_account *acc
 		pack_int(p, looks_index(a, account->looks[i]));
 }
 
-static void command_looks(struct command *c, const struct commit *commit, struct allowances *a, struct ladders *ladders)
+static void command_looks(struct command *c, const struct commit *commit, struct allowances *a, struct distinct *ladders)
 {
 	const struct commit_pass *pass = commit->pass;
 	pack_array(&c->scratch, commit->n_accounts);
 	for (uint32_t i = 0; i < commit->n_accounts; i++)
 		pack_commit_account(&c->scratch, &commit->accounts[i], a);
 	command_pack(c);
-	pack_array(&c->scratch, a->n_looks);
-	for (uint32_t i = 0; i < a->n_looks; i++)
-		pack_look(&c->scratch, commit, a->looks[i], a, ladders);
+	pack_array(&c->scratch, a->looks.n);
+	for (uint32_t i = 0; i < a->looks.n; i++)
+		pack_look(&c->scratch, commit, a->looks.list[i], a, ladders);
 	command_pack(c);
 	if (pass == NULL) {
 		pack_text(&c->scratch, (struct span){ 0 });
@@ -480,9 +461,9 @@ static void command_looks(struct command *c, const struct commit *commit, struct
 
 static void command_entries(struct command *c, const struct commit *commit, struct allowances *a, uint32_t first_key)
 {
-	pack_array(&c->scratch, a->n);
-	for (uint32_t i = 0; i < a->n; i++)
-		pack_allowance(&c->scratch, a->list[i]);
+	pack_array(&c->scratch, a->all.n);
+	for (uint32_t i = 0; i < a->all.n; i++)
+		pack_allowance(&c->scratch, a->all.list[i]);
 	command_pack(c);
 	pack_array(&c->scratch, commit->n_entries);
 	for (uint32_t i = 0; i < commit->n_entries; i++)
@@ -529,7 +510,7 @@ static void command_commit(struct store_redis *s, const struct commit *commit)
 {
 	struct grouping g = grouping_make(commit);
 	struct allowances allowances = allowances_make(commit);
-	struct ladders ladders = { 0 };
+	struct distinct ladders = { 0 };
 	int keys = FIXED_KEYS + 2 * (int)allowances_months(&allowances);
 	for (uint32_t i = 0; i < g.n_groups; i++)
 		keys += g.group[i].adjust != MONTH_NONE ? 1 : 2;
