@@ -17,7 +17,8 @@
 //	{"type":"correction","account":"A","id":"9f86d081884c7d65","version":1,"after":"2020-05","reason":"the producer sent test calls",
 //	 "lines":[{"period":"2020-03","service":"image-tag",
 //	           "was":{"revision":0,"calls":12000,"free":10000,"packs":[],"billable":2000,"charge":"5.00"},
-//	           "becomes":{"calls":11000,"free":10000,"packs":[{"id":"p-1","calls":400}],"billable":600,"charge":"1.50"}}]}
+//	           "becomes":{"calls":11000,"free":10000,"packs":[{"id":"p-1","calls":400}],"billable":600,"charge":"1.44",
+//	                      "prices":{"model":"volume","per":1000,"tiers":[{"from":0,"price":"2.4"}],"rounding":"half-up"}}}]}
 //
 // `prices` has the words of the price book: model (volume, graduated, flat, package, free), per or package, bounds, tier_basis,
 // fee_at_zero, and tiers (from, to, price, fee) or one price; they are judged by the price book's own judge (catalog/price.h).
@@ -34,8 +35,9 @@
 //
 // A correction says what lines of closed months become, and what they were when it was worked out: settled with the next close, or passed
 // over whole where they are not that any more (closing/correct.c). `after` is the month that was closed last then: it comes with the close
-// of the one behind it, and with no other. `was` is absent where there was no line. Lines stand in the order of month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. It has version 1 and
-// stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
+// of the one behind it, and with no other. `was` is absent where there was no line. Lines stand in the order of month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. A side has
+// `prices`, in the words of a contract and with `rounding`, where the line is not priced as its month is: by them it is rated from then on, with its
+// late calls too. It has version 1 and stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
 //
 // Service names are not judged here, but where terms are made: a name that the price book of the day does not have is inert.
 //
@@ -59,7 +61,7 @@ enum {
 	ACCOUNT_PACKS_MOST = 10000,
 };
 #define ACCOUNT_NUMBER_MOST INT64_C(9007199254740991) // versions, calls of packs, free calls: 2^53 - 1, as the store counts
-// Charges of a correction, to both sides: 10^12 yuan, as of a pack. Sums over all lines of a month and all accounts are 64 bits wide, and what
+// Charges of a correction, and differences to both sides: 10^12 yuan, as of a pack. Sums over all lines of a month and all accounts are 64 bits wide, and what
 // does not fit there would keep a month from ever being closed: one record is never near it.
 #define ACCOUNT_FEN_MOST INT64_C(100000000000000)
 
@@ -80,11 +82,17 @@ struct pack_use {                // what a pack gave
 	int64_t calls;
 };
 bool packs_same(const struct pack_use *a, uint32_t n, const struct pack_use *b, uint32_t m); // in whatever order; each names a pack once
+struct line_prices {             // by which a line is priced, where they are not those of its month (account/prices.h)
+	bool at_zero;            // price 0: that is `plan`, and nothing is rounded
+	struct plan plan;        // model, bounds, tier_basis, per, package, fee_at_zero, tiers; nothing of free calls
+	enum rounding rounding;
+};
 struct correction_side {         // of one line: as it was, or as it becomes
 	int64_t revision;        // `was`; -1: there was no line, and all else is 0
 	int64_t calls, free, billable, charge_fen;
 	uint32_t n_packs;
 	const struct pack_use *packs; // in order of deduction; each at least 1
+	const struct line_prices *prices; // NULL: those of its month
 };
 struct correction_line {
 	int month;

@@ -95,21 +95,26 @@ static bool read_switches(struct record_reader *r, const json_t *object, struct 
 	return true;
 }
 
-static bool read_prices(struct record_reader *r, const json_t *v, struct contract_service *s)
+bool record_prices(struct record_reader *r, const json_t *v, const char *const *known, struct plan *ret, bool *ret_zero)
 {
-	static const char *const known[] = { "model", "per", "package", "bounds", "tier_basis", "fee_at_zero", "tiers", "price", NULL };
 	static const char *const of_free[] = { "model", NULL };
 	const json_t *unused;
 	int model = 0;
 	if (!record_is(r, NULL, v, JSON_OBJECT) || !record_known(r, v, known) || !record_field(r, v, "model", true, &unused) ||
 	    !record_choice(r, v, "model", words_models, &model))
 		return false;
-	s->has_prices = true;
-	s->at_zero = model == MODEL_WORD_FREE;
-	if (s->at_zero)
+	*ret_zero = model == MODEL_WORD_FREE;
+	if (*ret_zero)
 		return json_object_size(v) == 1 || record_known(r, v, of_free);
-	s->plan.model = (enum pricing_model)model;
-	return read_per(r, v, &s->plan) && read_switches(r, v, &s->plan) && read_amounts(r, v, &s->plan);
+	ret->model = (enum pricing_model)model;
+	return read_per(r, v, ret) && read_switches(r, v, ret) && read_amounts(r, v, ret);
+}
+
+static bool read_prices(struct record_reader *r, const json_t *v, struct contract_service *s)
+{
+	static const char *const known[] = { "model", "per", "package", "bounds", "tier_basis", "fee_at_zero", "tiers", "price", NULL };
+	s->has_prices = true;
+	return record_prices(r, v, known, &s->plan, &s->at_zero);
 }
 
 // --- an entry -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "account/inner.h"
+#include "account/prices.h"
 #include "base/check.h"
 
 static bool read_pack(struct record_reader *r, const json_t *v, struct pack_use *ret)
@@ -47,13 +48,13 @@ static bool adds_up(struct record_reader *r, const struct correction_side *s)
 
 static bool read_side(struct record_reader *r, const json_t *v, bool with_revision, struct correction_side *ret)
 {
-	static const char *const known[] = { "calls", "free", "packs", "billable", "charge", NULL };
-	static const char *const known_was[] = { "revision", "calls", "free", "packs", "billable", "charge", NULL };
+	static const char *const known[] = { "calls", "free", "packs", "billable", "charge", "prices", NULL };
+	static const char *const known_was[] = { "revision", "calls", "free", "packs", "billable", "charge", "prices", NULL };
 	return record_is(r, NULL, v, JSON_OBJECT) && record_known(r, v, with_revision ? known_was : known) &&
 	       (!with_revision || record_number(r, v, "revision", 0, ACCOUNT_NUMBER_MOST, &ret->revision)) &&
 	       record_number(r, v, "calls", 0, ACCOUNT_NUMBER_MOST, &ret->calls) && record_number(r, v, "free", 0, ACCOUNT_NUMBER_MOST, &ret->free) &&
 	       read_packs(r, v, ret) && record_number(r, v, "billable", 0, ACCOUNT_NUMBER_MOST, &ret->billable) &&
-	       record_fen(r, v, "charge", &ret->charge_fen) && adds_up(r, ret);
+	       record_fen(r, v, "charge", &ret->charge_fen) && record_line_prices(r, v, &ret->prices) && adds_up(r, ret);
 }
 
 // Absent `was`: there was no line.
@@ -111,7 +112,7 @@ static bool says_something(struct record_reader *r, const struct correction_line
 {
 	const struct correction_side *a = &l->was, *b = &l->becomes;
 	bool same = a->calls == b->calls && a->free == b->free && a->billable == b->billable && a->charge_fen == b->charge_fen &&
-		    packs_same(a->packs, a->n_packs, b->packs, b->n_packs);
+		    packs_same(a->packs, a->n_packs, b->packs, b->n_packs) && prices_same(a->prices, b->prices);
 	return !same || record_fault(r, ACCOUNT_FAULT_LINE_SAME, NULL, "service `%.*s`", (int)l->service.n, l->service.p);
 }
 

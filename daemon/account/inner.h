@@ -51,6 +51,10 @@ bool record_name_of(struct record_reader *r, const json_t *v, const char *at, co
 
 // `from`, `until`, `services` of a contract (contract.c).
 bool record_contract(struct record_reader *r, const json_t *object, struct account_fact *ret);
+// Prices in the words of a contract; `known` are the fields that may stand there. *ret_zero: model free, price 0, and of *ret nothing is said.
+bool record_prices(struct record_reader *r, const json_t *v, const char *const *known, struct plan *ret, bool *ret_zero);
+// `prices` of a side of a correction (prices.c); *ret NULL: it has none.
+bool record_line_prices(struct record_reader *r, const json_t *object, const struct line_prices **ret);
 // `after`, `reason`, `lines` of a correction (correction.c).
 bool record_correction(struct record_reader *r, const json_t *object, struct account_fact *ret);
 // No two names are equal. names[i] belongs to the i-th item.

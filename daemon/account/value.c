@@ -213,9 +213,9 @@ bool record_fen(struct record_reader *r, const json_t *object, const char *name,
 	if (!record_text(r, object, name, &text))
 		return false;
 	if (!money_parse_fen(text, ret_fen))
-		return record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "`%.40s` is no sum with two decimals, such as 12.30 or -0.05", text.p);
-	return (*ret_fen <= ACCOUNT_FEN_MOST && *ret_fen >= -ACCOUNT_FEN_MOST) ||
-	       record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "`%.40s` is beyond %s", text.p, money_fen_text(ACCOUNT_FEN_MOST, most));
+		return record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "`%.40s` is no sum with two decimals, such as 12.30", text.p);
+	return (*ret_fen >= 0 && *ret_fen <= ACCOUNT_FEN_MOST) ||
+	       record_fault(r, ACCOUNT_FAULT_MONEY_FORM, name, "`%.40s` is not within 0.00 and %s", text.p, money_fen_text(ACCOUNT_FEN_MOST, most));
 }
 
 bool record_choice(struct record_reader *r, const json_t *object, const char *name, const char *const *words, int *ret)

@@ -9,6 +9,7 @@
 const char *const words_models[] = { "volume", "graduated", "flat", "package", "free", NULL };
 const char *const words_bounds[] = { "lower-inclusive", "upper-inclusive", NULL };
 const char *const words_tier_bases[] = { "total", "billable", NULL };
+const char *const words_roundings[] = { "half-up", "half-even", "down", NULL };
 const char *const words_first_months[] = { "immediate", "next", NULL };
 
 // Always false: what was judged has a flaw.

@@ -10,7 +10,7 @@ enum { PRICE_TIERS_MOST = 1024, PRICE_FLAW_TEXT = 300 };
 
 // The words of enums, in their order, ending with NULL. The last model is price 0.
 enum { MODEL_WORD_FREE = MODEL_PACKAGE + 1 };
-extern const char *const words_models[], *const words_bounds[], *const words_tier_bases[], *const words_first_months[];
+extern const char *const words_models[], *const words_bounds[], *const words_tier_bases[], *const words_first_months[], *const words_roundings[];
 
 // Where a flaw lies in what was read.
 enum price_place {

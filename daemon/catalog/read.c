@@ -57,7 +57,7 @@ static void read_head(struct book_reader *r, const struct yaml_node *root)
 		read_word(r, n, "`version`", "._:+-", ID_MOST, &c->version);
 	read_currency(r, root);
 	read_zone(r, root);
-	if ((n = yaml_get(root, "rounding")) != NULL && read_choice(r, n, "`rounding`", read_roundings, &word))
+	if ((n = yaml_get(root, "rounding")) != NULL && read_choice(r, n, "`rounding`", words_roundings, &word))
 		c->rounding = (enum rounding)word;
 	read_freeze(r, root);
 	if ((n = yaml_get(root, "pack_order")) != NULL && read_choice(r, n, "`pack_order`", read_pack_orders, &word))

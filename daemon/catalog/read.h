@@ -57,6 +57,6 @@ void read_shared(struct book_reader *r, const struct yaml_node *list, const stru
 bool read_find_service(const struct book_reader *r, const char *id, uint32_t *ret);
 
 // The words of enums, in their order, ending with NULL; those of a price are in price.h.
-extern const char *const read_freeze_bases[], *const read_roundings[], *const read_pack_orders[];
+extern const char *const read_freeze_bases[], *const read_pack_orders[];
 
 #endif

@@ -8,7 +8,6 @@
 #include "catalog/read.h"
 
 const char *const read_freeze_bases[] = { "list", "billable", "bill", NULL };
-const char *const read_roundings[] = { "half-up", "half-even", "down", NULL };
 const char *const read_pack_orders[] = { "earliest-expiry", "earliest-start", NULL };
 
 const char *pricing_model_text(enum pricing_model m)
@@ -50,7 +49,7 @@ const char *pack_order_text(enum pack_order o)
 const char *rounding_text(enum rounding r)
 {
 	check(r <= ROUND_DOWN);
-	return read_roundings[r];
+	return words_roundings[r];
 }
 
 void read_fault(struct book_reader *r, const struct yaml_node *at, const char *fmt, ...)

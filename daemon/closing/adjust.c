@@ -2,7 +2,7 @@
 // Late calls of one account in one earlier month (pricing.md, rule 12): the corrected total, rated as a whole under what decided about
 // that month, less what was charged. What was settled is not touched: what packs gave stays, and of the calls that were charged none is
 // covered later; the additional ones take what is left now of the quota of their month and of the packs that were valid in it. Neither is
-// what a correction made of the line (correct.c), which came before them. Pure.
+// what a correction made of the line (correct.c), which came before them: by its prices they are rated too. Pure.
 #include <stdlib.h>
 
 #include <jansson.h>
@@ -43,6 +43,16 @@ static bool adds_up(const struct settled_line *l)
 	return ok && sum == l->calls;
 }
 
+static bool corrected_parse(const json_t *j, struct arena *arena, struct settled_line *l)
+{
+	const json_t *id = json_object_get(j, "corrected");
+	if (id != NULL && (!json_is_string(id) || json_string_length(id) == 0))
+		return false;
+	if (id != NULL)
+		l->corrected = arena_copy(arena, (struct span){ json_string_value(id), json_string_length(id) });
+	return prices_parse(json_object_get(j, "prices"), arena, &l->prices);
+}
+
 static bool line_parse(json_t *j, struct arena *arena, struct settled_line *ret)
 {
 	bool ok = json_is_object(j);
@@ -54,9 +64,7 @@ static bool line_parse(json_t *j, struct arena *arena, struct settled_line *ret)
 	l.charge_fen = integer_of(j, "charge_fen", INT64_MIN, &ok);
 	l.unfreeze_fen = integer_of(j, "unfreeze_fen", INT64_MIN, &ok);
 	l.freeze_fen = integer_of(j, "freeze_fen", INT64_MIN, &ok);
-	l.corrected = json_object_get(j, "corrected_fen") != NULL;
-	if (l.corrected)
-		l.corrected_fen = integer_of(j, "corrected_fen", INT64_MIN, &ok);
+	ok = ok && corrected_parse(j, arena, &l);
 	json_t *packs = json_object_get(j, "packs");
 	if (!ok || !json_is_object(packs) || !packs_parse(packs, arena, &l) || !adds_up(&l))
 		return false;
@@ -249,17 +257,14 @@ static void late_line_packs(const struct late_line *x, struct arena *arena, stru
 // The corrected line. False: overflow.
 static bool adjust_line(struct late_month *k, const struct late_holding *h, const struct settled_line *before, struct line *ret)
 {
-	const struct rules *rules = k->m->frame->rules;
 	struct late_line x = late_line_begin(k, before);
-	const struct plan *plan = x.terms->plan != NULL ? x.terms->plan : &line_free_plan;
-	struct line l = { .rules = rules, .terms = k->m->terms, .month = k->m->frame->month, .service = h->service, .plan = plan,
-		.revision = before->revision >= 0 ? before->revision + 1 : 1, .adjusts = before, .corrected = before->corrected,
-		.corrected_fen = before->corrected_fen };
-	if (before->corrected)
+	struct line l = { .rules = k->m->frame->rules, .terms = k->m->terms, .month = k->m->frame->month, .service = h->service,
+		.revision = before->revision >= 0 ? before->revision + 1 : 1, .adjusts = before, .corrected = before->corrected };
+	line_price(&l, before->prices, x.terms->plan);
+	if (before->corrected.n > 0)
 		keep_corrected(&x.d);
 	if (!deduct_late(&x.d, h->calls, k->shared_left, k->pack_left) ||
-	    !rating_charge(plan, x.d.calls, x.d.free, x.d.billable, catalog_rounding(rules->catalog), k->f->slices, &l.bill) ||
-	    __builtin_add_overflow(l.bill.charge_fen, l.corrected_fen, &l.bill.charge_fen) ||
+	    !rating_charge(l.plan, x.d.calls, x.d.free, x.d.billable, l.rounding, k->f->slices, &l.bill) ||
 	    __builtin_sub_overflow(l.bill.charge_fen, before->charge_fen, &l.difference_fen))
 		return false;
 	late_line_packs(&x, k->arena, &l);
@@ -274,11 +279,12 @@ static enum error_class adjust_service(struct late_month *k, const struct late_h
 				       struct error *e)
 {
 	const struct catalog *c = k->m->frame->rules->catalog;
-	*ret_due = k->m->terms->services[h->service].plan != NULL || catalog_zero_price_statements(c);
-	if (!*ret_due)
-		return ERROR_NONE;
 	const struct settled_line *have = settled_line_of(k->lines, k->n, h->service);
 	struct settled_line before = have != NULL ? *have : (struct settled_line){ .service = h->service, .revision = -1 };
+	bool priced = before.prices != NULL ? !before.prices->at_zero : k->m->terms->services[h->service].plan != NULL;
+	*ret_due = priced || catalog_zero_price_statements(c);
+	if (!*ret_due)
+		return ERROR_NONE;
 	struct line l;
 	struct line_texts texts;
 	if (!adjust_line(k, h, &before, &l))

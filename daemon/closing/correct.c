@@ -9,11 +9,13 @@
 // bill, and the difference has to be worked out anew. It is not enough that its own lines stand: what another close settled, or another
 // correction of other lines, may have taken the free calls and packs that it gives.
 //
-// No record may keep a month from being closed: what it says of money is bounded (ACCOUNT_FEN_MOST), and so is here what its calls cost by the
-// month's own prices, since late calls are rated on top of them, and the difference of all its lines, since those of all accounts are summed.
+// A corrected line is priced as its month is, like any other, or by the prices that the correction brings, where another price book says so
+// (account/prices.h): it keeps them, and late calls are rated by them together with all others, until another correction comes. So what is
+// charged is what prices make of calls, always: a record that says another charge is passed over.
 //
-// A corrected line is priced by its month's own rules like any other. What its charge is to be beside that, because another price book or
-// the like says so, is an amount of its own (corrected_fen), which every later revision of the line carries on.
+// No record may keep a month from being closed: what it says of money is bounded (ACCOUNT_FEN_MOST), and so is here what its calls cost in each
+// tier of the prices that it brings, since late calls may reach any of them, and the difference of all its lines, since those of all accounts
+// are summed.
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -123,15 +125,14 @@ static bool stands(const struct settled_line *l, const struct correction_side *w
 	if (l == NULL || was->revision < 0)
 		return l == NULL && was->revision < 0;
 	return l->revision == was->revision && l->calls == was->calls && l->free == was->free && l->billable == was->billable &&
-	       l->charge_fen == was->charge_fen && packs_same(l->packs, l->n_packs, was->packs, was->n_packs);
+	       l->charge_fen == was->charge_fen && prices_same(l->prices, was->prices) && packs_same(l->packs, l->n_packs, was->packs, was->n_packs);
 }
 
 static struct line line_begin(const struct correcting *k, const struct close_month *m, uint32_t service, const struct correction_side *s)
 {
-	const struct plan *plan = m->terms->services[service].plan;
-	struct line l = { .rules = m->frame->rules, .terms = m->terms, .month = m->frame->month, .service = service,
-		.plan = plan != NULL ? plan : &line_free_plan, .corrected = true, .correction = k->fact->id, .n_packs = s->n_packs,
-		.packs = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*l.packs)) };
+	struct line l = { .rules = m->frame->rules, .terms = m->terms, .month = m->frame->month, .service = service, .corrected = k->fact->id,
+		.correction = true, .n_packs = s->n_packs, .packs = arena_alloc(k->arena, (s->n_packs + 1) * sizeof(*l.packs)) };
+	line_price(&l, s->prices, m->terms->services[service].plan);
 	for (uint32_t i = 0; i < s->n_packs; i++)
 		l.packs[i] = (struct pack_use){ s->packs[i].id, s->packs[i].calls };
 	return l;
@@ -142,8 +143,26 @@ static bool within(wide fen)
 	return fen >= -ACCOUNT_FEN_MOST && fen <= ACCOUNT_FEN_MOST;
 }
 
-// False: an amount is too large.
-static bool line_make(const struct correcting *k, struct close_month *m, uint32_t service, const struct correction_line *c, struct made_line *ret)
+// All calls in each tier of these prices alone. Takes the slices of the frame: before the line itself is rated.
+static bool tiers_within(const struct correcting *k, const struct line_prices *p, int64_t calls)
+{
+	for (uint32_t i = 0; i < p->plan.n_tiers; i++) {
+		struct price_tier tier = { 0, p->plan.tiers[i].price_micro, p->plan.tiers[i].flat_micro };
+		struct plan one = p->plan;
+		struct bill b;
+		one.tiers = &tier;
+		one.n_tiers = 1;
+		if (!rating_charge(&one, calls, 0, calls, p->rounding, k->f->slices, &b) || !within(b.charge_fen))
+			return false;
+	}
+	return true;
+}
+
+static const char *const too_large = "an amount is too large";
+
+// Why it cannot be made; NULL: it can.
+static const char *line_make(const struct correcting *k, struct close_month *m, uint32_t service, const struct correction_line *c,
+			     struct made_line *ret)
 {
 	const struct correction_side *s = &c->becomes;
 	const struct settled_line *have = settled_line_of(m->lines, m->n_lines, service);
@@ -151,20 +170,22 @@ static bool line_make(const struct correcting *k, struct close_month *m, uint32_
 	struct line l = line_begin(k, m, service, s);
 	l.revision = before.revision >= 0 ? before.revision + 1 : 1;
 	l.adjusts = &before;
+	if (s->prices != NULL && !tiers_within(k, s->prices, s->calls))
+		return too_large;
 	if (s->calls == 0) // as a line that only unfreezes: also where a plan has a fee at zero calls
 		l.bill = (struct bill){ .unit_price_micro = l.plan->tiers[0].price_micro };
-	else if (!rating_charge(l.plan, s->calls, s->free, s->billable, catalog_rounding(l.rules->catalog), k->f->slices, &l.bill))
-		return false;
-	if (!within(l.bill.charge_fen) || !within((wide)s->charge_fen - before.charge_fen))
-		return false;
-	l.corrected_fen = s->charge_fen - l.bill.charge_fen;
+	else if (!rating_charge(l.plan, s->calls, s->free, s->billable, l.rounding, k->f->slices, &l.bill))
+		return too_large;
+	if (l.bill.charge_fen != s->charge_fen)
+		return "its charge is not what its prices make of its calls";
+	if (!within((wide)s->charge_fen - before.charge_fen))
+		return too_large;
 	l.difference_fen = s->charge_fen - before.charge_fen;
-	l.bill.charge_fen = s->charge_fen;
 	struct line_texts texts;
 	check(line_document(k->f, k->a->account, &l, k->arena, &texts)); // its names are plain letters: the accounts topic refuses others
 	*ret = (struct made_line){ m, line_settled(&l), { span_of(catalog_service_id(l.rules->catalog, service)), STORE_CORRECTION, texts.identity,
 		texts.document }, l.difference_fen };
-	return true;
+	return NULL;
 }
 
 // Why it cannot be made; NULL: it can, as *k says then.
@@ -180,8 +201,9 @@ static const char *make_lines(struct correcting *k)
 			return "the price book of a month does not have the service";
 		if (!stands(settled_line_of(m->lines, m->n_lines, service), &c->was))
 			return "a bill is not what it was any more";
-		if (!line_make(k, m, service, c, &k->made[k->n++]))
-			return "an amount is too large";
+		const char *why = line_make(k, m, service, c, &k->made[k->n++]);
+		if (why != NULL)
+			return why;
 	}
 	return NULL;
 }
@@ -308,7 +330,7 @@ static const char *judge(struct correcting *k, bool another, const struct settle
 		return "another correction of the account came with the same close";
 	const char *why = make_lines(k);
 	if (why == NULL && !sums_fit(k, sums))
-		why = "an amount is too large";
+		why = too_large;
 	if (why != NULL)
 		return why;
 	gather_moves(k);

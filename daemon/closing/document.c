@@ -7,9 +7,6 @@
 #include "closing/inner.h"
 #include "outbox/envelope.h"
 
-static const struct price_tier free_tier = { 0, 0, 0 };
-const struct plan line_free_plan = { .model = MODEL_VOLUME, .per = 1000, .n_tiers = 1, .tiers = &free_tier };
-
 int64_t statement_not_before_ms(const struct rules *rules, int month)
 {
 	return rules->settings.clock == CLOCK_RECORDS ? TIME_NONE : period_end_ms(catalog_zone(rules->catalog), month);
@@ -108,13 +105,20 @@ static void put_adjusts(json_t *data, const struct line *l)
 	put_fen(data, "difference", l->difference_fen);
 }
 
-// What of the charge is beside the month's own prices, in every revision since a correction; which one made this revision.
+void line_price(struct line *l, const struct line_prices *prices, const struct plan *own)
+{
+	l->prices = prices;
+	l->plan = prices != NULL ? &prices->plan : own != NULL ? own : &prices_zero_plan;
+	l->rounding = prices != NULL && !prices->at_zero ? prices->rounding : catalog_rounding(l->rules->catalog);
+}
+
+// Which correction made this revision, or which one it rests on; and its prices, where those of the month are not meant.
 static void put_corrected(json_t *data, const struct line *l)
 {
-	if (l->corrected)
-		put_fen(data, "corrected", l->corrected_fen);
-	if (l->correction.n > 0)
-		check(json_put_bytes(data, "correction", l->correction)); // plain letters
+	if (l->corrected.n > 0)
+		check(json_put_bytes(data, l->correction ? "correction" : "corrected", l->corrected)); // plain letters
+	if (l->prices != NULL)
+		json_put(data, "prices", prices_json(l->prices));
 }
 
 static bool line_data(const struct statement_frame *f, struct span account, const struct line *l, const char *period, json_t *data)
@@ -139,7 +143,7 @@ static bool line_data(const struct statement_frame *f, struct span account, cons
 	json_put(data, "currency", json_string(catalog_currency(c)));
 	put_fen(data, "unfreeze", l->unfreeze_fen);
 	put_fen(data, "freeze", l->freeze_fen);
-	json_put(data, "rounding", json_string(catalog_rounding_text(c)));
+	json_put(data, "rounding", json_string(rounding_text(l->rounding)));
 	json_put(data, "tier_basis", json_string(tier_basis_text(l->plan->tier_basis)));
 	json_put(data, "cutoffs", json_cuts(f->manifest));
 	put_adjusts(data, l);
@@ -162,14 +166,16 @@ static void put_facts(json_t *j, const struct settled_line *l)
 	json_put(j, "charge_fen", json_integer(l->charge_fen));
 	json_put(j, "unfreeze_fen", json_integer(l->unfreeze_fen));
 	json_put(j, "freeze_fen", json_integer(l->freeze_fen));
-	if (l->corrected)
-		json_put(j, "corrected_fen", json_integer(l->corrected_fen));
+	if (l->corrected.n > 0)
+		check(json_put_bytes(j, "corrected", l->corrected));
+	if (l->prices != NULL)
+		json_put(j, "prices", prices_json(l->prices));
 }
 
 struct settled_line line_settled(const struct line *l)
 {
 	return (struct settled_line){ l->service, l->revision, l->bill.calls, l->bill.free, l->bill.billable, l->bill.charge_fen, l->unfreeze_fen,
-		l->freeze_fen, l->n_packs, l->packs, l->corrected, l->corrected_fen };
+		l->freeze_fen, l->n_packs, l->packs, l->corrected, l->prices };
 }
 
 static char *line_facts(const struct line *l)

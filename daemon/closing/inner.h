@@ -157,7 +157,9 @@ struct line {                           // a settlement, or an adjustment
 	const struct terms *terms;
 	int month;
 	uint32_t service;
-	const struct plan *plan;
+	const struct line_prices *prices; // by which it is priced; NULL: those of its month
+	const struct plan *plan;        // of either
+	enum rounding rounding;
 	struct bill bill;
 	uint32_t n_packs;
 	struct pack_use *packs;         // that gave calls, in order of deduction
@@ -165,12 +167,12 @@ struct line {                           // a settlement, or an adjustment
 	int64_t revision;
 	const struct settled_line *adjusts; // revision 0: NULL
 	int64_t difference_fen;
-	bool corrected;                 // by some revision of it; bill.charge_fen has corrected_fen in it
-	int64_t corrected_fen;
-	struct span correction;         // that made this revision; n 0: none
+	struct span corrected;          // the correction that it rests on; n 0: none
+	bool correction;                // which made this revision
 };
 struct settled_line line_settled(const struct line *l);
-extern const struct plan line_free_plan; // of a month at price 0, where statements are wanted for it all the same
+// Its prices: `prices`, or where that is NULL those of its month, `own` (NULL: price 0).
+void line_price(struct line *l, const struct line_prices *prices, const struct plan *own);
 struct line_texts {
 	struct span identity, facts, document;
 	char id[33];

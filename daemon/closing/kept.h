@@ -3,6 +3,7 @@
 #ifndef CLOSING_KEPT_H
 #define CLOSING_KEPT_H
 
+#include "account/prices.h"
 #include "base/arena.h"
 #include "terms/terms.h"
 
@@ -13,8 +14,8 @@ struct settled_line {                   // a line, as one revision has it
 	int64_t calls, free, billable, charge_fen, unfreeze_fen, freeze_fen;
 	uint32_t n_packs;
 	struct pack_use *packs;         // in order of deduction
-	bool corrected;                 // by this revision or one before (correct.c)
-	int64_t corrected_fen;          // of the charge: what is beside the month's own prices
+	struct span corrected;          // the correction that it rests on (correct.c), made by this revision or one before; n 0: none
+	const struct line_prices *prices; // since then; NULL: those of its month
 };
 bool settled_line_parse(struct span facts, struct arena *arena, struct settled_line *ret); // ret->service stays
 // The newest revision of an account's month, where there was an adjustment: its lines by service.

@@ -85,10 +85,11 @@ static bool line_make(const struct own_month *o, size_t i, struct line *ret)
 	const struct terms_service *t = &o->a->terms->services[h->service];
 	const struct catalog *c = o->f->own.rules->catalog;
 	struct line l = { .rules = o->f->own.rules, .terms = o->a->terms, .month = o->f->manifest->month, .service = h->service,
-		.plan = t->plan != NULL ? t->plan : &line_free_plan, .unfreeze_fen = h->unfreeze_fen };
+		.unfreeze_fen = h->unfreeze_fen };
+	line_price(&l, NULL, t->plan);
 	if (h->calls == 0) // only something to unfreeze: tier 1 and its price, charge 0.00, also where a plan has a fee at zero calls
 		l.bill = (struct bill){ .unit_price_micro = l.plan->tiers[0].price_micro };
-	else if (!rating_charge(l.plan, h->calls, d->free, d->billable, catalog_rounding(c), o->f->slices, &l.bill))
+	else if (!rating_charge(l.plan, h->calls, d->free, d->billable, l.rounding, o->f->slices, &l.bill))
 		return false;
 	packs_of(&l, d, o->arena);
 	if (!freeze(c, t, &l, &l.freeze_fen))

@@ -90,6 +90,8 @@ static const struct settled_line *line_kept(const struct gathering *g, const str
 	kept->packs = arena_alloc(arena, (l->n_packs + 1) * sizeof(*kept->packs));
 	for (uint32_t i = 0; i < l->n_packs; i++)
 		kept->packs[i] = (struct pack_use){ arena_copy(arena, l->packs[i].id), l->packs[i].calls };
+	kept->corrected = arena_copy(arena, l->corrected);
+	kept->prices = prices_copy(l->prices, arena);
 	return kept;
 }
 
@@ -104,7 +106,7 @@ static void put_line(struct gathering *g, struct span account, struct span servi
 	if (l->revision < row->revision[g->side])
 		return; // the newest is there already
 	row->revision[g->side] = l->revision;
-	row->corrected = row->corrected || l->corrected;
+	row->corrected = row->corrected || l->corrected.n > 0;
 	*(g->side == AS_IS ? &row->bill.was : g->side == OTHERWISE ? &row->bill.becomes : &row->bill.bare) = line_kept(g, l);
 	f->billed = true;
 	f->line_calls = l->calls;
@@ -197,10 +199,15 @@ static void count_as_billed(struct replay_bill *b)
 	b->before.late = b->after.late = 0;
 }
 
-// Where corrections are worked out: lines against lines, in months that were closed.
+static bool is_repriced(const struct replay_bill *b)
+{
+	return b->was != NULL && b->was->prices != NULL;
+}
+
+// Where corrections are worked out: lines against lines, in months that were closed. What an earlier one priced otherwise may differ in that alone.
 static bool to_correct(struct replay *r, struct replay_bill *b)
 {
-	if (!corrections_differ(b->was, b->becomes))
+	if (!corrections_differ(b->was, b->becomes) && !is_repriced(b))
 		return false;
 	if (journal_manifest(r->sides[AS_IS].journal, b->month) == NULL) {
 		r->corrections.unclosed++;
@@ -213,7 +220,7 @@ static bool to_correct(struct replay *r, struct replay_bill *b)
 // ---- what was corrected before
 static bool was_corrected(const struct replay_bill *b)
 {
-	return corrections_differ(b->was, b->bare);
+	return is_repriced(b) || corrections_differ(b->was, b->bare);
 }
 
 static bool moved_free(const struct replay_bill *b)
@@ -261,6 +268,18 @@ static struct replay_bill *keep_corrected(struct replay *r, struct replay_bill *
 	return to + 1;
 }
 
+// Of what was priced otherwise before, what differs in nothing after all is left out.
+static void drop_same(struct replay *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->n_bills; i++) {
+		const struct replay_bill *b = &r->bills[i];
+		if (corrections_differ(b->was, b->becomes) || !prices_same(b->was->prices, b->prices))
+			r->bills[n++] = *b;
+	}
+	r->n_bills = n;
+}
+
 // Both lists are sorted by account.
 static void sort_corrected(struct replay *r)
 {
@@ -299,6 +318,10 @@ enum error_class replay_compare_bills(struct replay *r, struct error *e)
 		return error_set(e, ERROR_HALT, 0, "%s", g.why);
 	qsort(r->all, r->n_all, sizeof(*r->all), account_order);
 	qsort(r->bills, r->n_bills, sizeof(*r->bills), r->o.correct ? account_order : month_order);
+	if (r->o.correct) {
+		replay_price_bills(r);
+		drop_same(r);
+	}
 	sort_corrected(r);
 	return ERROR_NONE;
 }

@@ -36,7 +36,7 @@ bool corrections_differ(const struct settled_line *a, const struct settled_line 
 }
 
 // ---- one record
-static json_t *side_json(const struct settled_line *l, bool with_revision)
+static json_t *side_json(const struct settled_line *l, const struct line_prices *prices, bool with_revision)
 {
 	char text[MONEY_TEXT];
 	json_t *j = json_object(), *packs = json_array();
@@ -53,6 +53,8 @@ static json_t *side_json(const struct settled_line *l, bool with_revision)
 	json_put(j, "packs", packs);
 	json_put(j, "billable", json_integer(l->billable));
 	json_put(j, "charge", json_string(money_fen_text(l->charge_fen, text)));
+	if (prices != NULL)
+		json_put(j, "prices", prices_json(prices));
 	return j;
 }
 
@@ -63,8 +65,8 @@ static json_t *line_json(const struct replay_bill *b)
 	json_put(line, "period", json_string(month_text(b->month, month)));
 	check(json_put_bytes(line, "service", b->service));
 	if (b->was != NULL)
-		json_put(line, "was", side_json(b->was, true));
-	json_put(line, "becomes", side_json(line_or_none(b->becomes), false));
+		json_put(line, "was", side_json(b->was, b->was->prices, true));
+	json_put(line, "becomes", side_json(line_or_none(b->becomes), b->prices, false));
 	return line;
 }
 

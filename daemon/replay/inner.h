@@ -54,6 +54,8 @@ enum error_class replay_read_log(struct replay *r, struct error *e);
 // bills.c: both sides' counters and lines side by side; alerts.c: what they have reached.
 enum error_class replay_compare_bills(struct replay *r, struct error *e);
 enum error_class replay_compare_alerts(struct replay *r, struct error *e);
+// prices.c: r->bills, which are sorted by account: by what prices the other side makes them.
+void replay_price_bills(struct replay *r);
 // corrections.c
 bool corrections_differ(const struct settled_line *a, const struct settled_line *b); // NULL: there is none
 bool corrections_move(const struct settled_line *a, const struct settled_line *b);   // not the charge alone

@@ -64,6 +64,7 @@ struct replay_figures {             // of one side
 	int64_t charge_fen;         // after all adjustments
 	int64_t freeze_fen, unfreeze_fen; // as the month was settled
 };
+struct line_prices;
 struct settled_line;
 struct replay_bill {                // that differs
 	struct span account, service;
@@ -72,6 +73,7 @@ struct replay_bill {                // that differs
 	struct replay_figures before, after;
 	const struct settled_line *was, *becomes; // with `correct`: the newest lines; NULL: there is none
 	const struct settled_line *bare; // likewise, had nobody corrected anything
+	const struct line_prices *prices; // by which `becomes` is priced; NULL: as its month was closed
 };
 struct replay_alert {               // that only one side raises
 	struct span account, service, pack;

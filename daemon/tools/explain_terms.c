@@ -113,9 +113,11 @@ void explain_terms(const struct explain *x, const struct published_document *d, 
 {
 	const struct terms_service *s = &t->services[service];
 	p->name = catalog_service_name(x->rules->catalog, service);
-	p->plan = s->plan;
-	p->free_month = s->plan == NULL;
-	if (s->contract.n > 0) {
+	if (p->prices == NULL) {
+		p->plan = s->plan;
+		p->free_month = s->plan == NULL;
+	}
+	if (s->contract.n > 0 && p->prices == NULL) {
 		p->contract = explain_keep_span(x, s->contract);
 		p->list = s->list;
 	}

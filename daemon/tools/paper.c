@@ -90,7 +90,7 @@ static int64_t open_calls(const struct paper *p)
 static void write_free_corrected(struct paper_writer *w, int64_t left)
 {
 	const struct paper *p = w->p;
-	if (p->correction != NULL) {
+	if (p->correction) {
 		paper_step(w, FREE_CORRECTED, COUNT(p->free), COUNT(p->calls), COUNT(left));
 		return;
 	}
@@ -104,7 +104,7 @@ static void write_free_corrected(struct paper_writer *w, int64_t left)
 static void write_free(struct paper_writer *w, int64_t left)
 {
 	const struct paper *p = w->p;
-	if (p->corrected) {
+	if (p->corrected != NULL) {
 		write_free_corrected(w, left);
 		return;
 	}
@@ -148,10 +148,10 @@ static void write_calls(struct paper_writer *w)
 {
 	const struct paper *p = w->p;
 	paper_step(w, CALLS, COUNT(p->calls), p->period);
-	if (p->correction != NULL && p->calls == p->adjusts_calls) {
-		paper_line(w, CALLS_AS_THEY_WERE, p->correction);
-	} else if (p->correction != NULL) {
-		paper_line(w, CALLS_CORRECTED, p->correction, COUNT(p->adjusts_calls), COUNT(p->calls));
+	if (p->correction && p->calls == p->adjusts_calls) {
+		paper_line(w, CALLS_AS_THEY_WERE, p->corrected);
+	} else if (p->correction) {
+		paper_line(w, CALLS_CORRECTED, p->corrected, COUNT(p->adjusts_calls), COUNT(p->calls));
 	} else if (p->adjusts) {
 		int64_t late = less(p->calls, p->adjusts_calls);
 		paper_line(w, CALLS_LATE, COUNT(late), COUNT(p->adjusts_calls), COUNT(p->calls));
@@ -180,10 +180,7 @@ static void write_rounding(struct paper_writer *w)
 	bool fits = money_round_fen(p->exact, p->rounding, &fen);
 	const char *charge = fits ? FEN(fen) : paper_sentence(p->lang, PAPER_BEYOND);
 	paper_step(w, ROUNDED, rounding_words(p), AMOUNT(p->exact), charge);
-	int64_t priced = less(p->charge_fen, p->corrected_fen);
-	paper_must_be(w, fits && fen == priced, PAPER_IS_CHARGE, charge, FEN(priced));
-	if (p->corrected_fen != 0)
-		paper_step(w, CORRECTED, charge, FEN(p->corrected_fen), FEN(p->charge_fen));
+	paper_must_be(w, fits && fen == p->charge_fen, PAPER_IS_CHARGE, charge, FEN(p->charge_fen));
 }
 
 // What the terms make of the same calls: catches what is consistent in itself, but not what they say.
@@ -276,6 +273,8 @@ int paper_write(FILE *to, const struct paper *p)
 	struct paper_writer w = { .to = to, .p = p };
 	write_head(&w);
 	write_calls(&w);
+	if (p->prices != NULL)
+		paper_step(&w, PRICES_CORRECTED, p->corrected != NULL ? p->corrected : "?");
 	paper_price(&w);
 	write_rounding(&w);
 	if (p->plan != NULL && p->calls > 0)

@@ -55,9 +55,9 @@ struct paper {
 	const struct plan *freeze_plan;  // that prices it
 	bool adjusts;                    // a later revision
 	int64_t revision, adjusts_revision, adjusts_calls, adjusts_charge_fen, difference_fen;
-	bool corrected;                  // by this revision or one before; corrected_fen is in the charge
-	int64_t corrected_fen;
-	const char *correction;          // that made this revision; NULL: none
+	const char *corrected;           // the correction that it rests on; NULL: none
+	bool correction;                 // it made this revision
+	const struct line_prices *prices; // that it brought, and `plan` is of; NULL: those of the month
 	bool before_known;               // of the revision that is adjusted:
 	int64_t before_free, before_packs;
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "account/prices.h"
 #include "base/check.h"
 #include "base/figure.h"
 #include "tools/paper.h"
@@ -153,10 +154,17 @@ static bool get_adjustment(struct source *s, struct paper *p)
 
 static bool get_correction(struct source *s, struct paper *p)
 {
-	p->corrected = json_object_get(s->data, "corrected") != NULL;
-	if (p->corrected && !get_fen(s, s->data, "corrected", &p->corrected_fen))
+	p->correction = json_object_get(s->data, "correction") != NULL;
+	const char *key = p->correction ? "correction" : "corrected";
+	if (json_object_get(s->data, key) != NULL && !get_text(s, s->data, key, &p->corrected))
 		return false;
-	return json_object_get(s->data, "correction") == NULL || get_text(s, s->data, "correction", &p->correction);
+	if (!prices_parse(json_object_get(s->data, "prices"), s->arena, &p->prices))
+		return refuse(s, "prices", "are none that a price book could have");
+	if (p->prices != NULL) {
+		p->plan = &p->prices->plan;
+		p->free_month = p->prices->at_zero;
+	}
+	return true;
 }
 
 static bool get_all(struct source *s, struct paper *p)

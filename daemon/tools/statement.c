@@ -17,7 +17,7 @@ static const struct output_column columns[] = {
 	{ "service", OUTPUT_TEXT },   { "revision", OUTPUT_NUMBER }, { "calls", OUTPUT_NUMBER },      { "free", OUTPUT_NUMBER },
 	{ "packs", OUTPUT_NUMBER },   { "billable", OUTPUT_NUMBER }, { "tier", OUTPUT_NUMBER },       { "unit_price", OUTPUT_AMOUNT },
 	{ "per", OUTPUT_NUMBER },     { "charge", OUTPUT_AMOUNT },   { "before", OUTPUT_AMOUNT },     { "difference", OUTPUT_AMOUNT },
-	{ "unfreeze", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT },  { "corrected", OUTPUT_AMOUNT },  { "correction", OUTPUT_TEXT } };
+	{ "unfreeze", OUTPUT_AMOUNT }, { "freeze", OUTPUT_AMOUNT },  { "corrected", OUTPUT_TEXT },  { "correction", OUTPUT_TEXT } };
 
 static const char *text_of(const json_t *j, const char *name)
 {
@@ -53,7 +53,7 @@ static bool is_corrected(const struct statement *s)
 {
 	bool found = false;
 	for (size_t i = 0; i < s->n; i++)
-		found = found || (s->lines[i] != NULL && json_object_get(s->lines[i]->data, "corrected") != NULL);
+		found = found || (s->lines[i] != NULL && (text_of(s->lines[i]->data, "corrected") != NULL || text_of(s->lines[i]->data, "correction") != NULL));
 	return found;
 }
 

@@ -276,7 +276,7 @@ bool usage_line_make(struct usage_world *w, struct usage_month *m, uint32_t serv
 	const struct settled_line *s = &m->settled[service], *first = &m->first[service];
 	const struct deduct_service *d = &m->taking.services[service];
 	enum rounding rounding = catalog_rounding(book_of(w));
-	const struct plan *plan = t->plan;
+	const struct plan *plan = s->revision >= 0 && s->prices != NULL ? &s->prices->plan : t->plan; // as a correction says
 	*ret = (struct usage_line){ .priced = plan != NULL, .settled = s->revision >= 0, .revision = s->revision, .to_next_tier = -1 };
 	if (plan == NULL)
 		return true;
@@ -285,7 +285,7 @@ bool usage_line_make(struct usage_world *w, struct usage_month *m, uint32_t serv
 	ret->billable = ret->settled ? s->billable : m->any_settled ? 0 : d->billable;
 	ret->free_left = t->shared >= 0 ? shared_left(m, &m->terms->shared[t->shared], t->shared)
 					: quota_of(m, service) > ret->free ? quota_of(m, service) - ret->free : 0;
-	if (ret->settled && s->corrected && s->free < s->calls)
+	if (ret->settled && s->corrected.n > 0 && s->free < s->calls)
 		ret->free_left = 0; // late calls take no more of them (closing/adjust.c)
 	if (!rating_charge(plan, calls, ret->free, ret->billable, rounding, slices, &ret->bill))
 		return false;

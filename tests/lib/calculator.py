@@ -29,7 +29,7 @@ import yaml
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FIRST_YEAR, LAST_YEAR = 1999, 2200
 NEVER = 1 << 62
-CORRECTED_MOST = 10 ** 12  # yuan: of a line, of what its calls cost, and of all lines of a correction together
+CORRECTED_MOST = 10 ** 12  # yuan: of a line, of its calls in any tier of the prices that a correction brings, and of all lines of a correction together
 
 
 class Unknown(Exception):
@@ -384,7 +384,8 @@ class Terms:
 class Taken:
     def __init__(self, calls):
         self.calls, self.free, self.billable, self.packs = calls, 0, calls, []  # packs: [(id, calls)] in order of deduction
-        self.corrected = None  # of a line that was corrected: what its charge is more than its own prices make
+        self.corrected = None  # of a line that was corrected: the id of the correction, and the prices that it brought, if any
+        self.prices = None
 
     def take(self, n):
         n = min(self.billable, n)
@@ -900,17 +901,27 @@ class Calculator:
 
     @staticmethod
     def line(name, s, month, book, t, x, cuts):
-        tariff = t.tariff or Tariff({"model": "volume", "per": 1000, "price": "0"})
+        tariff, rounding = Calculator.priced_by(t, x, book)
+        tariff = tariff or Tariff({"model": "volume", "per": 1000, "price": "0"})
         tier, exact, slices = tariff.bill(x.calls, x.billable) if x.calls > 0 else (0, Fraction(0), [])  # an unfreeze only: charge 0.00
         line = {"account": name, "service": s, "period": Months.name(month), "revision": 0, "catalog": book.version, "catalog_sha256": book.sha256,
                 "calls": x.calls, "free": x.free, "packs": [{"id": id, "calls": n} for id, n in x.packs], "billable": x.billable, "per": tariff.per,
-                "exact": money(exact), "charge": cents(round_cents(exact, book.rounding)), "currency": book.currency, "unfreeze": "0.00",
-                "freeze": "0.00", "rounding": book.rounding, "tier_basis": tariff.basis, "cutoffs": cuts, "adjusts": None}
+                "exact": money(exact), "charge": cents(round_cents(exact, rounding)), "currency": book.currency, "unfreeze": "0.00",
+                "freeze": "0.00", "rounding": rounding, "tier_basis": tariff.basis, "cutoffs": cuts, "adjusts": None}
         if tariff.model == "volume":
             line.update(tier=tier + 1, unit_price=money(tariff.prices[tier]))
         else:
             line["slices"] = [{"tier": i + 1, "calls": n, "unit_price": money(tariff.prices[i]), "amount": money(amount)} for i, n, amount in slices]
+        if x.prices:
+            line["prices"] = x.prices
         return line
+
+    @staticmethod
+    def priced_by(t, x, book):
+        """What the calls of a line cost, and how that is rounded: as a correction said, or else as the month does. No tariff: price 0."""
+        if not x.prices or x.prices["model"] == "free":
+            return (None if x.prices else t.tariff), book.rounding
+        return Tariff({"tier_basis": "total", **x.prices}), x.prices["rounding"]
 
     def statement(self, name, month, revision, lines, end, book):
         sums = [sum((Fraction(e["data"][f]) for e in lines), Fraction(0)) for f in ("charge", "unfreeze", "freeze")]
@@ -951,7 +962,7 @@ class Calculator:
                 return False
             if was is not None:
                 stands = {"revision": e["data"]["revision"], "calls": x.calls, "free": x.free, "billable": x.billable, "charge": e["data"]["charge"]}
-                if stands != {f: was[f] for f in stands} or dict(x.packs) != {p["id"]: p["calls"] for p in was["packs"]}:
+                if stands != {f: was[f] for f in stands} or not self.same_prices(x.prices, was.get("prices")) or dict(x.packs) != {p["id"]: p["calls"] for p in was["packs"]}:
                     return False
             v, facts, _ = self.manifests[month]
             for p in self.terms_of_bill(a, v, facts, month).packs:
@@ -959,11 +970,17 @@ class Calculator:
                     most[p.id] = max(most.get(p.id, 0), p.calls)
             to = row["becomes"]
             new = Taken(to["calls"])
-            new.free, new.billable, new.packs = to["free"], to["billable"], []
-            own = self.line(name, s, month, v.book, self.terms_of_bill(a, v, facts, month).service[s], new, self.manifests[closing][2])["charge"]
+            new.free, new.billable, new.packs, new.prices = to["free"], to["billable"], [], to.get("prices")
+            t = self.terms_of_bill(a, v, facts, month).service[s]
+            if self.line(name, s, month, v.book, t, new, self.manifests[closing][2])["charge"] != to["charge"]:
+                return False
             moves = Fraction(to["charge"]) - Fraction(was["charge"] if was else 0)
             difference += moves
-            if any(abs(Fraction(x)) > CORRECTED_MOST for x in (own, moves, difference)):
+            sums = [Fraction(to["charge"]), moves, difference]
+            if new.prices and new.prices["model"] != "free":
+                tariff, rounding = self.priced_by(t, new, v.book)
+                sums += [round_cents(tariff.units(new.calls) * price + fee, rounding) for price, fee in zip(tariff.prices, tariff.fees)]
+            if any(abs(x) > CORRECTED_MOST for x in sums):
                 return False
             for sign, side in ((-1, was), (1, to)):
                 for p in side["packs"] if side else ():
@@ -972,6 +989,14 @@ class Calculator:
             if version["id"] in most:
                 most[version["id"]] = max(most[version["id"]], version["calls"])
         return all(a.deducted.get(id, 0) + n >= 0 and (n <= 0 or a.deducted.get(id, 0) + n <= most.get(id, 0)) for id, n in moved.items())
+
+    @staticmethod
+    def same_prices(a, b):
+        """As they are written may differ: 2.4 and 2.40."""
+        if not a or not b or "free" in (a["model"], b["model"]):
+            return (a and a["model"]) == (b and b["model"])
+        x, y = (Tariff({"tier_basis": "total", **p}) for p in (a, b))
+        return x.__dict__ == y.__dict__ and a["rounding"] == b["rounding"]
 
     def correct(self, name, closing):
         """Closed months as the first correction that can be made says: month -> (lines, difference)."""
@@ -986,11 +1011,11 @@ class Calculator:
                 old, before = newest.get(s, (Taken(0), None))
                 x = Taken(to["calls"])
                 x.free, x.billable, x.packs = to["free"], to["billable"], [(p["id"], p["calls"]) for p in to["packs"]]
+                x.corrected, x.prices = record["id"], to.get("prices")
                 self.note_deductions(name, [], [(id, -n) for id, n in old.packs])
                 self.note_deductions(name, [], x.packs)
                 line = self.line(name, s, month, v.book, self.terms_of_bill(a, v, facts, month).service[s], x, self.manifests[closing][2])
-                x.corrected = Fraction(to["charge"]) - Fraction(line["charge"])
-                line.update(charge=to["charge"], corrected=cents(x.corrected), correction=record["id"])
+                line["correction"] = record["id"]
                 d = self.revise(name, month, s, x, line, before, newest)
                 n, sum = made.get(month, (0, Fraction(0)))
                 made[month] = n + 1, sum + d
@@ -1029,9 +1054,9 @@ class Calculator:
             if s not in more:
                 continue
             t = terms.service[s]
-            if t.tariff is None and not book.zero_price:
-                continue
             old, before = newest.get(s, (Taken(0), None))
+            if self.priced_by(t, old, book)[0] is None and not book.zero_price:
+                continue
             pool, own = 0, t.free.in_month(month, activated)
             if t.shared is not None:
                 free, members = terms.sets[t.shared]
@@ -1040,10 +1065,10 @@ class Calculator:
                 pool, own = (pool, max(own, old.free)) if old.free == old.calls else (0, old.free)
             x = deduct_late(t, old, more[s], own, pool, left)
             self.note_deductions(name, old.packs, x.packs)
+            x.corrected, x.prices = old.corrected, old.prices
             line = self.line(name, s, month, book, t, x, cuts)
             if old.corrected is not None:
-                x.corrected = old.corrected
-                line.update(charge=cents(Fraction(line["charge"]) + x.corrected), corrected=cents(x.corrected))
+                line["corrected"] = old.corrected
             count, difference = count + 1, difference + self.revise(name, month, s, x, line, before, newest)
         if count:
             self.statement(name, month, a.revision.get(month, 0) + 1, [e for _, e in newest.values()], end, book)

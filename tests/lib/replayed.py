@@ -16,7 +16,7 @@ import sys
 from fractions import Fraction
 
 from auditor import Bad, Catalog, Decoder, Log, Settings, Topics, read_input
-from calculator import NEVER, Calculator, Months, Terms, Version, cents, in_force
+from calculator import NEVER, Book, Calculator, Months, Taken, Term, Terms, Version, cents, in_force
 
 
 class PricedAs(Catalog):
@@ -166,22 +166,57 @@ def newest_lines(log):
     return newest
 
 
+def prices(tariff, rounding):
+    """All that decides what calls cost, however it is written; None: price 0."""
+    return (tariff.__dict__, rounding) if tariff else None
+
+
+def prices_of(log, account, period, service, line=None):
+    """Of a month's own; of a line that was corrected, those that it was corrected to."""
+    month = Months.parse(period)
+    v, facts, _ = log.calc.manifests[month]
+    if service not in v.book.services:
+        return "sold by nobody"
+    term = log.calc.terms_of_bill(log.calc.account(account), v, facts, month).service[service]
+    x = Taken(0)
+    x.prices = line and line.get("prices")
+    return prices(*Calculator.priced_by(term, x, v.book))
+
+
+def said_prices(side, own):
+    """A side of a line as it is said: figures, and prices where they are not those of the month."""
+    if side is None:
+        return None
+    x = Taken(0)
+    x.prices = side.get("prices")
+    found = prices(*Calculator.priced_by(Term(), x, Book.__new__(Book))) if x.prices and x.prices["model"] != "free" else None
+    return {k: v for k, v in side.items() if k != "prices"}, found if x.prices else own
+
+
 def compare_corrections(before, after, records):
     x, y, wanted, got = newest_lines(before), newest_lines(after), {}, {}
     none = {"calls": 0, "free": 0, "packs": [], "billable": 0, "charge": "0.00"}
     for key in x.keys() | y.keys():
+        if Months.parse(key[1]) not in before.calc.manifests:
+            continue
         was, becomes = ({f: d[f] for f in none} for d in (x.get(key, none), y.get(key, none)))
-        if was != becomes and Months.parse(key[1]) in before.calc.manifests:
-            wanted[key] = ({"revision": x[key]["revision"], **was} if key in x else None, becomes)
+        costs = [prices_of(before, *key), prices_of(before, *key, x.get(key)), prices_of(after, *key)]
+        costs[2] = costs[0] if costs[2] == "sold by nobody" else costs[2]
+        if was != becomes or ("prices" in x.get(key, none) and costs[1] != costs[2]):
+            wanted[key] = (({"revision": x[key]["revision"], **was}, costs[1]) if key in x else None, (becomes, costs[2]))
     for r in records:
         for row in r["lines"]:
-            got[(r["account"], row["period"], row["service"])] = (row.get("was"), row["becomes"])
+            own = prices_of(before, r["account"], row["period"], row["service"])
+            got[(r["account"], row["period"], row["service"])] = (said_prices(row.get("was"), own), said_prices(row["becomes"], own))
+            for side in (row.get("was") or {}, row["becomes"]):
+                if "prices" in side and said_prices(side, None)[1] == own:
+                    got[(r["account"], "prices said once more", "")] = side
     wrong = [f"{k}: said {got.get(k)}, computed {wanted.get(k)}" for k in sorted(wanted.keys() | got.keys()) if wanted.get(k) != got.get(k)]
     if {r["after"] for r in records} - {Months.name(max(before.calc.manifests))}:
         wrong.append("records name another month than the one that was closed last")
     if len({r["id"] for r in records}) > 1 or len({r["account"] for r in records}) != len(records):
         wrong.append("records of one application have one id, and each account has one")
-    difference = sum((Fraction(b["charge"]) - Fraction((w or none)["charge"]) for w, b in wanted.values()), Fraction(0))
+    difference = sum((Fraction(b["charge"]) - Fraction((w[0] if w else none)["charge"]) for w, (b, _) in wanted.values()), Fraction(0))
     for line in wrong[:25]:
         print(f"replayed: {line}")
     print(f"replayed: {len(records)} records, {len(got)} lines, difference {cents(difference)}, {after.left_out} left out; {len(wrong) or 'no'} differences")

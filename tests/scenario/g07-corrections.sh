@@ -91,13 +91,14 @@ account=$(jq -rs 'map(select(any(.lines[]; .service == "tag"))) | .[0].account' 
 { late l1 "$account" tag 1500; late l2 "$account" crop 900; late l3 a-1 tag 5000; late l4 a-4 tag 3000; } | produce
 passes 2020-04 1588400000000
 auditor_agrees
-revisions() { ctl_q settlements --format ndjson | jq -c "select(.data.correction == \"$1\") | [.data.account, .data.period, .data.service, .data.corrected]"; }
+revisions() { ctl_q settlements --format ndjson | jq -c "select(.data.correction == \"$1\") | [.data.account, .data.period, .data.service, .data.prices]"; }
 id=$(jq -r .id "$DIR/records" | sort -u)
 expect_equal "the list" "$(listed)" '["made","2020-04",null]'
 expect_equal "each line became a revision" "$(revisions "$id" | wc -l)" "$(cut -d' ' -f2 <<<"$text")"
-expect_equal "at its own prices" "$(revisions "$id" | jq -c '.[3]' | sort -u)" '"0.00"'
-expect_match "late calls on top" "$(ctl_q settlements --format ndjson | jq -c --arg a "$account" 'select(.data.account == $a and .data.period == "2020-03" and .data.service == "tag") |
-	[.data.revision, .data.correction, .data.corrected]' | sort | tail -n 1)" '^\[[0-9]+,null,"0.00"\]$'
+expect_equal "at its own prices" "$(revisions "$id" | jq -c '.[3]' | sort -u)" null
+newest() { ctl_q settlements --format ndjson | jq -c --arg a "$account" 'select(.data.account == $a and .data.period == "2020-03" and .data.service == "tag") | .data' |
+	jq -sc "max_by(.revision) | $1"; }
+expect_equal "late calls on top" "$(newest '[.correction, .corrected, .prices]')" "[null,\"$id\",null]"
 expect_match "a statement" "$(ctl_q statement "$account" 2020-03 --format csv | head -n 1 | tr -d '\r')" ',freeze,corrected,correction$'
 paper=$(ctl_q explain "$account" 2020-03 --lang en) || fail "it does not add up: $paper"
 expect_code 0 ctl_q rebuild --yes --verify
@@ -139,10 +140,14 @@ expect_equal "the list" "$(listed)" '["made","2020-04",null]
 ["passed over","2020-05","it was not worked out from the close just before"]'
 expect_match "the log" "$(grep -h correction_passed_over "$DIR/m.log")" 'account=a-1 correction=old .*why="it was not worked out from the close just before"'
 id=$(jq -r .id "$DIR/second" | sort -u)
-expect_match "beside its own prices" "$(revisions "$id" | jq -c '.[3] != "0.00"' | sort -u | tr '\n' ' ')" 'true'
-# The late calls, which were rated as ever, are all that the question still finds: 2,500 at 3 instead of 2.5 per 1,000.
-apply 1 "$@"
-says "confirm '2020-03 1 1.25 [0-9a-f]{16}'"
+expect_equal "at other prices" "$(revisions "$id" | jq -c 'select(.[1] == "2020-03" and .[2] == "tag") | .[3].tiers[0].price' | sort -u)" '"3"'
+expect_equal "late calls at them too" "$(newest '[.correction, .corrected, .unit_price]')" "[null,\"$id\",\"3\"]"
+paper=$(ctl_q explain "$account" 2020-03 --lang en) || fail "it does not add up: $paper"
+expect_match "on paper" "$paper" "priced as correction $id says"
+expect_code 0 ctl_q prove
+# Also of the late calls it is what the question says.
+apply 0 "$@"
+says 'nothing to correct'
 stop m
 
 # -- refused, with what to do

@@ -346,7 +346,7 @@ Test(account, a_correction_is_read_whole)
 {
 	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"a faulty hour\",\"lines\":["
 		"{\"period\":\"2020-03\",\"service\":\"crop\",\"was\":{\"revision\":2,\"calls\":9,\"free\":4,\"packs\":[{\"id\":\"p-1\",\"calls\":3}],"
-		"\"billable\":2,\"charge\":\"-1.05\"},\"becomes\":{\"calls\":8,\"free\":4,\"packs\":[{\"id\":\"p-2\",\"calls\":1},{\"id\":\"p-1\",\"calls\":2}],"
+		"\"billable\":2,\"charge\":\"1.05\"},\"becomes\":{\"calls\":8,\"free\":4,\"packs\":[{\"id\":\"p-2\",\"calls\":1},{\"id\":\"p-1\",\"calls\":2}],"
 		"\"billable\":1,\"charge\":\"12.30\"}},"
 		"{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
 	struct account_book *b = account_book_new();
@@ -367,7 +367,7 @@ Test(account, a_correction_is_read_whole)
 	const struct correction_side *was = &f->lines[0].was, *becomes = &f->lines[0].becomes;
 	cr_assert(f->kind == ACCOUNT_CORRECTION && span_is(f->id, "c-15") && span_is(f->reason, "a faulty hour") && f->n_lines == 2 && f->offset == 15);
 	cr_assert(f->lines[0].month == 2020 * 12 + 2 && span_is(f->lines[0].service, "crop"));
-	cr_assert(was->revision == 2 && was->calls == 9 && was->free == 4 && was->billable == 2 && was->charge_fen == -105 && was->n_packs == 1);
+	cr_assert(was->revision == 2 && was->calls == 9 && was->free == 4 && was->billable == 2 && was->charge_fen == 105 && was->n_packs == 1);
 	cr_assert(becomes->calls == 8 && becomes->free == 4 && becomes->billable == 1 && becomes->charge_fen == 1230 && becomes->n_packs == 2);
 	cr_assert(span_is(becomes->packs[0].id, "p-2") && becomes->packs[0].calls == 1 && span_is(becomes->packs[1].id, "p-1") && becomes->packs[1].calls == 2);
 	cr_assert(f->lines[1].was.revision == -1 && f->lines[1].was.calls == 0 && f->lines[1].month == 2020 * 12 + 3);

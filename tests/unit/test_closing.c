@@ -596,6 +596,8 @@ Test(closing, a_fault_at_any_call_changes_nothing, .timeout = 600)
 }
 
 // February with corrections of January: of an account with late calls too, of one that nobody counted, and one that does not fit any more.
+#define PRICES_OF_C_1 "{\"model\":\"volume\",\"per\":1000,\"bounds\":\"lower-inclusive\",\"tier_basis\":\"total\",\"tiers\":[{\"from\":0,\"price\":\"2.4\"}," \
+	"{\"from\":1000000,\"price\":\"2\"}],\"rounding\":\"half-up\"}"
 static void corrected_february(struct world *w)
 {
 	world_open(w, CLOCK_RECORDS, 2, NULL, NULL);
@@ -604,7 +606,7 @@ static void corrected_february(struct world *w)
 	run_until_closed(w, JAN);
 	said(w, "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
 		"\"service\":\"image-tag\",\"was\":{\"revision\":0,\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,\"charge\":\"2200.00\"},"
-		"\"becomes\":{\"calls\":1000000,\"free\":10000,\"packs\":[],\"billable\":990000,\"charge\":\"2000.00\"}}]}");
+		"\"becomes\":{\"calls\":1000000,\"free\":10000,\"packs\":[],\"billable\":990000,\"charge\":\"1980.00\",\"prices\":" PRICES_OF_C_1 "}}]}");
 	for (const char *account = "yz"; *account != '\0'; account++) {
 		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"%c\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\","
 			"\"lines\":[{\"period\":\"2020-0%d\",\"service\":\"image-crop\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,"
@@ -622,10 +624,10 @@ Test(closing, corrections_before_late_calls)
 	corrected_february(&w);
 	run_until_closed(&w, FEB);
 	CLEANUP(freep) char *documents = fake_values(&w.k, "meterd.settlements");
-	expect_has(documents, "\"exact\":\"2178\",\"charge\":\"2000.00\",\"corrected\":\"-178.00\",\"correction\":\"c-1\",\"currency\"");
-	expect_has(documents, "\"exact\":\"2180.2\",\"charge\":\"2002.20\",\"corrected\":\"-178.00\",\"currency\"");
+	expect_has(documents, "\"exact\":\"1980\",\"charge\":\"1980.00\",\"correction\":\"c-1\",\"prices\":" PRICES_OF_C_1 ",\"currency\"");
+	expect_has(documents, "\"exact\":\"1982\",\"charge\":\"1982.00\",\"corrected\":\"c-1\",\"prices\":" PRICES_OF_C_1 ",\"currency\"");
 	expect_has(document(&w, "settlement", "z/image-crop/2020-01"), "\"revision\":1,");
-	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":3,\"difference\":\"-197.80\"");
+	expect_has(document(&w, "period.closed", "2020-02"), "\"adjustments\":3,\"difference\":\"-218.00\"");
 	struct closer_numbers n;
 	closer_numbers(w.closer, &n);
 	cr_expect(n.corrected == 2 && n.passed_over == 1);

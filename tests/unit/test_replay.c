@@ -557,6 +557,48 @@ Test(replay, corrections_are_said_made_and_undone)
 	world_close(&w);
 }
 
+// What another price book makes of a line is kept with its prices, so that calls which come later are rated by them: the same question finds nothing
+// then. Once they are in another tier, where both books say the same, what was corrected can still be taken back, and is not by itself.
+Test(replay, the_prices_of_a_correction_are_kept)
+{
+	struct world w;
+	begin(&w);
+	w.o.correct = true;
+	w.o.reason = "r";
+	book(&w, "price: 2.5}, {from: 1_000_000", "price: 3}, {from: 1_000_000");
+	range(&w, "@2020-01:2020-02");
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag settled 12000>12000 0>0 500>600 3000>3600 0>0; ");
+	CLEANUP(freep) char *said = xasprintf("%.*s", (int)replay_corrections(w.r)->list[0].text.n, replay_corrections(w.r)->list[0].text.p);
+	static const char prices[] = "\"prices\":{\"model\":\"volume\",\"per\":1000,\"bounds\":\"lower-inclusive\",\"tier_basis\":\"total\",\"tiers\":[{\"from\":0,"
+		"\"price\":\"3\"},{\"from\":1000000,\"price\":\"2.2\"}],\"rounding\":\"half-up\"}}";
+	const char *at = strstr(said, "\"charge\":\"6.00\",");
+	cr_assert(at != NULL && strstr(at, prices) == at + strlen("\"charge\":\"6.00\",") && strstr(said, prices) > at, "%s", said);
+	say(&w, span_of(said));
+	february(&w, 1);
+	call(&w, 0, "20", "acme", "tag", 2000, "ok", NULL, jan_ms + 63 * day, jan_ms + day); // late, with March
+	manifest_of_accounts(&w, JAN + 2, 1);
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	struct replay_numbers n;
+	replay_numbers(w.r, &n);
+	cr_expect(n.before_fen == 1200 && n.after_fen == 1200 && replay_corrections(w.r)->kept == 0, "%lld", (long long)n.before_fen);
+	call(&w, 0, "21", "acme", "tag", 986000, "ok", NULL, jan_ms + 94 * day, jan_ms + day); // with April
+	manifest_of_accounts(&w, JAN + 3, 1);
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	w.o.catalog_name = NULL;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "");
+	cr_expect(replay_corrections(w.r)->kept == 1);
+	w.o.undo = true;
+	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	cr_expect_str_eq(texts(&w), "2020-01 acme tag corrected 1000000>1000000 0>0 217800>217800 3000>3000 0>0; ");
+	CLEANUP(freep) char *undone = xasprintf("%.*s", (int)replay_corrections(w.r)->list[0].text.n, replay_corrections(w.r)->list[0].text.p);
+	cr_expect(strstr(undone, prices) != NULL && strstr(undone, "\"charge\":\"2178.00\"}}]}") != NULL, "%s", undone);
+	world_close(&w);
+}
+
 // January's tag of acme was corrected with February's close, and February is closed: what is asked of one month leaves the other as it is.
 static void begin_corrected(struct world *w)
 {
