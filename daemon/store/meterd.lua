@@ -1322,6 +1322,8 @@ local function cut(keys, args)
 		return refused
 	elseif not have[2] then
 		return { 'LOST', 'the shard holds no generation ' .. args[2] }
+	elseif have[2] == 'restoring' then -- half of it: whoever took it for the whole would count what it lacks offsets of again
+		return { 'LOST', 'generation ' .. args[2] .. ' is being put back from a checkpoint, or was and is not whole' }
 	elseif have[3] and have[3] ~= 'cut' then
 		return { 'HALT', 'generation ' .. args[3] .. ' is ' .. have[3] .. ' already' }
 	end

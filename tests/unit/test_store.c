@@ -965,6 +965,19 @@ Test(store, a_shard_that_went_back_gets_no_half_of_a_generation)
 	cr_expect_eq(store->ops->restored(store, 1, true, &e), ERROR_ABORT, "one that is whole: %s", e.text);
 }
 
+// Half of a generation is no copy of it: a checkpoint of counters without their offsets would have the calls counted once more.
+Test(store, a_generation_that_is_being_put_back_is_not_copied)
+{
+	struct error e = { 0 };
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(store->ops->restore(store, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(store->ops->cut_copy(store, 1, 2, 7, &e), ERROR_ABORT, "%s", e.text);
+	cr_expect(strstr(e.text, "not whole") != NULL, "%s", e.text);
+	e = (struct error){ 0 };
+	cr_assert_eq(store->ops->restored(store, 1, false, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(store->ops->cut_copy(store, 1, 2, 7, &e), ERROR_NONE, "%s", e.text);
+}
+
 // A pack begins in a month in which the shard counts nothing: that its alert is out is noted there too, and belongs to the generation. A
 // number is given again; what an earlier generation of it had left would hide the alert.
 Test(store, a_generation_takes_the_mark_of_a_pack_along)
