@@ -7,7 +7,7 @@
 
 #include "sim.h"
 
-enum { TAG, CROP, NEXT, BETA, SERVICES, MONTHS = 14, RUNGS = 12, OUTCOMES = 6 };
+enum { TAG, CROP, NEXT, BETA, SERVICES, MONTHS = 14, RUNGS = 24, OUTCOMES = 6 };
 enum { FIRST_YEAR = 2019 * 12 + 6 };  // month 0 of the arrays
 enum { FIRST_PRICED = 6 };            // 2020-01: before it nothing has a price
 
@@ -16,6 +16,8 @@ struct crossing {                    // an alert that must be there once
 	int64_t threshold, before, after, offset;
 	int32_t partition;
 	int seen;
+	bool any_call;               // which one crosses depends on which partition was counted first
+	bool unsure;                 // and so does whether it is raised
 };
 struct cell {
 	int64_t calls;               // counted
@@ -36,6 +38,8 @@ struct audit {
 	struct cell cells[SIM_ACCOUNTS][SERVICES][MONTHS];
 	int active[SIM_ACCOUNTS];    // first month with calls, as far as the log is read; MONTHS: none
 	int active_by[SIM_ACCOUNTS][MONTHS]; // the same, by calls that are closed with that month or before
+	int alone[SIM_ACCOUNTS];     // first month with calls in the partition that is read, as far as it is
+	bool unsure[SIM_ACCOUNTS][MONTHS]; // calls of `next` may have come before the account was known to be active in an earlier month
 	int64_t outcomes[OUTCOMES];  // counted, duplicate, late, rejected, not billable, control
 	int wrong;
 	int first, last;             // months with a settlement
@@ -50,6 +54,7 @@ struct audit_said {
 	int64_t stamp_ms;
 	const struct journal_manifest *manifest;
 };
+bool audit_below(const struct journal_manifest *m, int32_t partition, int64_t offset); // of the accounts topic
 int said_active(int account, struct audit_said s); // MONTHS: nothing was said
 const struct sim_fact *said_contract(int account, int month, struct audit_said s); // NULL: none holds in that month
 bool said_pack(int account, int pack, int month, struct audit_said s, struct sim_fact *ret); // that is deducted in that month
@@ -66,6 +71,8 @@ int64_t audit_fen(const json_t *data, const char *name);
 int audit_service(const char *name);
 void audit_each(const char *topic, void (*fn)(const json_t *j));
 
-void audit_bills(void); // bills.c
+const struct sim_record *audit_record(int32_t partition, int64_t offset);
+void audit_alerts(void); // alerts.c
+void audit_bills(void);  // bills.c
 
 #endif

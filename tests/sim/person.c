@@ -124,10 +124,24 @@ bool sim_person_failed(const char *what, enum error_class c, const struct error 
 	return true;
 }
 
+// What depends on which partition was counted first: which call an alert names that waits, and of some whether they are raised.
+static bool may_differ(const struct rebuild_difference *d)
+{
+	int account = -1;
+	CLEANUP(freep) char *field = xstrndup(d->field.p, d->field.n);
+	if (d->kind == REBUILD_OUTBOX && sscanf(field, "alert\na%d\n", &account) == 1)
+		return sim_is_spread(account);
+	if (d->kind == REBUILD_ALERT || d->kind == REBUILD_UNPUBLISHED)
+		return sim_alert_unsure(d->field);
+	return d->kind == REBUILD_MARK && sim->spread != 0 && sim->says && strncmp(field, "f:", 2) == 0; // alerts of packs come from there
+}
+
 // Counts where the verification comes to its end: a Redis that went back meanwhile makes everything differ.
 static bool differs(void *ctx, const struct rebuild_difference *d)
 {
 	char month[MONTH_TEXT] = "", *text = ctx;
+	if (may_differ(d))
+		return true;
 	snprintf(text, DIFFERENCE, "a generation made again differs: shard %u, %s %s, %.*s: in force %.*s, made again %.*s", d->shard, rebuild_kind_text(d->kind),
 		  d->month != MONTH_NONE ? month_text(d->month, month) : "", (int)d->field.n, d->field.p, (int)d->live.n, d->live.p != NULL ? d->live.p : "",
 		  (int)d->made.n, d->made.p != NULL ? d->made.p : "");
@@ -137,6 +151,8 @@ static bool differs(void *ctx, const struct rebuild_difference *d)
 static void stale(void *ctx, struct span identity)
 {
 	(void)ctx;
+	if (sim_alert_unsure(identity))
+		return;
 	sim_wrong("an alert of a settled month was never raised by the generation in force: %.*s", (int)identity.n, identity.p);
 }
 
@@ -167,7 +183,7 @@ static void rebuild(struct rebuild_from from, bool verify, bool put_in_force)
 	struct rebuild_verdict v = { 0 };
 	struct rebuild_options o = { .ports = sim->ports, .crew = &crew, .settings = x->settings, .kafka = &sim->kafka.o, .store = sim->store_options,
 				     .workers = 1 + (uint32_t)sim_below(2), .stop = &person()->stop };
-	char difference[DIFFERENCE];
+	char difference[DIFFERENCE] = "";
 	const char *what = "rebuild";
 	uint32_t losses = sim_person_losses();
 	o.from = from;
@@ -188,8 +204,9 @@ static void rebuild(struct rebuild_from from, bool verify, bool put_in_force)
 		c = rebuild_verify(r, differs, difference, &v, &e);
 		sim->coverage->verified += c == ERROR_NONE;
 		check(c != ERROR_NONE || v.compared > 0);
-		if (c == ERROR_NONE && v.differences > 0)
+		if (c == ERROR_NONE && difference[0] != '\0')
 			sim_wrong("%s", difference);
+		put_in_force = put_in_force && v.differences == 0;
 	}
 	if (c == ERROR_NONE && put_in_force) {
 		what = "promote";

@@ -27,6 +27,7 @@ enum {
 	SIM_ACCOUNTS_FIRST = 5,          // of the first partitions; the others' calls lie in the one that appears
 	SIM_ACCOUNTS = 7,
 	SIM_ACCOUNTS_SAID = 3,           // of which the accounts topic speaks
+	SIM_ACCOUNTS_SPREAD = 4,         // whose calls may lie in several partitions
 	SIM_PACKS = 4,                   // of one account, at the most
 	SIM_FACTS_MOST = 200,
 	SIM_BOOKS = 3,
@@ -102,6 +103,7 @@ enum sim_event {
 	EVENT(ROLLBACK_SHARD, "one shard goes back in time")                                                                           \
 	EVENT(TXN_LATE, "a transaction's end arrives late")                                                                            \
 	EVENT(STOP, "instance stops in order")                                                                                        \
+	EVENT(LAG, "a partition is not read for days of its log")                                                                      \
 	EVENT(GROW, "a partition is added")                                                                                           \
 	EVENT(PROPOSE, "new rules are proposed")                                                                                      \
 	EVENT(SAY, "something is said of an account")                                                                                         \
@@ -126,7 +128,7 @@ const char *event_text(enum sim_event e);
 
 struct sim_coverage {                // shared by all processes of a run
 	uint64_t fates[STEP_COUNT][FATE_COUNT], events[EVENT_COUNT];
-	uint64_t alerts, settlements, adjustments, duplicates, rejected, late, counted, rounds;
+	uint64_t alerts, any_call, settlements, adjustments, duplicates, rejected, late, counted, rounds;
 	uint64_t versions, admitted, with_contract, with_packs;
 	uint64_t digest;             // of all that came out; the order of seeds does not matter
 	uint64_t rebuilt, verified, promoted, rolled_back, dropped;
@@ -142,6 +144,7 @@ struct sim_record {
 	int id, account;                 // id -1: a tick
 	int service;                     // index in the book; -1: unknown to it
 	bool billable, readable;
+	bool sub;                        // sent by the account's sub-account
 };
 
 // What was said of an account. Months are those of period/, pack numbers count from 0.
@@ -215,6 +218,8 @@ struct sim {
 	uint32_t n_log;
 	int next_id;
 	int64_t stamp_ms;                // of the newest record
+	unsigned spread;                 // bits of the accounts whose calls lie in several partitions
+	uint32_t lags_until[SIM_PARTITIONS_MOST]; // it is not read before so many records are there
 	uint32_t grows_at;               // records behind which a partition is added; 0: never
 	bool proposes, says;             // new rules; facts about accounts
 	int64_t rules_known;             // newest version that a shard was told of
@@ -227,6 +232,11 @@ extern struct sim *sim;
 static inline int32_t sim_partitions(void)
 {
 	return sim->kafka.topics[0].partitions;
+}
+
+static inline bool sim_is_spread(int account)
+{
+	return account < SIM_ACCOUNTS_SPREAD && (sim->spread & (1u << account)) != 0;
 }
 
 void sim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // of a run that is traced: what happens, on stderr
@@ -290,6 +300,9 @@ enum error_class sim_source_read(const struct kafka_options *o, const char *cons
 void sim_source_forget(struct sim_instance *of);          // a dead process: the group notices
 void sim_group_expire(struct sim_instance *of);           // its session is over
 void sim_group_changed(void);                             // partitions were added
+
+// alerts.c: what the log does not decide
+bool sim_alert_unsure(struct span identity);              // whether it is raised depends on which partition was counted first
 
 // says.c: what else goes into Kafka and Redis: accounts, rules, a partition
 void sim_says_load(void);                                 // the books' texts

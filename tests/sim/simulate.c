@@ -269,10 +269,25 @@ static void put_event(struct sim_record r, int64_t stamp_ms)
 	static const char *const names[] = { "tag", "crop", "next", "beta" };
 	char time[TIME_TEXT];
 	const char *service = r.service < 0 ? "nothing" : r.service == 0 && r.id % 3 == 0 ? "old-tag" : names[r.service];
-	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
-					       r.id, r.account, service, time_text(r.time_ms, time), (long long)r.calls, r.billable ? "ok" : "error",
+	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d%s\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
+					       r.id, r.account, r.sub ? "-dev" : "", service, time_text(r.time_ms, time), (long long)r.calls, r.billable ? "ok" : "error",
 					       r.readable ? "}" : "");
-	put(r.account < SIM_ACCOUNTS_FIRST ? r.account % SIM_PARTITIONS : SIM_PARTITIONS, stamp_ms, &r, value);
+	put(r.partition, stamp_ms, &r, value);
+}
+
+static int32_t home_of(int account)
+{
+	return account < SIM_ACCOUNTS_FIRST ? account % SIM_PARTITIONS : SIM_PARTITIONS;
+}
+
+// A sub-account has a partition of its own; what producers with other partitioners send is anywhere.
+static void place(struct sim_record *r)
+{
+	r->partition = home_of(r->account);
+	if (!sim_is_spread(r->account) || sim_chance(0.4))
+		return;
+	r->sub = sim_chance(0.6);
+	r->partition = r->sub ? (r->partition + 1) % SIM_PARTITIONS : (int32_t)sim_below((uint64_t)sim_partitions());
 }
 
 // The clock rises by hours; now and then a stamp is older, an event late, too early, a repetition, wrong, or free.
@@ -298,6 +313,7 @@ static void produce(void)
 		r.service = -1;
 	r.readable = !sim_chance(0.03);
 	r.billable = !sim_chance(0.05);
+	place(&r);
 	put_event(r, stamp_ms);
 }
 
@@ -322,6 +338,7 @@ static void world_open(void)
 	fake_event(&sim->kafka, "meterd.control", 0, 1, rules);
 	sim->requeues = sim_chance(0.5);
 	sim->loses = sim_chance(0.5);
+	sim->spread = sim_chance(0.5) ? 1 + (unsigned)sim_below((1u << SIM_ACCOUNTS_SPREAD) - 1) : 0;
 	sim_folder_open();
 	sim_redis_open();
 	shared_store_options = store_options();
@@ -382,6 +399,8 @@ static void chance_of_the_world(void)
 		sim_disk_copied(x);
 	if (event_happens(EVENT_DISK, 0.01))
 		sim_disk_harmed(x);
+	if (sim->spread != 0 && event_happens(EVENT_LAG, 0.006))
+		sim->lags_until[sim_below((uint64_t)sim_partitions())] = sim->n_log + 5 + (uint32_t)sim_below(60);
 	if (event_happens(EVENT_JUMP, 0.005))
 		sim->wall_ms += ((int64_t)sim_below(2000) - 1000) * hour_ms / 10;
 	if (x->alive && event_happens(EVENT_KILL, 0.006))
@@ -592,7 +611,7 @@ static bool run(uint64_t seed, const uint8_t *mask, bool trace, char (*told)[120
 	sim->events = 0; // none comes by itself any more
 	for (int32_t p = 0; good && p < sim_partitions(); p++) { // so that a month ends in each of them
 		sim->stamp_ms += 20 * 24 * hour_ms;
-		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .service = 0, .billable = true, .readable = true, .calls = 1,
+		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .partition = p, .service = 0, .billable = true, .readable = true, .calls = 1,
 					       .time_ms = sim->stamp_ms }, sim->stamp_ms);
 	}
 	good = good && drain() && sim_audit();
@@ -680,9 +699,9 @@ static void report(uint64_t seed)
 
 static void print_coverage(void)
 {
-	printf("%" PRIu64 " calls counted, %" PRIu64 " late, %" PRIu64 " duplicates, %" PRIu64 " rejected; %" PRIu64 " alerts, %" PRIu64 " settlements of which %"
+	printf("%" PRIu64 " calls counted, %" PRIu64 " late, %" PRIu64 " duplicates, %" PRIu64 " rejected; %" PRIu64 " alerts, %" PRIu64 " of them of accounts in several partitions, %" PRIu64 " settlements of which %"
 	       PRIu64 " adjustments; %" PRIu64 " rounds\n", coverage->counted, coverage->late, coverage->duplicates, coverage->rejected, coverage->alerts,
-	       coverage->settlements, coverage->adjustments, coverage->rounds);
+	       coverage->any_call, coverage->settlements, coverage->adjustments, coverage->rounds);
 	printf("%" PRIu64 " rules versions, %" PRIu64 " partitions admitted, %" PRIu64 " lines under a contract, %" PRIu64 " with packs\n", coverage->versions,
 	       coverage->admitted, coverage->with_contract, coverage->with_packs);
 	printf("%" PRIu64 " generations made again, %" PRIu64 " held against the one in force, %" PRIu64 " put in force, %" PRIu64 " times back, %" PRIu64 " dropped\n",

@@ -123,6 +123,8 @@ static void read_records(const struct source_part *part, uint32_t i, int64_t *ne
 {
 	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", part->partition);
 	size_t at = 0;
+	if (sim->n_log < sim->lags_until[part->partition] && sim->n_log < sim->events)
+		return; // its leader is slow
 	while (at < l->n && l->list[at].offset < *next)
 		at++;
 	for (; at < l->n && most > 0; at++, most--) {
