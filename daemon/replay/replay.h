@@ -124,6 +124,9 @@ uint32_t replay_alerts(const struct replay *r, const struct replay_alert **ret);
 const struct replay_corrections *replay_corrections(const struct replay *r);
 // To be asked before they are said, by whoever keeps all others from saying any: is what they were worked out from still so? ERROR_ABORT 75: no.
 enum error_class replay_holds(struct replay *r, struct error *e);
+// Says them, where they still hold: all, or none. There are some, none of them `tied`, and they are not known. ERROR_ABORT 75: nothing was said, or it is
+// not known whether all was.
+enum error_class replay_say(struct replay *r, struct error *e);
 void replay_numbers(const struct replay *r, struct replay_numbers *ret);
 
 #endif

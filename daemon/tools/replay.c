@@ -340,7 +340,7 @@ static int verdict(struct tool *t, struct replay *r)
 		fprintf(stderr, "meterctl %s: %" PRIu32 " correction%s of closed months said before: what they made of a bill stays where this question changes "
 			"nothing of it\n", t->options.verb, k.corrections, k.corrections == 1 ? "" : "s");
 	if (t->apply)
-		return replay_apply(&(struct replay_apply){ &t->options, &t->kafka, t->confirm, &t->watch.ended }, r);
+		return replay_apply(&(struct replay_apply){ &t->options, t->confirm, &t->watch.ended }, r);
 	fprintf(stderr, "meterctl %s: %" PRIu32 " bill%s, %" PRIu32 " of them of open months as far as the log goes; charges of all months %s %s instead of %s, "
 		"difference %s; %" PRIu32 " alert%s more, %" PRIu32 " fewer\n", t->options.verb, n_bills, n_bills == 1 ? " differs" : "s differ", open,
 		money_fen_text(k.after_fen, after), k.currency, money_fen_text(k.before_fen, before), money_fen_text(k.after_fen - k.before_fen, difference),

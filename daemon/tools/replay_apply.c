@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// All records of an application go out in one transaction: all of them, or none. Nothing is written before the months, the number of lines,
-// the difference and the id were typed: whoever looked at another answer types something else. Nor where a month was closed or a correction
-// came while somebody read and typed: that is looked at when no other application can write any more.
+// Nothing is written before the months, the number of lines, the difference and the id were typed: whoever looked at another answer types something
+// else.
 #include "tools/replay_apply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/money.h"
 
-enum { SEND_TIMEOUT_MS = 30000, CONFIRM_TEXT = 160 };
+enum { CONFIRM_TEXT = 160 };
 
 static const char *confirmation(const struct replay_corrections *c, char buf[CONFIRM_TEXT])
 {
@@ -64,34 +62,11 @@ static int ask(const struct replay_apply *a, const struct replay_corrections *c)
 	return EXIT_USAGE_ERR;
 }
 
-static enum txn_status send_all(const struct replay_apply *a, const struct replay_corrections *c, struct txn_sink *sink, struct error *e)
-{
-	CLEANUP(freep) struct message *list = xcalloc(c->n, sizeof(*list));
-	for (uint32_t i = 0; i < c->n; i++)
-		list[i] = (struct message){ .topic = a->kafka->accounts_topic, .partition = -1, .key = c->list[i].account, .value = c->list[i].text };
-	return sink->ops->publish(sink, list, c->n, e);
-}
-
 static int write_all(const struct replay_apply *a, struct replay *r)
 {
 	struct error e = { 0 };
-	struct txn_sink *sink = NULL;
-	const struct replay_corrections *c = replay_corrections(r);
-	CLEANUP(freep) char *id = xasprintf("%s-corrections", a->kafka->group);
 	atomic_store(a->ended, true);
-	if (sink_kafka_txn_open(a->kafka, id, SEND_TIMEOUT_MS, &sink, &e) != ERROR_NONE)
-		return options_fail(a->options, &e);
-	if (replay_holds(r, &e) != ERROR_NONE) {
-		sink->ops->close(sink);
-		return options_fail(a->options, &e);
-	}
-	enum txn_status status = send_all(a, c, sink, &e);
-	sink->ops->close(sink);
-	if (status == TXN_DONE)
-		return EXIT_DONE;
-	// Also where it was fenced: by the brokers after a time-out, or by somebody else, maybe after an end whose answer was lost.
-	fprintf(stderr, "meterctl %s: %s. All of it was written, or nothing: run the same command again, it says which\n", a->options->verb, e.text);
-	return EXIT_LATER;
+	return replay_say(r, &e) == ERROR_NONE ? EXIT_DONE : options_fail(a->options, &e);
 }
 
 // What earlier corrections have to do with it. OPTIONS_GO_ON, or an exit code.

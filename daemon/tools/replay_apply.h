@@ -8,7 +8,6 @@
 
 struct replay_apply {
 	const struct options *options;
-	const struct kafka_options *kafka;
 	const char *confirm;          // --confirm; NULL: asked for on the terminal
 	atomic_bool *ended;           // set before anything is written: signals wait from here on
 };
