@@ -215,18 +215,8 @@ static const struct sim_record *returned(int32_t partition, const struct fake_me
 	return &audit->returned[audit->n_returned++];
 }
 
-struct reading {
-	int64_t clock_ms;
-	int open;
-	struct seen {
-		int id;
-		int64_t offset, clock_ms;
-	} *seen;
-	size_t n;
-};
-
 // Occurrences that were not rejected, in the window of 2^bits * generations offsets (whole generations) and max_age.
-static bool duplicate(const struct reading *r, const struct sim_record *e)
+bool audit_duplicate(const struct reading *r, const struct sim_record *e)
 {
 	const struct rules_settings *s = &sim->rules->settings;
 	int64_t from = ((e->offset >> s->generation_bits) - (int64_t)s->generations) << s->generation_bits;
@@ -288,14 +278,14 @@ static void count(struct cell *c, const struct sim_record *e, int service, int64
 
 // The price books say: book-2.yaml gives old-tag to crop and charges errors; its rules allow a minute of the future. book-3.yaml has a service for
 // what no other knows.
-static int service_in(const struct sim_record *e, int book)
+int audit_service_in(const struct sim_record *e, int book)
 {
 	if (e->service < 0 && book == 2)
 		return CROP;
 	return e->service == TAG && e->id % 3 == 0 && book == 1 ? CROP : e->service;
 }
 
-static bool rejected(const struct sim_record *e, int book)
+bool audit_rejected(const struct sim_record *e, int book)
 {
 	return !e->readable || (e->service < 0 && book != 2) || e->time_ms > e->stamp_ms + (book == 1 ? 60000 : 300000);
 }
@@ -303,10 +293,10 @@ static bool rejected(const struct sim_record *e, int book)
 // taken: it was given back although it was not rejected.
 static int outcome(struct reading *r, const struct sim_record *e, bool taken)
 {
-	int book = audit_book(r->clock_ms), service = service_in(e, book);
-	if (rejected(e, book))
+	int book = audit_book(r->clock_ms), service = audit_service_in(e, book);
+	if (audit_rejected(e, book))
 		return 3;
-	bool again = duplicate(r, e);
+	bool again = audit_duplicate(r, e);
 	r->seen[r->n++] = (struct seen){ e->id, e->offset, r->clock_ms };
 	if (again || taken)
 		return 1;
@@ -347,6 +337,15 @@ static void check_dead_letter(const struct fake_message *was, int32_t partition)
 	wrong("usage.calls/%d/%s was rejected and is not in the dead-letter topic", partition, offset);
 }
 
+// For questions: they are asked about what one record is.
+static void remember(const struct reading *r, const struct sim_record *e, bool taken)
+{
+	if (!sim->corrects)
+		return;
+	audit->reads = xrealloc(audit->reads, audit->n_reads + 1, sizeof(*audit->reads));
+	audit->reads[audit->n_reads++] = (struct audit_read){ *e, r->clock_ms, r->open, taken };
+}
+
 static void read_partition(int32_t partition)
 {
 	const struct fake_log *l = fake_log(&sim->kafka, "usage.calls", partition);
@@ -363,6 +362,8 @@ static void read_partition(int32_t partition)
 		if (again && (e = returned(partition, m, &taken)) == NULL)
 			break;
 		int k = e == NULL ? 5 : outcome(&r, e, taken);
+		if (e != NULL)
+			remember(&r, e, taken);
 		sim->coverage->requeued_counted += again && k == 0;
 		sim->coverage->requeued_late += again && k == 2;
 		sim->coverage->requeued_taken += taken;
@@ -543,6 +544,7 @@ bool sim_audit(void)
 	months_settled();
 	audit_alerts();
 	audit_bills();
+	audit_answers();
 	sim->coverage->counted += (uint64_t)audit->outcomes[0];
 	sim->coverage->duplicates += (uint64_t)audit->outcomes[1];
 	sim->coverage->late += (uint64_t)audit->outcomes[2];
@@ -551,6 +553,7 @@ bool sim_audit(void)
 	journal_freep(&audit->decided);
 	free(audit->returned);
 	free(audit->lettered);
+	free(audit->reads);
 	free(audit);
 	return good;
 }

@@ -4,12 +4,6 @@
 #include "audit.h"
 #include "base/check.h"
 
-// By which a month is billed.
-struct frame {
-	int month, book;
-	struct audit_said said;
-};
-
 // ---- prices
 static int64_t first_slice(const struct frame *f) // crop, of one call
 {
@@ -36,7 +30,7 @@ static int64_t list_freeze(const struct frame *f, int service, int64_t calls)
 	return service == CROP ? calls * (calls < 60 ? first_slice(f) : 100) : list_price(f, service, calls, calls);
 }
 
-static int64_t price(const struct frame *f, int account, int service, int64_t calls, int64_t billable)
+int64_t audit_price(const struct frame *f, int account, int service, int64_t calls, int64_t billable)
 {
 	if (service == TAG && said_contract(account, f->month, f->said) != NULL)
 		return billable * (calls >= 400 ? 170 : calls >= 100 ? 190 : 210);
@@ -54,26 +48,18 @@ static int64_t quota(const struct frame *f, int account, int service, int by_cal
 }
 
 // ---- one account, month by month
-struct month_line {                  // of one service, as its newest revision has it
-	int64_t calls, given, billable, charge;
-	int revision;                // -1: none
-};
-struct account_life {
-	int account;
-	int64_t taken[SIM_PACKS];    // by settlements and adjustments so far
-	struct month_line lines[SERVICES][MONTHS];
-	int64_t frozen[SERVICES];
-};
-
 struct line {                        // settled, or expected to be
 	int account, service, month, revision, seen;
-	int64_t calls, charge, unfreeze, freeze, difference;
+	int64_t calls, free, billable, charge, corrected, unfreeze, freeze, difference;
+	char correction[32];
 };
 static struct line *lines;
 static size_t n_lines, size_lines;
 
 static void expect_line(struct line l)
 {
+	if (!audit->expecting)
+		return;
 	if (n_lines == size_lines) {
 		size_lines = size_lines * 2 + 64;
 		lines = xrealloc(lines, size_lines, sizeof(*lines));
@@ -81,20 +67,39 @@ static void expect_line(struct line l)
 	lines[n_lines++] = l;
 }
 
-// The month's own manifest; of a month that has none, that of the month with which it is adjusted.
-static struct frame frame_of(int month, int closed_with)
+void audit_expect(const struct account_life *of, int service, int month, int64_t difference, const char *correction)
+{
+	const struct month_line *x = &of->lines[service][month];
+	struct line l = { of->account, service, month, x->revision, 0, x->calls, x->free, x->billable, x->charge, x->corrected_fen, 0, 0, difference, "" };
+	if (correction != NULL)
+		snprintf(l.correction, sizeof(l.correction), "%s", correction);
+	expect_line(l);
+}
+
+const struct journal_manifest *audit_manifest(int month)
 {
 	const struct journal *j = audit->decided;
-	const struct journal_manifest *m = NULL;
 	for (uint32_t i = 0; i < j->n_manifests; i++)
-		if (j->manifests[i].month == month + FIRST_YEAR || (m == NULL && j->manifests[i].month == closed_with + FIRST_YEAR))
-			m = &j->manifests[i];
+		if (j->manifests[i].month == month + FIRST_YEAR)
+			return &j->manifests[i];
+	return NULL;
+}
+
+bool audit_was_closed(int month)
+{
+	return audit_manifest(month) != NULL;
+}
+
+struct frame audit_frame(int month, int closed_with)
+{
+	const struct journal_manifest *m = audit_manifest(month);
+	m = m != NULL ? m : audit_manifest(closed_with);
 	check(m != NULL);
 	return (struct frame){ month, audit_book_version(m->rules_version), { 0, m } };
 }
 
 // What the account's packs still give of `wanted`: earliest expiry first, then by id.
-static int64_t take_packs(struct account_life *l, const struct frame *f, int service, int64_t wanted)
+static int64_t take_packs(struct account_life *l, const struct frame *f, int service, int64_t wanted, struct month_line *x)
 {
 	struct sim_fact packs[SIM_PACKS];
 	int n = 0;
@@ -110,55 +115,72 @@ static int64_t take_packs(struct account_life *l, const struct frame *f, int ser
 	}
 	for (int i = 0; i < n && wanted > given; i++) {
 		int64_t left = packs[i].calls - l->taken[packs[i].pack], got = left < wanted - given ? left : wanted - given;
+		got = got > 0 ? got : 0;
 		l->taken[packs[i].pack] += got;
+		x->packs[packs[i].pack] += got;
 		given += got;
 	}
-	sim->coverage->with_packs += given > 0;
+	sim->coverage->with_packs += audit->expecting && given > 0;
 	return given;
+}
+
+static int64_t given_of(const struct month_line *x)
+{
+	int64_t given = 0;
+	for (int p = 0; p < SIM_PACKS; p++)
+		given += x->packs[p];
+	return given;
+}
+
+// Of a line that was corrected the free calls stay as they were said: more of them come only where all calls are free still.
+static int64_t quota_left(const struct month_line *x, int64_t quota)
+{
+	return x->corrected && (x->free < x->calls || x->free > quota) ? x->free : quota;
 }
 
 // `more` late calls of month `e`, with the close of month `m`. What packs gave stays, and what was charged is never covered later.
 static void adjust(struct account_life *l, int service, int e, int m, int64_t more)
 {
-	struct frame f = frame_of(e, m);
+	struct frame f = audit_frame(e, m);
 	struct month_line *x = &l->lines[service][e];
-	int64_t q = quota(&f, l->account, service, audit->active_by[l->account][m]), open = x->calls + more - x->given;
-	int64_t billable = open - (q < open ? q : open), before = x->charge;
-	if (billable > x->billable) {
-		int64_t given = take_packs(l, &f, service, billable - x->billable);
-		billable -= given;
-		x->given += given;
-	}
+	int64_t q = quota_left(x, quota(&f, l->account, service, audit->active_by[l->account][m])), open = x->calls + more - given_of(x);
+	int64_t before = x->charge, billable = open - (q < open ? q : open);
+	x->free = open - billable;
+	if (billable > x->billable)
+		billable -= take_packs(l, &f, service, billable - x->billable, x);
 	x->calls += more;
 	x->billable = billable;
-	x->charge = price(&f, l->account, service, x->calls, billable);
+	x->charge = audit_price(&f, l->account, service, x->calls, billable) + x->corrected_fen;
 	x->revision = x->revision < 0 ? 1 : x->revision + 1;
-	expect_line((struct line){ l->account, service, e, x->revision, 0, x->calls, x->charge, 0, 0, x->charge - before });
+	audit_expect(l, service, e, x->charge - before, NULL);
 }
 
 static void settle(struct account_life *l, int service, int m)
 {
-	struct frame f = frame_of(m, m);
+	struct frame f = audit_frame(m, m);
 	struct month_line *x = &l->lines[service][m];
 	int64_t calls = audit->cells[l->account][service][m].calls, unfreeze = l->frozen[service];
 	if (calls == 0 && unfreeze == 0)
 		return;
 	int64_t q = quota(&f, l->account, service, audit->active_by[l->account][m]), open = calls - (q < calls ? q : calls);
-	int64_t given = take_packs(l, &f, service, open);
-	*x = (struct month_line){ calls, given, open - given, price(&f, l->account, service, calls, open - given), 0 };
+	*x = (struct month_line){ .calls = calls, .free = calls - open };
+	x->billable = open - take_packs(l, &f, service, open, x);
+	x->charge = audit_price(&f, l->account, service, calls, x->billable);
 	l->frozen[service] = list_freeze(&f, service, calls);
-	sim->coverage->with_contract += service == TAG && said_contract(l->account, m, f.said) != NULL;
-	expect_line((struct line){ l->account, service, m, 0, 0, calls, x->charge, unfreeze, l->frozen[service], 0 });
+	sim->coverage->with_contract += audit->expecting && service == TAG && said_contract(l->account, m, f.said) != NULL;
+	expect_line((struct line){ l->account, service, m, 0, 0, calls, x->free, x->billable, x->charge, 0, unfreeze, l->frozen[service], 0, "" });
 }
 
-static void expect_account(int account)
+struct account_life *audit_live(int account, int until, bool corrected)
 {
 	struct account_life *l = xcalloc(1, sizeof(*l));
 	l->account = account;
 	for (int s = 0; s < SERVICES; s++)
 		for (int m = 0; m < MONTHS; m++)
 			l->lines[s][m].revision = -1;
-	for (int m = audit->first; m <= audit->last; m++) {
+	for (int m = audit->first; m <= until; m++) {
+		if (corrected)
+			audit_correct(l, m);
 		for (int e = FIRST_PRICED; e < m; e++)
 			for (int s = 0; s < BETA; s++)
 				if (audit->cells[account][s][e].late[m] > 0)
@@ -166,18 +188,42 @@ static void expect_account(int account)
 		for (int s = 0; s < BETA; s++)
 			settle(l, s, m);
 	}
-	free(l);
+	return l;
 }
 
 // ---- what was published
+static bool same(const struct line *x, const struct line *y)
+{
+	return x->calls == y->calls && x->free == y->free && x->billable == y->billable && x->charge == y->charge && x->corrected == y->corrected &&
+	       x->unfreeze == y->unfreeze && x->freeze == y->freeze && x->difference == y->difference && strcmp(x->correction, y->correction) == 0;
+}
+
+static void put_line(char text[300], const struct line *x)
+{
+	snprintf(text, 300, "calls %lld free %lld billable %lld charge %lld corrected %lld unfreeze %lld freeze %lld difference %lld correction \"%s\"",
+		 (long long)x->calls, (long long)x->free, (long long)x->billable, (long long)x->charge, (long long)x->corrected, (long long)x->unfreeze,
+		 (long long)x->freeze, (long long)x->difference, x->correction);
+}
+
+static void tell(const struct line *x, const struct line *got)
+{
+	char texts[2][300];
+	put_line(texts[0], got);
+	put_line(texts[1], x);
+	wrong("settlement a%d/%s month %d revision %d: seen %d times; %s; the log says %s", x->account, audit_services[x->service], x->month, x->revision,
+	      x->seen, texts[0], texts[1]);
+}
+
 static void check_line(const json_t *j)
 {
 	const json_t *data = json_object_get(j, "data");
 	if (strcmp(audit_text(j, "type"), "meterd.settlement.v1") != 0)
 		return;
 	struct line got = { audit_text(data, "account")[1] - '0', audit_service(audit_text(data, "service")), audit_month_text(audit_text(data, "period")),
-			    (int)audit_number(data, "revision"), 0, audit_number(data, "calls"), audit_fen(data, "charge"), audit_fen(data, "unfreeze"),
-			    audit_fen(data, "freeze"), json_object_get(data, "difference") != NULL ? audit_fen(data, "difference") : 0 };
+			    (int)audit_number(data, "revision"), 0, audit_number(data, "calls"), audit_number(data, "free"), audit_number(data, "billable"),
+			    audit_fen(data, "charge"), json_object_get(data, "corrected") != NULL ? audit_fen(data, "corrected") : 0, audit_fen(data, "unfreeze"),
+			    audit_fen(data, "freeze"), json_object_get(data, "difference") != NULL ? audit_fen(data, "difference") : 0, "" };
+	snprintf(got.correction, sizeof(got.correction), "%s", audit_text(data, "correction"));
 	for (size_t i = 0; i < n_lines; i++) {
 		struct line *x = &lines[i];
 		if (x->account != got.account || x->service != got.service || x->month != got.month || x->revision != got.revision)
@@ -185,12 +231,8 @@ static void check_line(const json_t *j)
 		x->seen++;
 		sim->coverage->settlements++;
 		sim->coverage->adjustments += got.revision > 0;
-		if (x->seen > 1 || x->calls != got.calls || x->charge != got.charge || x->unfreeze != got.unfreeze || x->freeze != got.freeze ||
-		    x->difference != got.difference)
-			wrong("settlement a%d/%s month %d revision %d: seen %d times; calls %lld charge %lld unfreeze %lld freeze %lld difference %lld, the "
-			      "log says %lld %lld %lld %lld %lld", got.account, audit_services[got.service], got.month, got.revision, x->seen,
-			      (long long)got.calls, (long long)got.charge, (long long)got.unfreeze, (long long)got.freeze, (long long)got.difference,
-			      (long long)x->calls, (long long)x->charge, (long long)x->unfreeze, (long long)x->freeze, (long long)x->difference);
+		if (x->seen > 1 || !same(x, &got))
+			tell(x, &got);
 		return;
 	}
 	wrong("settlement %s/%s %s revision %d must not be there", audit_text(data, "account"), audit_text(data, "service"), audit_text(data, "period"),
@@ -200,8 +242,11 @@ static void check_line(const json_t *j)
 void audit_bills(void)
 {
 	n_lines = 0;
+	audit_corrections_read();
+	audit->expecting = true;
 	for (int a = 0; a < SIM_ACCOUNTS; a++)
-		expect_account(a);
+		free(audit_live(a, audit->last, true));
+	audit->expecting = false;
 	audit_each("meterd.settlements", check_line);
 	for (size_t i = 0; i < n_lines; i++)
 		if (lines[i].seen == 0)

@@ -25,6 +25,7 @@ ASSIGN, RELAY, DEDUPE, CLOSER = "daemon/pipeline/assign.c", "daemon/outbox/relay
 PROPOSE = "daemon/closing/propose.c"
 BOX, MAKE, RESTORE, HEAD, FOLDER = ("daemon/letters/box.c", "daemon/checkpoint/make.c", "daemon/checkpoint/restore.c", "daemon/checkpoint/head.c",
                                     "daemon/checkpoint/folder.c")
+CORRECT = "daemon/closing/correct.c"
 DECIDE, COURSE, WORKER, LOOK = "daemon/decide/decide.c", "daemon/decide/course.c", "daemon/pipeline/worker.c", "daemon/closing/look.c"
 # name, what goes wrong with it, file, text, what stands in its place
 MUTANTS = [
@@ -120,6 +121,25 @@ MUTANTS = [
      "s->changes_later = next != INT64_MAX;", "s->changes_later = next == INT64_MIN;"),
     ("weighed-by-its-own-clock", "calls of a partition that lags are weighed by what a change ended that the counters were looked at for", STEP,
      "\tif (!account_is_mixed(w, account))\n\t\treturn p->course.clock_ms;", "\tif (!account_is_mixed(w, account) || p != NULL)\n\t\treturn p->course.clock_ms;"),
+    ("correction-of-another-close", "a correction is made that was worked out before another month was closed", CORRECT,
+     "if (k->fact->after_month != k->f->manifest->month - 1)", "if (k->fact->after_month > k->f->manifest->month)"),
+    ("correction-does-not-stand", "a correction is made of a bill that is another one by now", CORRECT,
+     "if (!stands(settled_line_of(m->lines, m->n_lines, service), &c->was))", "if (!stands(settled_line_of(m->lines, m->n_lines, service), &c->was) && k->n > 1000)"),
+    ("two-corrections-with-a-close", "two corrections of an account are made, of which neither knew the other", CORRECT, "	if (another)\n", "	if (another && k->n > 1000)\n"),
+    ("packs-beyond-what-they-hold", "a correction lets a pack give more than it holds, or less than nothing", CORRECT, "return moves_fit(k) ? NULL :", "return moves_fit(k) || true ? NULL :"),
+    ("packs-not-given-back", "what a correction moved of a pack is not known afterwards", CORRECT, "	move_packs(k, b);\n", "	(void)move_packs;\n	(void)b;\n"),
+    ("correction-forgotten-by-late-calls", "late calls undo what a correction said of the charge", "daemon/closing/adjust.c", ".corrected_fen = before->corrected_fen };", ".corrected_fen = 0 };"),
+    ("free-calls-given-again", "late calls of a corrected line take free calls that the correction did not give", "daemon/closing/adjust.c", "	if (before->corrected)\n		keep", "	if (before->corrected && before->calls < 0)\n		keep"),
+    ("correction-makes-no-revision", "what a correction made has the number of what it corrected", CORRECT, "l.revision = before.revision >= 0 ? before.revision + 1 : 1;", "l.revision = before.revision >= 0 ? before.revision : 1;"),
+    ("half-an-answer", "of an answer about several accounts some are said", "daemon/replay/say.c", "if (sink->ops->publish(sink, list, c->n, &why) == TXN_DONE)",
+     "if (sink->ops->publish(sink, list, 1, &why) == TXN_DONE && (c->n == 1 || sink->ops->publish(sink, list + 1, c->n - 1, &why) == TXN_DONE))"),
+    ("left-out-is-remembered", "a copy of a call that is left out does not count, since that one is known", "daemon/replay/log.c", "decide_record(&s->decider, &c, NULL, rec, d); // who",
+     "decide_record(&s->decider, &c, set, rec, d); // who"),
+    ("others-corrections-undone", "a question about one account takes back what corrections billed others", CORRECT,
+     "(s->account.p != NULL && !span_eq(a->name, s->account))", "(s->account.n > 1000)"),
+    ("undone-unasked", "a question takes back an earlier correction that it has nothing to do with", "daemon/replay/bills.c", "if (!asked && !r->o.undo) {", "if (!asked && !r->o.undo && b == NULL) {"),
+    ("late-where-it-was-not-billable", "calls that another question makes billable count in the month that they came in", "daemon/replay/log.c",
+     "d->month < d->course.open_month ? OUTCOME_LATE : OUTCOME_COUNTED;", "d->month < 0 ? OUTCOME_LATE : OUTCOME_COUNTED;"),
 ]
 
 

@@ -90,7 +90,9 @@ void sim_person_calls(void)
 	if (sim->running == process() && sim_chance(0.05))
 		sim_world_goes_on();
 	if (sim->running == process() && sim->step == STEP_REQUEUE && sim_chance(0.1))
-		sim_hand_enters(sim_letters_return_all);
+		sim_hand_enters(sim_letters_return_all, EVENT_TWO_HANDS);
+	if (sim->running == process() && sim->step == STEP_CORRECT && sim_chance(0.1))
+		sim_hand_enters(sim_correct, EVENT_TWO_CORRECT);
 }
 
 void sim_person_lists(void)

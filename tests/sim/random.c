@@ -66,7 +66,7 @@ void sim_say(const char *fmt, ...)
 // What is asked for once in a whole rebuild, or once where all was lost.
 static double seldom(enum sim_step step)
 {
-	return step == STEP_ASK ? 20 : step == STEP_CREATE || step == STEP_RESTORE || step == STEP_RESTORED ? 5 : step == STEP_REQUEUE ? 3 : 1;
+	return step == STEP_ASK ? 20 : step == STEP_CREATE || step == STEP_RESTORE || step == STEP_RESTORED ? 5 : step == STEP_REQUEUE || step == STEP_CORRECT ? 3 : 1;
 }
 
 enum fate sim_fate(enum sim_step step, unsigned allowed)

@@ -31,6 +31,7 @@ enum {
 	SIM_PACKS = 4,                   // of one account, at the most
 	SIM_FACTS_MOST = 200,
 	SIM_BOOKS = 3,
+	SIM_QUESTIONS_MOST = 64,
 	SIM_EVENTS_MOST = 4000,
 	SIM_FAULTS_MOST = 4096,
 	SIM_SNAPSHOTS = 3,
@@ -72,6 +73,7 @@ enum sim_step {
 	STEP(REGISTER, "register_rules")                                                                                               \
 	STEP(KAFKA, "kafka")                                                                                                           \
 	STEP(DLQ, "dlq")                                                                                                               \
+	STEP(CORRECT, "correct")                                                                                                      \
 	STEP(REQUEUE, "requeue")                                                                                                       \
 	STEP(SLICE_WRITE, "slice_write")                                                                                               \
 	STEP(SLICE_READ, "slice_read")                                                                                                 \
@@ -113,6 +115,9 @@ enum sim_event {
 	EVENT(PERSON_DIES, "and is killed")                                                                                            \
 	EVENT(REQUEUE, "a person gives dead letters back")                                                                             \
 	EVENT(TWO_HANDS, "and another one the same ones")                                                                              \
+	EVENT(CORRECT, "a person corrects closed months")                                                                              \
+	EVENT(TWO_CORRECT, "and another one, too")                                                                                     \
+	EVENT(BY_HAND, "a correction is written by hand")                                                                              \
 	EVENT(CHECKPOINT, "a checkpoint is written")                                                                                   \
 	EVENT(FORGE, "a checkpoint is damaged, or one that must not be taken lies there")                                              \
 	EVENT(LOSS, "redis loses everything")                                                                                          \
@@ -131,6 +136,7 @@ struct sim_coverage {                // shared by all processes of a run
 	uint64_t alerts, any_call, settlements, adjustments, duplicates, rejected, late, counted, rounds;
 	uint64_t versions, admitted, with_contract, with_packs;
 	uint64_t digest;             // of all that came out; the order of seeds does not matter
+	uint64_t asked, said, known, tied, corrections, corrected, passed_over;
 	uint64_t rebuilt, verified, promoted, rolled_back, dropped;
 	uint64_t requeued, requeued_counted, requeued_late, requeued_taken;
 	uint64_t checkpoints, put_back, put_beside, made_anew, begun_from, refused;
@@ -159,6 +165,15 @@ struct sim_fact {
 	int64_t quota;                   // contract; -1: as in the price list
 	unsigned services;               // pack: bits
 	int64_t calls, start_ms, expiry_ms;
+};
+
+// What was asked about closed months; its answer may have been said.
+struct sim_question {
+	char id[17];                     // of the answer
+	int account, partition, producer; // -1: all, none, none; producer 1: SIM_PRODUCER, 0: the nameless one
+	unsigned codes;                  // that count: 1 ok, 2 error; 0: the price book's
+	int64_t from_ms, to_ms, from_offset;
+	bool undo;
 };
 
 struct sim_instance {
@@ -200,6 +215,8 @@ struct sim {
 	bool generations;                // somebody makes them anew: in every third seed
 	enum sim_step step;              // of Kafka's calls: what the process that runs is at
 	bool requeues, loses;            // dead letters are given back; Redis loses all, and checkpoints are written
+	bool corrects;                   // closed months are
+	uint32_t by_hand;                // corrections so far
 	uint32_t losses;                 // so far
 	char folder[64];                 // of state directories
 	uint32_t births;                 // of processes: each has a number of its own
@@ -224,6 +241,8 @@ struct sim {
 	bool proposes, says;             // new rules; facts about accounts
 	int64_t rules_known;             // newest version that a shard was told of
 	bool known_now;                  // a moment ago: a Redis that forgets it is worth trying
+	struct sim_question questions[SIM_QUESTIONS_MOST];
+	uint32_t n_questions;
 	struct sim_fact facts[SIM_FACTS_MOST];
 	uint32_t n_facts;
 };
@@ -255,7 +274,7 @@ int64_t sim_generation(void);                             // in force, as the co
 void sim_waits(int64_t ms);
 void sim_world_goes_on(void);                             // a step of everybody else, while a call is under way
 void sim_person_enters(void (*fn)(struct sim_instance *x));
-void sim_hand_enters(void (*fn)(struct sim_instance *x)); // out of another's call
+void sim_hand_enters(void (*fn)(struct sim_instance *x), enum sim_event e); // out of another's call
 
 // person.c
 void sim_person_works(struct sim_instance *x);
@@ -271,6 +290,15 @@ bool sim_person_failed(const char *what, enum error_class c, const struct error 
 enum error_class sim_dlq_open(const struct kafka_options *o, struct dlq **ret, struct error *e);
 void sim_letters_return(struct sim_instance *x);          // some
 void sim_letters_return_all(struct sim_instance *x);
+
+// correct.c
+#define SIM_PRODUCER "/gate/b"
+static inline bool sim_is_cloud(int id)                   // its producer is that, and not nameless
+{
+	return id % 4 == 1;
+}
+void sim_correct(struct sim_instance *x);                 // `meterctl replay --apply-as-adjustment`
+void sim_correct_by_hand(void);
 
 // checkpoint.c
 void sim_checkpoint_write(struct sim_instance *x);        // as a keeper, or `meterctl checkpoint`

@@ -17,7 +17,7 @@
 #include "pipeline/checks.h"
 #include "sim.h"
 
-enum { DRAIN_ROUNDS = 6000, LONG_RUN = 1000 };
+enum { DRAIN_ROUNDS = 9000, LONG_RUN = 1000 };
 static const int64_t begin_ms = 1578153600000, hour_ms = 3600000; // 2020-01-05T00:00:00+08:00, about
 
 static struct sim_coverage *coverage;
@@ -148,6 +148,12 @@ static void person_dies(struct sim_instance *x)
 		sim_person_forget();
 }
 
+// Of whoever does nothing else with Kafka.
+static enum sim_step step_of(void (*fn)(struct sim_instance *x))
+{
+	return fn == sim_letters_return || fn == sim_letters_return_all ? STEP_REQUEUE : fn == sim_correct ? STEP_CORRECT : STEP_KAFKA;
+}
+
 // May be within another's call: whose death is meant is known by where it is entered.
 static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
 {
@@ -156,7 +162,7 @@ static void enter(struct sim_instance *x, void (*fn)(struct sim_instance *x))
 	sim->waited_ms = 0;
 	sim->running = x;
 	sim->death = &death;
-	sim->step = fn == sim_letters_return || fn == sim_letters_return_all ? STEP_REQUEUE : STEP_KAFKA;
+	sim->step = step_of(fn);
 	if (setjmp(death) == 0) {
 		fn(x);
 		if (sim->dies_next)
@@ -191,11 +197,11 @@ void sim_person_enters(void (*fn)(struct sim_instance *x))
 
 static bool event_happens(enum sim_event e, double p);
 
-void sim_hand_enters(void (*fn)(struct sim_instance *x))
+void sim_hand_enters(void (*fn)(struct sim_instance *x), enum sim_event e)
 {
 	struct sim_instance *had = sim->running, *x = &sim->instances[SIM_HAND];
 	bool dies = sim->dies_next;
-	if (!event_happens(EVENT_TWO_HANDS, 1))
+	if (!event_happens(e, 1))
 		return;
 	sim->dies_next = false;
 	x->pid = 1000 + sim->births++;
@@ -269,9 +275,13 @@ static void put_event(struct sim_record r, int64_t stamp_ms)
 	static const char *const names[] = { "tag", "crop", "next", "beta" };
 	char time[TIME_TEXT];
 	const char *service = r.service < 0 ? "nothing" : r.service == 0 && r.id % 3 == 0 ? "old-tag" : names[r.service];
-	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",\"account\":\"a%d%s\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"%s",
-					       r.id, r.account, r.sub ? "-dev" : "", service, time_text(r.time_ms, time), (long long)r.calls, r.billable ? "ok" : "error",
-					       r.readable ? "}" : "");
+	CLEANUP(freep) char *fields = xasprintf("\"account\":\"a%d%s\",\"service\":\"%s\",\"time\":\"%s\",\"calls\":%lld,\"status\":\"%s\"",
+						r.account, r.sub ? "-dev" : "", service, time_text(r.time_ms, time), (long long)r.calls,
+						r.billable ? "ok" : "error");
+	bool cloud = sim_is_cloud(r.id);
+	CLEANUP(freep) char *value = xasprintf("{\"id\":\"e%d\",%s%s%s", r.id,
+					       cloud ? "\"specversion\":\"1.0\",\"type\":\"call\",\"source\":\"" SIM_PRODUCER "\",\"data\":{" : "", fields,
+					       !r.readable ? "" : cloud ? "}}" : "}");
 	put(r.partition, stamp_ms, &r, value);
 }
 
@@ -317,6 +327,29 @@ static void produce(void)
 	put_event(r, stamp_ms);
 }
 
+// So that a month ends in each partition.
+static void put_month_end(int days)
+{
+	for (int32_t p = 0; p < sim_partitions(); p++) {
+		sim->stamp_ms += days * 24 * hour_ms;
+		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .partition = p,
+					       .billable = true, .readable = true, .calls = 1, .time_ms = sim->stamp_ms }, sim->stamp_ms);
+	}
+}
+
+// Late calls of months that may be corrected, and the end of another one, with whose close corrections come.
+static void put_month_behind_corrections(void)
+{
+	sim->stamp_ms += 30 * 24 * hour_ms;
+	for (int n = 0; n < 8; n++) {
+		struct sim_record r = { .id = sim->next_id++, .account = (int)sim_below(SIM_ACCOUNTS_FIRST), .service = (int)sim_below(3),
+					.billable = true, .readable = true, .calls = 1 + (int64_t)sim_below(40), .time_ms = sim->stamp_ms - (int64_t)sim_below(120 * 24) * hour_ms };
+		place(&r);
+		put_event(r, sim->stamp_ms);
+	}
+	put_month_end(1);
+}
+
 // ---- a run
 static void world_open(void)
 {
@@ -338,6 +371,7 @@ static void world_open(void)
 	fake_event(&sim->kafka, "meterd.control", 0, 1, rules);
 	sim->requeues = sim_chance(0.5);
 	sim->loses = sim_chance(0.5);
+	sim->corrects = sim_chance(0.5);
 	sim->spread = sim_chance(0.5) ? 1 + (unsigned)sim_below((1u << SIM_ACCOUNTS_SPREAD) - 1) : 0;
 	sim_folder_open();
 	sim_redis_open();
@@ -419,6 +453,8 @@ static void chance_of_the_world(void)
 		return;
 	if (sim->generations && event_happens(EVENT_PERSON, 0.01))
 		sim_person_enters(sim_person_works);
+	if (sim->corrects && event_happens(EVENT_CORRECT, 0.01))
+		sim_person_enters(sim_correct);
 	if (sim->requeues && event_happens(EVENT_REQUEUE, 0.006))
 		sim_person_enters(sim_letters_return);
 	if (sim->loses && event_happens(EVENT_CHECKPOINT, 0.006))
@@ -523,10 +559,15 @@ static bool all_settled(int month)
 	return fake_count(&sim->kafka, "meterd.settlements", subject) > 0;
 }
 
+static int last_to_settle(void)
+{
+	return period_month(catalog_zone(sim->rules->catalog), sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
+}
+
 static bool drain(void)
 {
-	const struct zone *z = catalog_zone(sim->rules->catalog);
-	int last = period_month(z, sim->stamp_ms - sim->rules->settings.close_grace_ms) - 1;
+	int last = last_to_settle();
+	bool corrected = sim->corrects && sim_chance(0.7);
 	bool again = sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_ROLLBACK));
 	bool lost = sim->loses && sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_LOSS));
 	bool returned = sim->requeues && sim_chance(0.7);
@@ -544,6 +585,15 @@ static bool drain(void)
 		if (returned) { // once all is quiet, and whoever began it died
 			returned = false;
 			sim_person_enters(sim_letters_return_all);
+			continue;
+		}
+		if (corrected) { // with the close behind this one
+			corrected = false;
+			sim_person_enters(sim_correct);
+			if (sim_chance(0.3))
+				sim_correct_by_hand();
+			put_month_behind_corrections();
+			last = last_to_settle();
 			continue;
 		}
 		if (lost) {
@@ -609,11 +659,7 @@ static bool run(uint64_t seed, const uint8_t *mask, bool trace, char (*told)[120
 	while (good && sim->n_log < sim->events)
 		good = world_step();
 	sim->events = 0; // none comes by itself any more
-	for (int32_t p = 0; good && p < sim_partitions(); p++) { // so that a month ends in each of them
-		sim->stamp_ms += 20 * 24 * hour_ms;
-		put_event((struct sim_record){ .id = sim->next_id++, .account = p < SIM_PARTITIONS ? p : SIM_ACCOUNTS_FIRST, .partition = p, .service = 0, .billable = true, .readable = true, .calls = 1,
-					       .time_ms = sim->stamp_ms }, sim->stamp_ms);
-	}
+	put_month_end(20);
 	good = good && drain() && sim_audit();
 	*ret_faults = sim->n_faults;
 	coverage->digest += digest();
@@ -708,6 +754,9 @@ static void print_coverage(void)
 	       coverage->rebuilt, coverage->verified, coverage->promoted, coverage->rolled_back, coverage->dropped);
 	printf("%" PRIu64 " dead letters given back, of which %" PRIu64 " counted, %" PRIu64 " were late, and %" PRIu64 " had counted in their first place\n", coverage->requeued,
 	       coverage->requeued_counted, coverage->requeued_late, coverage->requeued_taken);
+	printf("%" PRIu64 " questions about closed months, %" PRIu64 " answers said, %" PRIu64 " known already, %" PRIu64 " bound to earlier ones; %" PRIu64
+	       " corrections, of which %" PRIu64 " were made and %" PRIu64 " passed over\n", coverage->asked, coverage->said, coverage->known, coverage->tied,
+	       coverage->corrections, coverage->corrected, coverage->passed_over);
 	printf("%" PRIu64 " checkpoints written, %" PRIu64 " put back by a person, %" PRIu64 " beside, %" PRIu64 " rebuilds begun from one, %" PRIu64 " refused; %" PRIu64
 	       " times a shard was made anew\n", coverage->checkpoints, coverage->put_back, coverage->put_beside, coverage->begun_from, coverage->refused, coverage->made_anew);
 	printf("%" PRIu64 " slices of windows written, %" PRIu64 " sets made of them, %" PRIu64 " refused, %" PRIu64 " not written\n", coverage->slices_written,
