@@ -117,8 +117,6 @@ MUTANTS = [
      "daemon/rebuild/lane.c", "if (next < wanted(l, k, shard)) {", "if (next < 0 && next < wanted(l, k, shard)) {"),
     ("copy-left-in-the-way", "restore meets the copy that a verification left", "daemon/rebuild/restore.c",
      "\tif (cls == ERROR_NONE)\n\t\tcls = rebuild_drop_copy(s, j->shards, r->generation, e);\n", ""),
-    ("look-not-set-back", "an alert is lost where a partition with another worker lags behind a change that the counters were looked at for", "daemon/plans/plans.c",
-     "s->changes_later = next != INT64_MAX;", "s->changes_later = next == INT64_MIN;"),
     ("weighed-by-its-own-clock", "calls of a partition that lags are weighed by what a change ended that the counters were looked at for", STEP,
      "\tif (!account_is_mixed(w, account))\n\t\treturn p->course.clock_ms;", "\tif (!account_is_mixed(w, account) || p != NULL)\n\t\treturn p->course.clock_ms;"),
     ("correction-of-another-close", "a correction is made that was worked out before another month was closed", CORRECT,
