@@ -100,7 +100,7 @@ static void answer_free(struct answer *a)
 
 static bool differ(const struct month_line *x, const struct month_line *y)
 {
-	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge != y->charge ||
+	return x->calls != y->calls || x->free != y->free || x->billable != y->billable || x->charge != y->charge || x->price != y->price ||
 	       memcmp(x->packs, y->packs, sizeof(x->packs)) != 0;
 }
 
@@ -113,7 +113,7 @@ static bool is_asked(const struct answer *a, int account, int service, int month
 
 static bool says(const struct audit_side *s, const struct month_line *x)
 {
-	struct month_line l = { .calls = s->calls, .free = s->free, .billable = s->billable, .charge = s->charge };
+	struct month_line l = { .calls = s->calls, .free = s->free, .billable = s->billable, .charge = s->charge, .price = s->price };
 	memcpy(l.packs, s->packs, sizeof(l.packs));
 	return !differ(&l, x);
 }

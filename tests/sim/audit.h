@@ -101,12 +101,14 @@ struct frame {
 struct frame audit_frame(int month, int closed_with); // of the month's own manifest; where it has none, of the one that it is adjusted with
 const struct journal_manifest *audit_manifest(int month); // NULL: none
 bool audit_was_closed(int month);
-int64_t audit_price(const struct frame *f, int account, int service, int64_t calls, int64_t billable);
+// price: of a line that has one of its own.
+int64_t audit_price(const struct frame *f, int account, int service, int64_t price, int64_t calls, int64_t billable);
+int64_t audit_price_in(const json_t *j); // its "prices"
 
 struct month_line {                  // of one service, as its newest revision has it
 	int64_t calls, free, packs[SIM_PACKS], billable, charge;
-	int64_t corrected_fen;       // of the charge: not by the month's own prices
-	bool corrected;
+	int64_t price;               // a call, in yuan, as a correction brought it; 0: the month's own prices
+	char corrected[32];          // id of the newest correction that it rests on; "": none
 	int revision;                // -1: none
 };
 struct account_life {
@@ -121,7 +123,7 @@ void audit_expect(const struct account_life *of, int service, int month, int64_t
 
 // corrections.c
 struct audit_side {                  // of a line
-	int64_t revision, calls, free, packs[SIM_PACKS], billable, charge;
+	int64_t revision, calls, free, packs[SIM_PACKS], billable, charge, price;
 };
 struct audit_changed {
 	int month, service;          // service -1: there is no such

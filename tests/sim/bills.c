@@ -30,8 +30,16 @@ static int64_t list_freeze(const struct frame *f, int service, int64_t calls)
 	return service == CROP ? calls * (calls < 60 ? first_slice(f) : 100) : list_price(f, service, calls, calls);
 }
 
-int64_t audit_price(const struct frame *f, int account, int service, int64_t calls, int64_t billable)
+int64_t audit_price_in(const json_t *j)
 {
+	const json_t *tier = json_array_get(json_object_get(json_object_get(j, "prices"), "tiers"), 0);
+	return tier != NULL ? strtoll(audit_text(tier, "price"), NULL, 10) : 0;
+}
+
+int64_t audit_price(const struct frame *f, int account, int service, int64_t price, int64_t calls, int64_t billable)
+{
+	if (price > 0)
+		return billable * price * 100;
 	if (service == TAG && said_contract(account, f->month, f->said) != NULL)
 		return billable * (calls >= 400 ? 170 : calls >= 100 ? 190 : 210);
 	return list_price(f, service, calls, billable);
@@ -50,8 +58,8 @@ static int64_t quota(const struct frame *f, int account, int service, int by_cal
 // ---- one account, month by month
 struct line {                        // settled, or expected to be
 	int account, service, month, revision, seen;
-	int64_t calls, free, billable, charge, corrected, unfreeze, freeze, difference;
-	char correction[32];
+	int64_t calls, free, billable, charge, price, unfreeze, freeze, difference;
+	char correction[32], corrected[32]; // that made it; that it rests on
 };
 static struct line *lines;
 static size_t n_lines, size_lines;
@@ -70,9 +78,8 @@ static void expect_line(struct line l)
 void audit_expect(const struct account_life *of, int service, int month, int64_t difference, const char *correction)
 {
 	const struct month_line *x = &of->lines[service][month];
-	struct line l = { of->account, service, month, x->revision, 0, x->calls, x->free, x->billable, x->charge, x->corrected_fen, 0, 0, difference, "" };
-	if (correction != NULL)
-		snprintf(l.correction, sizeof(l.correction), "%s", correction);
+	struct line l = { of->account, service, month, x->revision, 0, x->calls, x->free, x->billable, x->charge, x->price, 0, 0, difference, "", "" };
+	snprintf(correction != NULL ? l.correction : l.corrected, sizeof(l.correction), "%s", correction != NULL ? correction : x->corrected);
 	expect_line(l);
 }
 
@@ -135,7 +142,7 @@ static int64_t given_of(const struct month_line *x)
 // Of a line that was corrected the free calls stay as they were said: more of them come only where all calls are free still.
 static int64_t quota_left(const struct month_line *x, int64_t quota)
 {
-	return x->corrected && (x->free < x->calls || x->free > quota) ? x->free : quota;
+	return x->corrected[0] != '\0' && (x->free < x->calls || x->free > quota) ? x->free : quota;
 }
 
 // `more` late calls of month `e`, with the close of month `m`. What packs gave stays, and what was charged is never covered later.
@@ -150,7 +157,7 @@ static void adjust(struct account_life *l, int service, int e, int m, int64_t mo
 		billable -= take_packs(l, &f, service, billable - x->billable, x);
 	x->calls += more;
 	x->billable = billable;
-	x->charge = audit_price(&f, l->account, service, x->calls, billable) + x->corrected_fen;
+	x->charge = audit_price(&f, l->account, service, x->price, x->calls, billable);
 	x->revision = x->revision < 0 ? 1 : x->revision + 1;
 	audit_expect(l, service, e, x->charge - before, NULL);
 }
@@ -165,10 +172,10 @@ static void settle(struct account_life *l, int service, int m)
 	int64_t q = quota(&f, l->account, service, audit->active_by[l->account][m]), open = calls - (q < calls ? q : calls);
 	*x = (struct month_line){ .calls = calls, .free = calls - open };
 	x->billable = open - take_packs(l, &f, service, open, x);
-	x->charge = audit_price(&f, l->account, service, calls, x->billable);
+	x->charge = audit_price(&f, l->account, service, 0, calls, x->billable);
 	l->frozen[service] = list_freeze(&f, service, calls);
 	sim->coverage->with_contract += audit->expecting && service == TAG && said_contract(l->account, m, f.said) != NULL;
-	expect_line((struct line){ l->account, service, m, 0, 0, calls, x->free, x->billable, x->charge, 0, unfreeze, l->frozen[service], 0, "" });
+	expect_line((struct line){ l->account, service, m, 0, 0, calls, x->free, x->billable, x->charge, 0, unfreeze, l->frozen[service], 0, "", "" });
 }
 
 struct account_life *audit_live(int account, int until, bool corrected)
@@ -194,15 +201,16 @@ struct account_life *audit_live(int account, int until, bool corrected)
 // ---- what was published
 static bool same(const struct line *x, const struct line *y)
 {
-	return x->calls == y->calls && x->free == y->free && x->billable == y->billable && x->charge == y->charge && x->corrected == y->corrected &&
-	       x->unfreeze == y->unfreeze && x->freeze == y->freeze && x->difference == y->difference && strcmp(x->correction, y->correction) == 0;
+	return x->calls == y->calls && x->free == y->free && x->billable == y->billable && x->charge == y->charge && x->price == y->price &&
+	       x->unfreeze == y->unfreeze && x->freeze == y->freeze && x->difference == y->difference && strcmp(x->correction, y->correction) == 0 &&
+	       strcmp(x->corrected, y->corrected) == 0;
 }
 
 static void put_line(char text[300], const struct line *x)
 {
-	snprintf(text, 300, "calls %lld free %lld billable %lld charge %lld corrected %lld unfreeze %lld freeze %lld difference %lld correction \"%s\"",
-		 (long long)x->calls, (long long)x->free, (long long)x->billable, (long long)x->charge, (long long)x->corrected, (long long)x->unfreeze,
-		 (long long)x->freeze, (long long)x->difference, x->correction);
+	snprintf(text, 300, "calls %lld free %lld billable %lld charge %lld price %lld unfreeze %lld freeze %lld difference %lld by \"%s\" on \"%s\"",
+		 (long long)x->calls, (long long)x->free, (long long)x->billable, (long long)x->charge, (long long)x->price, (long long)x->unfreeze,
+		 (long long)x->freeze, (long long)x->difference, x->correction, x->corrected);
 }
 
 static void tell(const struct line *x, const struct line *got)
@@ -221,9 +229,10 @@ static void check_line(const json_t *j)
 		return;
 	struct line got = { audit_text(data, "account")[1] - '0', audit_service(audit_text(data, "service")), audit_month_text(audit_text(data, "period")),
 			    (int)audit_number(data, "revision"), 0, audit_number(data, "calls"), audit_number(data, "free"), audit_number(data, "billable"),
-			    audit_fen(data, "charge"), json_object_get(data, "corrected") != NULL ? audit_fen(data, "corrected") : 0, audit_fen(data, "unfreeze"),
-			    audit_fen(data, "freeze"), json_object_get(data, "difference") != NULL ? audit_fen(data, "difference") : 0, "" };
+			    audit_fen(data, "charge"), audit_price_in(data), audit_fen(data, "unfreeze"),
+			    audit_fen(data, "freeze"), json_object_get(data, "difference") != NULL ? audit_fen(data, "difference") : 0, "", "" };
 	snprintf(got.correction, sizeof(got.correction), "%s", audit_text(data, "correction"));
+	snprintf(got.corrected, sizeof(got.corrected), "%s", audit_text(data, "corrected"));
 	for (size_t i = 0; i < n_lines; i++) {
 		struct line *x = &lines[i];
 		if (x->account != got.account || x->service != got.service || x->month != got.month || x->revision != got.revision)

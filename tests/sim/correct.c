@@ -216,6 +216,8 @@ static json_t *side_of(const json_t *data, bool with_revision)
 	json_put(j, "packs", json_deep_copy(json_object_get(data, "packs")));
 	json_put(j, "billable", json_integer(number_of(data, "billable")));
 	json_put(j, "charge", json_string(text_of(data, "charge")));
+	if (with_revision && json_object_get(data, "prices") != NULL)
+		json_put(j, "prices", json_deep_copy(json_object_get(data, "prices")));
 	return j;
 }
 
@@ -245,10 +247,25 @@ static void give_back(json_t *side)
 	json_object_set_new(side, "packs", json_array());
 }
 
+// Mostly as its calls are priced then: by a price that comes with it.
+static void put_charge(json_t *side, bool priced)
+{
+	char charge[MONEY_TEXT], price[24];
+	int64_t yuan = 1 + (int64_t)sim_below(4), fen = 0;
+	bool fits = !__builtin_mul_overflow(number_of(side, "billable"), yuan * 100, &fen) && sim_chance(0.95);
+	if (!fits || !priced)
+		fen = sim_chance(0.1) ? 99999999999999 : sim_chance(0.3) ? 0 : (int64_t)sim_below(60000);
+	json_object_set_new(side, "charge", json_string(money_fen_text(fen, charge)));
+	if (!priced)
+		return;
+	snprintf(price, sizeof(price), "%d", (int)yuan);
+	json_put(side, "prices", json_pack("{s:s,s:i,s:s,s:s,s:[{s:i,s:s}],s:s}", "model", "volume", "per", 1, "bounds", "lower-inclusive", "tier_basis", "total",
+		"tiers", "from", 0, "price", price, "rounding", "half-up"));
+}
+
 // Into something else that adds up, nearly always.
 static void change(json_t *side)
 {
-	char charge[MONEY_TEXT];
 	int64_t n = 1 + (int64_t)sim_below(60);
 	switch (sim_below(8)) {
 	case 0:
@@ -280,8 +297,6 @@ static void change(json_t *side)
 		add(side, "calls", n);
 		break;
 	}
-	int64_t fen = sim_chance(0.05) ? 99999999999999 : (int64_t)sim_below(60000);
-	json_object_set_new(side, "charge", json_string(money_fen_text(fen, charge)));
 }
 
 static json_t *line_of(const json_t *data)
@@ -289,6 +304,8 @@ static json_t *line_of(const json_t *data)
 	json_t *line = json_object(), *was = side_of(data, true), *becomes = side_of(data, false);
 	bool other = sim_chance(0.1);
 	change(becomes);
+	if (other || !sim_chance(0.1)) // free calls and packs alone change no charge
+		put_charge(becomes, !other && sim_chance(0.9));
 	if (sim_chance(0.1))
 		add(was, sim_chance(0.5) ? "revision" : "free", 1);
 	json_put(line, "period", json_string(text_of(data, "period")));

@@ -26,6 +26,7 @@ static bool read_side(const json_t *j, struct audit_side *s)
 	s->free = audit_number(j, "free");
 	s->billable = audit_number(j, "billable");
 	s->charge = audit_fen(j, "charge");
+	s->price = audit_price_in(j);
 	json_array_foreach(list, i, pack) {
 		int p = -1;
 		if (sscanf(audit_text(pack, "id"), "p%d", &p) != 1 || p < 0 || p >= SIM_PACKS || s->packs[p] != 0 || audit_number(pack, "calls") < 1)
@@ -33,12 +34,12 @@ static bool read_side(const json_t *j, struct audit_side *s)
 		s->packs[p] += audit_number(pack, "calls");
 		sum += s->packs[p];
 	}
-	return s->calls <= number_most && s->free + s->billable + sum == s->calls && s->charge >= -fen_most && s->charge <= fen_most;
+	return s->calls <= number_most && s->free + s->billable + sum == s->calls && s->charge >= 0 && s->charge <= fen_most;
 }
 
 static bool same(const struct audit_side *a, const struct audit_side *b)
 {
-	return a->calls == b->calls && a->free == b->free && a->billable == b->billable && a->charge == b->charge &&
+	return a->calls == b->calls && a->free == b->free && a->billable == b->billable && a->charge == b->charge && a->price == b->price &&
 	       memcmp(a->packs, b->packs, sizeof(a->packs)) == 0;
 }
 
@@ -113,6 +114,7 @@ static bool stands(const struct month_line *x, const struct audit_side *was)
 	if (x->revision < 0 || was->revision < 0)
 		return x->revision < 0 && was->revision < 0;
 	return x->revision == was->revision && x->calls == was->calls && x->free == was->free && x->billable == was->billable && x->charge == was->charge &&
+	       x->price == was->price &&
 	       memcmp(x->packs, was->packs, sizeof(x->packs)) == 0;
 }
 
@@ -121,10 +123,13 @@ static bool within(wide fen)
 	return fen >= -fen_most && fen <= fen_most;
 }
 
-static int64_t own_price(int account, const struct audit_changed *l)
+// What prices make of it: the month's own, or those that come with it; and late calls may bring all its calls to these.
+static bool is_priced(int account, const struct audit_changed *l)
 {
 	struct frame f = audit_frame(l->month, l->month);
-	return l->becomes.calls > 0 && l->month >= FIRST_PRICED ? audit_price(&f, account, l->service, l->becomes.calls, l->becomes.billable) : 0;
+	const struct audit_side *s = &l->becomes;
+	bool priced = s->calls > 0 && (l->month >= FIRST_PRICED || s->price > 0);
+	return s->charge == (priced ? audit_price(&f, account, l->service, s->price, s->calls, s->billable) : 0) && within((wide)s->calls * s->price * 100);
 }
 
 static bool line_fits(const struct account_life *of, const struct audit_changed *l, int closing)
@@ -132,7 +137,7 @@ static bool line_fits(const struct account_life *of, const struct audit_changed 
 	if (l->month >= closing || !audit_was_closed(l->month) || l->service < 0)
 		return false;
 	const struct month_line *x = &of->lines[l->service][l->month];
-	return stands(x, &l->was) && within(own_price(of->account, l)) && within((wide)l->becomes.charge - x->charge);
+	return stands(x, &l->was) && is_priced(of->account, l) && within((wide)l->becomes.charge - x->charge);
 }
 
 // Calls that the pack holds, as the months that are corrected know it.
@@ -178,8 +183,9 @@ static void make(struct account_life *of, const struct audit_correction *c)
 		const struct audit_changed *l = &c->lines[i];
 		const struct audit_side *s = &l->becomes;
 		struct month_line *x = &of->lines[l->service][l->month], before = *x;
-		*x = (struct month_line){ .calls = s->calls, .free = s->free, .billable = s->billable, .charge = s->charge, .corrected = true,
-					  .corrected_fen = s->charge - own_price(of->account, l), .revision = before.revision < 0 ? 1 : before.revision + 1 };
+		*x = (struct month_line){ .calls = s->calls, .free = s->free, .billable = s->billable, .charge = s->charge, .price = s->price,
+					  .revision = before.revision < 0 ? 1 : before.revision + 1 };
+		snprintf(x->corrected, sizeof(x->corrected), "%s", c->id);
 		memcpy(x->packs, s->packs, sizeof(x->packs));
 		for (int p = 0; p < SIM_PACKS; p++)
 			of->taken[p] += s->packs[p] - before.packs[p];
