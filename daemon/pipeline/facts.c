@@ -38,7 +38,9 @@ void facts_take(struct facts *f, const struct topic_record *t)
 			f->size = f->size * 2 + 64;
 			f->list = xrealloc(f->list, f->size, sizeof(*f->list));
 		}
-		struct span value = account_begins_correction(t->r.value) ? (struct span){ 0 } : arena_copy(&f->arena, t->r.value);
+		struct span value = { 0 };
+		if (!account_begins_correction(t->r.value))
+			value = arena_copy(&f->arena, t->r.value);
 		f->list[f->n++] = (struct fact_record){ t->partition, t->r.offset, t->r.timestamp_ms, value };
 	}
 	pthread_mutex_unlock(&f->lock);
