@@ -366,14 +366,16 @@ struct holder *aggregate_holder(struct aggregate *a, struct span account, int sc
 	return h;
 }
 
-void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms)
+void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms, bool later)
 {
-	if (change_ms == INT64_MIN && c->more == NULL)
+	if (change_ms == INT64_MIN && !later && c->more == NULL)
 		return;
 	struct counter_more *m = counter_more(a, c);
 	m->change_ms = change_ms;
-	if (change_ms == INT64_MIN || m->looked_ms == change_ms)
+	if (!later && (change_ms == INT64_MIN || m->looked_ms == change_ms))
 		return;
+	if (change_ms == INT64_MIN)
+		change_ms = COMMIT_CHANGE_NONE;
 	struct shard_batch *s = &b->shards[c->shard];
 	struct holder *h = aggregate_holder(a, counter_account(c), HOLDER_ACCOUNT, c->shard);
 	if (h->batch == b->serial) {

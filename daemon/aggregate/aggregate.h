@@ -122,8 +122,9 @@ void aggregate_take(struct batch *b, struct holder *h, const struct allowance *a
 // A call of the batch is not in the allowance that the holder's calls in it are weighed by: a commit behind it looks at the whole.
 void aggregate_look(const struct batch *b, struct holder *h);
 // The counter's account had a change before calls of this batch: the shard is asked whether its counters were looked at, unless that is
-// known. INT64_MIN: none.
-void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms);
+// known. INT64_MIN: none. later: there is one behind these calls, too, up to which another worker may have had the counters looked at, whose partitions
+// are ahead: the shard is told in any case that they must be looked at again.
+void aggregate_changed(struct aggregate *a, struct batch *b, struct counter *c, int64_t change_ms, bool later);
 // Adds one call. `ref` lies in b's arena and is linked into the list; its next must be NULL. ref->calls >= 1.
 void aggregate_add(struct aggregate *a, struct batch *b, struct counter *c, struct call_ref *ref);
 // Has the batch calls of the account in a later month, for which it matters that the account is active in this one?

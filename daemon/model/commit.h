@@ -82,10 +82,12 @@ struct look_terms {
 	const struct look_month *months; // the open ones then
 	const struct allowance *const *allowances;
 };
-// An account whose counters must have been looked at up to a change before the commit counts its calls.
+// An account whose counters must have been looked at up to a change before the commit counts its calls. Where they were looked at up to a later one,
+// because its calls lie in several partitions and another one is ahead, they will be again: these calls came too late for that look.
+enum { COMMIT_CHANGE_NONE = -1 }; // as the shard has it of an account that was never looked at
 struct commit_account {
 	struct span account;
-	int64_t change_ms;       // the last one up to the clock of its calls
+	int64_t change_ms;       // the last one up to the clock of its calls; COMMIT_CHANGE_NONE
 	int64_t since_ms;        // `looks` are those of all changes behind it; out of NEEDLOOK: up to which the shard has looked
 	bool behind;             // the shard has not: looks are needed
 	uint32_t n_looks;

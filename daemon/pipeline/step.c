@@ -127,7 +127,7 @@ static void counter_plan(struct worker *w, struct batch *b, const struct part *p
 	struct plan_row row = plans_row(w->plans, rules, clock_ms, account, c->service, c->month);
 	aggregate_terms(w->aggregate, c, &(struct counter_terms){ row.plain, row.first, row.allowance, row.month, row.service, row.scope,
 		plans_watched(w->plans, account) });
-	aggregate_changed(w->aggregate, b, c, row.change_ms);
+	aggregate_changed(w->aggregate, b, c, row.change_ms, row.changes_later);
 }
 
 // In one batch an account is weighed by one allowance: that of the first call. Where an account's events lie in several partitions
@@ -187,7 +187,7 @@ static void worker_count(struct worker *w, struct part *p, const struct record *
 		if (c->batch != b->serial && !late)
 			counter_plan(w, b, p, clock_ms, c);
 		else if (c->batch != b->serial) // it may make the account active in an earlier month
-			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, clock_ms, counter_account(c)));
+			aggregate_changed(w->aggregate, b, c, plans_change(w->plans, clock_ms, counter_account(c)), false);
 		struct call_ref *ref = worker_call(b, r, d->event, d->items[i].calls);
 		aggregate_add(w->aggregate, b, c, ref);
 		if (c->more != NULL && c->more->allowance != NULL)

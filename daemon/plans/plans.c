@@ -21,6 +21,7 @@ struct plan_set {
 	const struct allowance *allowance;
 	struct ladder_origin origin;
 	int64_t change_ms;
+	bool changes_later;
 	uint32_t n_services;            // of the newest catalog
 	struct plan_row *rows;          // by month, then service
 	bool *made;                     // beside rows
@@ -334,6 +335,7 @@ static struct plan_set *set_make(struct plans *p, const struct journal_rules *ru
 	if (account != NULL) {
 		int64_t next = account_next_change(account, h.stamp_ms);
 		s->until_ms = effect_ms(rules, next);
+		s->changes_later = next != INT64_MAX;
 		const struct account_fact *newest = newest_fact(account, h.stamp_ms);
 		if (newest != NULL)
 			s->from_ms = effect_ms(rules, newest->stamp_ms);
@@ -391,6 +393,7 @@ static void make_row(struct plans *p, struct plan_set *s, uint32_t service, int 
 	const struct terms *t = s->terms[month - s->first_month];
 	uint32_t own = service;
 	row->change_ms = s->change_ms;
+	row->changes_later = s->changes_later;
 	if (c != newest && !catalog_find_id(c, span_of(catalog_service_id(newest, service)), &own))
 		return; // these rules do not know it: nothing is counted under them
 	const struct terms_service *ts = &t->services[own];

@@ -29,6 +29,7 @@ struct plan_row {                        // of one account, service and month
 	uint32_t month, service;                 // its place there
 	int scope;                               // of its holder
 	int64_t change_ms;                       // the account's last one at this clock; INT64_MIN: none
+	bool changes_later;                      // something was said of the account that holds behind this clock only
 };
 
 struct plans;

@@ -712,7 +712,8 @@ end
 -- The invariant: whoever counts a call of an account behind a change (of the rules, or of what was said of the account) has looked at
 -- all counters of the account before, by what held at each change since the last one that was looked at (lk). So a counter is seen at a
 -- change as it stood when the change came, whoever looks, and whenever: the worker with the first call behind it, or the closer where
--- no call comes. lk says of each account which of them was first; the other finds nothing left to do.
+-- no call comes. lk says of each account which of them was first; the other finds nothing left to do. Where an account's calls lie in several
+-- partitions, one of them may be behind a change that the counters were looked at for already: its commit sets lk back, and they are looked at again.
 --
 -- An account: {account, last change up to the clock of its calls, changes from which on the looks were made or false, {looks, ...}}
 -- A look:     {change, {month, {service id, ladder, ladder in the month of activation, ...}, ...}, {allowances}}
