@@ -181,6 +181,22 @@ Test(step, what_was_said_of_an_account_parts_only_its_own_calls)
 	bench_close(&b);
 }
 
+// Another worker, whose partition is behind the change, may have had the account's counters looked at: its shard is told that these calls came later.
+Test(step, calls_before_a_change_of_their_account_have_it_looked_at_again)
+{
+	struct bench b;
+	bench_open(&b, jan_ms, jan_ms, "{\"type\":\"pack\",\"account\":\"owner\",\"id\":\"p\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":1000,"
+		   "\"price\":\"2.00\",\"start\":\"2020-01-01T00:00:00+08:00\",\"expiry\":\"2021-01-01T00:00:00+08:00\"}");
+	const struct shard_batch *s = &b.w.flights[0].batch->shards[store_shard(SPAN_LIT("owner"), SHARDS)];
+	call(&b, 0, "owner", jan_ms + 1);
+	cr_assert_eq(s->n_accounts, 1);
+	cr_expect(span_is(s->accounts[0].account, "owner") && s->accounts[0].change_ms == COMMIT_CHANGE_NONE);
+	new_batch(&b);
+	call(&b, 0, "other", jan_ms + 2);
+	cr_expect_eq(s->n_accounts, 0, "of others nothing was said");
+	bench_close(&b);
+}
+
 // Calls from before the partitions parted are met by the first that comes to the change.
 Test(step, a_partition_that_comes_to_a_change_first_ends_the_batch_for_the_other)
 {

@@ -1185,6 +1185,33 @@ Test(store, a_call_behind_two_changes_looks_at_both_first)
 	changes_free(&c);
 }
 
+// Of an account whose calls lie in two partitions: one is behind the change to 11, the other brings five calls from before it, weighed by what held then.
+// They carry the counter over 11, and the next look finds it there.
+Test(store, calls_from_before_a_change_that_was_looked_at_are_looked_at)
+{
+	struct changes c;
+	int asked;
+	struct commit_account before = { .account = SPAN_LIT("a"), .change_ms = COMMIT_CHANGE_NONE };
+	changes_make(&c, 1, (int64_t[]){ 11 });
+	claim_as("tok");
+	cr_assert_eq(worker_behind(&c, 0, 0, 8, &asked).status, COMMIT_DONE);
+	cr_assert_eq(worker_behind(&c, 1, 1, 1, &asked).status, COMMIT_DONE);
+	cr_assert_eq(asked, 1);
+	struct step *s = step_make("tok", 2, 3);
+	step_call(s, 5, NULL, false);
+	s->c.accounts = &before;
+	s->c.n_accounts = 1;
+	cr_assert_eq(step_send(s).status, COMMIT_DONE);
+	free(s);
+	cr_assert_eq(outbox().n, 0);
+	cr_assert_eq(worker_behind(&c, 1, 3, 1, &asked).status, COMMIT_DONE);
+	cr_assert_eq(asked, 1);
+	struct seen x = outbox();
+	cr_assert_eq(x.n, 1);
+	cr_assert(x.entry[0].cause.p != NULL && x.entry[0].time_ms == 1010 && x.entry[0].before == 14);
+	changes_free(&c);
+}
+
 // A worker that starts again knows nothing of what was looked at: the shard does. The change to 11 took effect before 9 became 14.
 Test(store, a_worker_that_starts_again_looks_at_no_change_twice)
 {
