@@ -15,6 +15,7 @@
 //	 "start":"2020-03-15T00:00:00+08:00","expiry":"2021-03-15T00:00:00+08:00"}
 //	{"type":"pack.cancelled","account":"A","id":"p-1","version":2,"from":"2020-06"}
 //	{"type":"correction","account":"A","id":"9f86d081884c7d65","version":1,"after":"2020-05","reason":"the producer sent test calls",
+//	 "question":{"catalog":{"version":"tiia-2","sha256":"9f86…"},"from":"2020-02-29T16:00:00.000Z","exclude_producers":["/gate/b"]},
 //	 "lines":[{"period":"2020-03","service":"image-tag",
 //	           "was":{"revision":0,"calls":12000,"free":10000,"packs":[],"billable":2000,"charge":"5.00"},
 //	           "becomes":{"calls":11000,"free":10000,"packs":[{"id":"p-1","calls":400}],"billable":600,"charge":"1.44",
@@ -35,7 +36,8 @@
 //
 // A correction says what lines of closed months become, and what they were when it was worked out: settled with the next close, or passed
 // over whole where they are not that any more (closing/correct.c). `after` is the month that was closed last then: it comes with the close
-// of the one behind it, and with no other. `was` is absent where there was no line. Lines stand in the order of month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. A side has
+// of the one behind it, and with no other. `question` is what was asked, for whoever
+// wants to work it out again (question.c); nothing is decided by it. `was` is absent where there was no line. Lines stand in the order of month, then service; calls are free ones, those of packs and billable ones together; money has two decimals. A side has
 // `prices`, in the words of a contract and with `rounding`, where the line is not priced as its month is: by them it is rated from then on, with its
 // late calls too. It has version 1 and stays: it is undone by another one. It changes nothing of what an account pays from then on, so it is no thing of the account.
 //
@@ -125,6 +127,7 @@ struct account_fact {
 	// ACCOUNT_CORRECTION
 	int after_month;         // that was closed last when it was worked out
 	struct span reason;      // for people; UTF-8
+	struct span question;    // what was asked: JSON, as it was said, without blanks
 	uint32_t n_lines;
 	const struct correction_line *lines; // by month, then service
 };

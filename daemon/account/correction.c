@@ -163,8 +163,8 @@ bool record_correction(struct record_reader *r, const json_t *object, struct acc
 	const json_t *lines;
 	if (ret->version != 1)
 		return record_fault(r, ACCOUNT_FAULT_CORRECTION_VERSION, "version", "%lld", (long long)ret->version);
-	if (!record_month(r, object, "after", &ret->after_month) || !read_reason(r, object, ret) || !record_field(r, object, "lines", true, &lines) ||
-	    !record_is(r, "lines", lines, JSON_ARRAY))
+	if (!record_month(r, object, "after", &ret->after_month) || !read_reason(r, object, ret) || !record_question(r, object, ret) ||
+	    !record_field(r, object, "lines", true, &lines) || !record_is(r, "lines", lines, JSON_ARRAY))
 		return false;
 	record_enter(r, "lines");
 	return read_lines(r, lines, ret);

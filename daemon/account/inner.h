@@ -55,7 +55,9 @@ bool record_contract(struct record_reader *r, const json_t *object, struct accou
 bool record_prices(struct record_reader *r, const json_t *v, const char *const *known, struct plan *ret, bool *ret_zero);
 // `prices` of a side of a correction (prices.c); *ret NULL: it has none.
 bool record_line_prices(struct record_reader *r, const json_t *object, const struct line_prices **ret);
-// `after`, `reason`, `lines` of a correction (correction.c).
+// `question` of a correction (question.c).
+bool record_question(struct record_reader *r, const json_t *object, struct account_fact *ret);
+// `after`, `reason`, `question`, `lines` of a correction (correction.c).
 bool record_correction(struct record_reader *r, const json_t *object, struct account_fact *ret);
 // No two names are equal. names[i] belongs to the i-th item.
 bool record_all_differ(struct record_reader *r, const struct span *names, uint32_t n); // of services

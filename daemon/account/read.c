@@ -70,7 +70,7 @@ static const struct record_type {
 	{ "contract", ACCOUNT_CONTRACT, record_contract, { "type", "account", "id", "version", "from", "until", "services", NULL } },
 	{ "pack", ACCOUNT_PACK, read_pack, { "type", "account", "id", "version", "services", "calls", "price", "warn", "start", "expiry", NULL } },
 	{ "pack.cancelled", ACCOUNT_PACK, read_cancellation, { "type", "account", "id", "version", "from", NULL } },
-	{ "correction", ACCOUNT_CORRECTION, record_correction, { "type", "account", "id", "version", "after", "reason", "lines", NULL } },
+	{ "correction", ACCOUNT_CORRECTION, record_correction, { "type", "account", "id", "version", "after", "reason", "question", "lines", NULL } },
 };
 
 bool account_begins_correction(struct span value)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The differences of closed months as records of the accounts topic (account/account.h): one an account, with all its months, since packs tie
-// them together. The id names what is said, whoever works it out, so that the same is never said twice.
+// them together. The id names what is said, whoever works it out and by whatever question, so that the same is never said twice.
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -83,6 +83,8 @@ static char *record_text(const struct replay *r, const struct replay_bill *list,
 	json_put(j, "version", json_integer(1));
 	json_put(j, "after", json_string(month_text(r->closed_last, after)));
 	json_put(j, "reason", json_string(r->o.reason));
+	if (id != NULL)
+		json_put(j, "question", replay_question(r));
 	json_put(j, "lines", lines);
 	for (uint32_t i = 0; i < n; i++)
 		check(json_array_append_new(lines, line_json(&list[i])) == 0);

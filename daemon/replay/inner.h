@@ -3,6 +3,8 @@
 #ifndef REPLAY_INNER_H
 #define REPLAY_INNER_H
 
+#include <jansson.h>
+
 #include "closing/closing.h"
 #include "closing/frame.h"
 #include "decide/decide.h"
@@ -56,6 +58,8 @@ enum error_class replay_compare_bills(struct replay *r, struct error *e);
 enum error_class replay_compare_alerts(struct replay *r, struct error *e);
 // prices.c: r->bills, which are sorted by account: by what prices the other side makes them.
 void replay_price_bills(struct replay *r);
+// question.c
+json_t *replay_question(const struct replay *r);
 // corrections.c
 bool corrections_differ(const struct settled_line *a, const struct settled_line *b); // NULL: there is none
 bool corrections_move(const struct settled_line *a, const struct settled_line *b);   // not the charge alone

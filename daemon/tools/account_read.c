@@ -128,7 +128,8 @@ int account_check(struct account_tool *t)
 static const struct output_column list_columns[] = { { "account", OUTPUT_TEXT }, { "state", OUTPUT_TEXT }, { "kind", OUTPUT_TEXT },
 	{ "id", OUTPUT_TEXT }, { "version", OUTPUT_NUMBER }, { "from", OUTPUT_TEXT }, { "until", OUTPUT_TEXT }, { "cancelled", OUTPUT_TEXT },
 	{ "services", OUTPUT_RAW }, { "calls", OUTPUT_NUMBER }, { "price", OUTPUT_AMOUNT }, { "partition", OUTPUT_NUMBER },
-	{ "offset", OUTPUT_NUMBER }, { "code", OUTPUT_TEXT }, { "detail", OUTPUT_TEXT }, { "close", OUTPUT_TEXT }, { "why", OUTPUT_TEXT } };
+	{ "offset", OUTPUT_NUMBER }, { "code", OUTPUT_TEXT }, { "detail", OUTPUT_TEXT }, { "close", OUTPUT_TEXT }, { "why", OUTPUT_TEXT },
+	{ "question", OUTPUT_RAW } };
 
 struct refusal {
 	char *account; // NULL: not known
@@ -210,7 +211,7 @@ static void list_thing(struct output *out, struct span account, const struct acc
 	output_cell(out, f->kind == ACCOUNT_PACK ? money_price_text(f->price_micro, price) : NULL);
 	output_int(out, x->newest->partition);
 	output_int(out, x->newest->offset);
-	cells_null(out, 4);
+	cells_null(out, 5);
 }
 
 // Of its first month to its last.
@@ -232,6 +233,7 @@ static void list_correction(struct output *out, struct span account, const struc
 	output_span(out, f->reason);
 	output_cell(out, s->month != MONTH_NONE ? month_text(s->month, close) : NULL);
 	output_cell(out, s->why);
+	output_span(out, f->question);
 }
 
 static void list_account(const struct listing *l, const struct account *a)
@@ -255,7 +257,7 @@ static void list_refusal(struct output *out, const struct refusal *r)
 	output_int(out, r->offset);
 	output_cell(out, account_fault_info(r->fault.code)->code);
 	output_cell(out, r->fault.detail);
-	cells_null(out, 2);
+	cells_null(out, 3);
 }
 
 static int by_name(const void *pa, const void *pb)

@@ -58,7 +58,7 @@ static int add_catalog(struct options *o, struct quote_case *q, const void *data
 		fprintf(stderr, "meterctl explain: the settlement was made by price book %s, this is %s\n", p->version, catalog_version(q->catalog));
 	const struct account *a = q->facts != NULL ? account_book_find(q->facts, span_of(p->account)) : NULL;
 	struct rules rules = { .catalog = q->catalog };
-	struct explain x = { .rules = &rules, .arena = &q->arena, .lang = p->lang };
+	struct explain x = { .rules = &rules, .facts = q->facts, .arena = &q->arena, .lang = p->lang };
 	explain_terms(&x, &d, terms_make(q->catalog, a, &all, d.month, &q->arena), service, p);
 	return OPTIONS_GO_ON;
 }
@@ -178,8 +178,10 @@ static int explain_published(struct options *o, const char *const *words, enum p
 		code = published_read(&all, o, &k);
 	if (code == OPTIONS_GO_ON)
 		code = held_open(&h, o, &k);
-	struct explain x = { .published = &all, .arena = &h.arena, .lang = lang };
-	return code != OPTIONS_GO_ON ? code : explain_found(&x, &a, &h);
+	if (code != OPTIONS_GO_ON)
+		return code;
+	struct explain x = { .published = &all, .facts = accounts_feed_book(h.feed), .arena = &h.arena, .lang = lang };
+	return explain_found(&x, &a, &h);
 }
 
 int tool_explain(int argc, char **argv)

@@ -10,6 +10,7 @@
 struct explain {
 	const struct published *published; // of the account, all months; NULL: one document is all that is known
 	const struct rules *rules;         // that rated the document
+	const struct account_book *facts;  // what was said of accounts; NULL: not known
 	struct arena *arena;
 	enum paper_lang lang;
 	uint32_t papers;                   // written so far

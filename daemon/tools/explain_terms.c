@@ -109,6 +109,19 @@ static void before(const struct explain *x, const struct published_document *d, 
 	p->before_packs = packs_given(b);
 }
 
+// Why, and out of what question.
+static void correction(const struct explain *x, const struct published_document *d, struct paper *p)
+{
+	const struct account *a = x->facts != NULL ? account_book_find(x->facts, span_of(d->account)) : NULL;
+	for (uint32_t i = 0; a != NULL && i < a->n_corrections; i++) {
+		const struct account_fact *f = a->corrections[i].facts[0];
+		if (!span_is(f->id, p->corrected))
+			continue;
+		p->reason = explain_keep_span(x, f->reason);
+		p->question = explain_keep_span(x, f->question);
+	}
+}
+
 void explain_terms(const struct explain *x, const struct published_document *d, const struct terms *t, uint32_t service, struct paper *p)
 {
 	const struct terms_service *s = &t->services[service];
@@ -128,6 +141,8 @@ void explain_terms(const struct explain *x, const struct published_document *d, 
 	else if (x->published != NULL) // otherwise it is not known what the others took
 		shared_quota(x, d, service, &t->shared[s->shared], p);
 	pack_sizes(x, t, p);
+	if (p->correction)
+		correction(x, d, p);
 	if (!p->adjusts)
 		freezes(x, d, service, s, p);
 }

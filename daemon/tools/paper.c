@@ -155,8 +155,14 @@ static void write_calls(struct paper_writer *w)
 	} else if (p->adjusts) {
 		int64_t late = less(p->calls, p->adjusts_calls);
 		paper_line(w, CALLS_LATE, COUNT(late), COUNT(p->adjusts_calls), COUNT(p->calls));
+		if (p->corrected != NULL)
+			paper_line(w, RESTS_ON, p->corrected);
 		paper_must_be(w, late > 0, PAPER_IS_LATE, COUNT(late), ">= 1");
 	}
+	if (p->reason != NULL)
+		paper_line(w, REASON, p->reason);
+	if (p->question != NULL)
+		paper_line(w, QUESTION, p->question);
 	int64_t left = less(p->calls, p->free);
 	write_free(w, left);
 	left = write_packs(w, left);

@@ -57,6 +57,7 @@ struct paper {
 	int64_t revision, adjusts_revision, adjusts_calls, adjusts_charge_fen, difference_fen;
 	const char *corrected;           // the correction that it rests on; NULL: none
 	bool correction;                 // it made this revision
+	const char *reason, *question;   // of it; NULL: not known
 	const struct line_prices *prices; // that it brought, and `plan` is of; NULL: those of the month
 	bool before_known;               // of the revision that is adjusted:
 	int64_t before_free, before_packs;

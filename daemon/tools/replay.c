@@ -44,9 +44,22 @@ static void tool_free(struct tool *t)
 }
 
 // ---- the command line
+static bool text_is_utf8(const char *text)
+{
+	uint32_t point;
+	size_t n = strlen(text), step = 1;
+	for (size_t i = 0; i < n && step > 0; i += step)
+		step = utf8_next(text + i, n - i, &point);
+	return step > 0;
+}
+
 static int parse_range(struct tool *t, const char *word)
 {
 	char why[RANGE_WHY];
+	const char *const texts[] = { word, t->from, t->to };
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (texts[i] != NULL && !text_is_utf8(texts[i]))
+			return options_usage(&t->options, "the range is not UTF-8");
 	if (word != NULL && (t->from != NULL || t->to != NULL))
 		return options_usage(&t->options, "%.60s and --from or --to exclude each other", word);
 	if (word != NULL && !range_parse(word, &t->range, why))
@@ -56,15 +69,6 @@ static int parse_range(struct tool *t, const char *word)
 	if (t->to != NULL && !bound_parse(t->to, &t->range.to, why))
 		return options_usage(&t->options, "--to: %s", why);
 	return OPTIONS_GO_ON;
-}
-
-static bool text_is_utf8(const char *text)
-{
-	uint32_t point;
-	size_t n = strlen(text), step = 1;
-	for (size_t i = 0; i < n && step > 0; i += step)
-		step = utf8_next(text + i, n - i, &point);
-	return step > 0;
 }
 
 static int check_form(const struct tool *t)
@@ -91,7 +95,7 @@ static int check_question(struct tool *t)
 	if (t->prices_of != NULL && !month_parse(span_of(t->prices_of), &t->month))
 		return options_usage(o, "--prices-of %.20s is no month; write it as 2020-04", t->prices_of);
 	for (uint32_t i = 0; i < t->billable.n; i++)
-		if (t->billable.list[i][0] == '\0' || strlen(t->billable.list[i]) > STATUS_MOST)
+		if (t->billable.list[i][0] == '\0' || strlen(t->billable.list[i]) > STATUS_MOST || !text_is_utf8(t->billable.list[i]))
 			return options_usage(o, "--billable takes a status code of 1 to %d bytes, such as ok; give it once for each code", STATUS_MOST);
 	return check_form(t);
 }

@@ -73,6 +73,9 @@ compare() { "$PYTHON" "$ROOT/tests/lib/replayed.py" --config "$DIR/m.yaml" --cor
 compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 <"$DIR/records"
 expect_match "the difference" "$(cat "$DIR/said")" "difference $(cut -d' ' -f3 <<<"$text"),"
 expect_equal "the id" "$(jq -r .id "$DIR/records" | sort -u)" "${text##* }"
+question='{"from":"2020-03-05T02:00:00.000Z","to":"2020-03-05T03:00:00.000Z","exclude_producers":["/gate/b"]}'
+expect_equal "what was asked" "$(jq -c .question "$DIR/records" | sort -u)" "$question"
+expect_equal "as it is listed" "$(ctl_q account list --format ndjson | jq -c 'select(.kind == "correction") | [.detail, .question]' | sort -u)" "[\"gate b sent tests\",$question]"
 after=$(ends "$ACCOUNTS")
 apply 0 "${hour[@]}" --confirm "$text" --reason "gate b sent tests"
 says 'known already'
@@ -101,6 +104,8 @@ newest() { ctl_q settlements --format ndjson | jq -c --arg a "$account" 'select(
 expect_equal "late calls on top" "$(newest '[.correction, .corrected, .prices]')" "[null,\"$id\",null]"
 expect_match "a statement" "$(ctl_q statement "$account" 2020-03 --format csv | head -n 1 | tr -d '\r')" ',freeze,corrected,correction$'
 paper=$(ctl_q explain "$account" 2020-03 --lang en) || fail "it does not add up: $paper"
+expect_match "why, and what was asked" "$paper" 'because: gate b sent tests.*What was asked of the log: \{"from":"2020-03-05T02:00:00.000Z"'
+expect_match "what late calls rest on" "$paper" "on top of what correction $id made"
 expect_code 0 ctl_q rebuild --yes --verify
 apply 0 "${hour[@]}" --reason "gate b sent tests"
 says 'corrections? of closed months said before: what they made'
@@ -126,12 +131,14 @@ expect_equal "nothing of it was written" "$(records | wc -l)" "$(wc -l <"$DIR/re
 typed 0 "$text" "$@"
 says 'written: [0-9]+ records'
 records | tail -n +$(($(wc -l <"$DIR/records") + 1)) >"$DIR/second"
+expect_equal "the price book that was asked about" "$(jq -c '[.question.catalog, .question.undo]' "$DIR/second" | sort -u)" \
+	"[{\"version\":\"dearer\",\"sha256\":\"$(sha256sum <"$DIR/dearer.yaml" | cut -d' ' -f1)\"},true]"
 expect_match "the reason" "$(jq -r .reason "$DIR/second" | sort -u)" '^meterctl replay --from .* --catalog .* --exclude-producer /gate/b$'
 compare --exclude-producer /gate/b --from-ms 1583373600000 --to-ms 1583377200000 --catalog "$DIR/dearer.yaml" --first 2020-03 --last 2020-03 <"$DIR/second"
 late l5 "$account" tag 2500 | produce
 # One that was worked out before April was closed comes too late.
 jq -c '{timestamp: 1588500000000, key: .account, value: .}' <<-J | "$PYTHON" "$ROOT/tests/lib/produce.py" "$(bootstrap)" "$ACCOUNTS" || fail correction
-{"type":"correction","account":"a-1","id":"old","version":1,"after":"2020-03","reason":"by hand","lines":[{"period":"2020-03","service":"crop","becomes":{"calls":1,"free":1,"packs":[],"billable":0,"charge":"0.00"}}]}
+{"type":"correction","account":"a-1","id":"old","version":1,"after":"2020-03","reason":"by hand","question":{},"lines":[{"period":"2020-03","service":"crop","becomes":{"calls":1,"free":1,"packs":[],"billable":0,"charge":"0.00"}}]}
 J
 passes 2020-05 1591080000000
 auditor_agrees

@@ -343,6 +343,7 @@ void sim_correct_by_hand(void)
 	json_put(record, "version", json_integer(1));
 	json_put(record, "after", json_string(month_text(after, month)));
 	json_put(record, "reason", json_string("by hand"));
+	json_put(record, "question", json_object());
 	json_put(record, "lines", lines);
 	check(json_array_append_new(lines, line_of(data)) == 0);
 	CLEANUP(freep) char *text = json_compact(record);

@@ -344,7 +344,7 @@ Test(account, a_hundred_thousand_packs)
 // Who closes a month walks the accounts that were corrected, and no others. What is read is the book's own.
 Test(account, a_correction_is_read_whole)
 {
-	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"a faulty hour\",\"lines\":["
+	const char *const said = "{\"type\":\"correction\",\"account\":\"A%d\",\"id\":\"c-%d\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"a faulty hour\",\"question\":{ \"to\":7, \"from\":{\"u/1\":2} },\"lines\":["
 		"{\"period\":\"2020-03\",\"service\":\"crop\",\"was\":{\"revision\":2,\"calls\":9,\"free\":4,\"packs\":[{\"id\":\"p-1\",\"calls\":3}],"
 		"\"billable\":2,\"charge\":\"1.05\"},\"becomes\":{\"calls\":8,\"free\":4,\"packs\":[{\"id\":\"p-2\",\"calls\":1},{\"id\":\"p-1\",\"calls\":2}],"
 		"\"billable\":1,\"charge\":\"12.30\"}},"
@@ -365,7 +365,7 @@ Test(account, a_correction_is_read_whole)
 	cr_assert(span_is(a->name, "A5") && a->n_corrections == 10 && a->n_things == 1 && a->n_facts == 1);
 	const struct account_fact *f = a->corrections[1].facts[0];
 	const struct correction_side *was = &f->lines[0].was, *becomes = &f->lines[0].becomes;
-	cr_assert(f->kind == ACCOUNT_CORRECTION && span_is(f->id, "c-15") && span_is(f->reason, "a faulty hour") && f->n_lines == 2 && f->offset == 15);
+	cr_assert(f->kind == ACCOUNT_CORRECTION && span_is(f->id, "c-15") && span_is(f->reason, "a faulty hour") && span_is(f->question, "{\"to\":7,\"from\":{\"u/1\":2}}") && f->n_lines == 2 && f->offset == 15);
 	cr_assert(f->lines[0].month == 2020 * 12 + 2 && span_is(f->lines[0].service, "crop"));
 	cr_assert(was->revision == 2 && was->calls == 9 && was->free == 4 && was->billable == 2 && was->charge_fen == 105 && was->n_packs == 1);
 	cr_assert(becomes->calls == 8 && becomes->free == 4 && becomes->billable == 1 && becomes->charge_fen == 1230 && becomes->n_packs == 2);
@@ -399,7 +399,7 @@ Test(account, packs_in_whatever_order, .timeout = 30)
 // What begins as a correction is never anything else, so that who needs none may pass over it unread.
 Test(account, what_begins_as_a_correction)
 {
-	static const char form[] = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+	static const char form[] = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"question\":{},\"lines\":["
 				   "{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
 	static const char *const others[] = { "{\"type\":\"pack\"", "{\"type\":\"correction\"", "{\"account\":\"A\",\"type\":\"correction\",", " {\"type\":\"correction\",", "" };
 	const char *twice = "{\"type\":\"correction\",\"type\":\"activation\",\"account\":\"A\",\"id\":\"a\",\"version\":1,\"time\":\"2020-01-01T00:00:00Z\"}";
@@ -459,7 +459,7 @@ Test(account, an_account_is_full_one_day)
 	cr_assert_eq(account_book_apply(b, 0, next + 1, next + 1, span_of(pack_text(text, 9, 25000)), &fault), ACCOUNT_REPEATED);
 	cr_assert_eq(account_book_serial(b), ACCOUNT_FACTS_MOST);
 	// Corrections take no room of it, and it takes none of theirs.
-	const char *said = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+	const char *said = "{\"type\":\"correction\",\"account\":\"A\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"question\":{},\"lines\":["
 			   "{\"period\":\"2020-04\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
 	cr_expect_eq(account_book_apply(b, 0, next + 2, next + 2, span_of(said), &fault), ACCOUNT_TAKEN, "%s", fault.detail);
 	account_book_freep(&b);

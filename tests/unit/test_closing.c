@@ -604,11 +604,11 @@ static void corrected_february(struct world *w)
 	january(w);
 	pass_month(w, JAN);
 	run_until_closed(w, JAN);
-	said(w, "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
+	said(w, "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},\"lines\":[{\"period\":\"2020-01\","
 		"\"service\":\"image-tag\",\"was\":{\"revision\":0,\"calls\":1010000,\"free\":10000,\"packs\":[],\"billable\":1000000,\"charge\":\"2200.00\"},"
 		"\"becomes\":{\"calls\":1000000,\"free\":10000,\"packs\":[],\"billable\":990000,\"charge\":\"1980.00\",\"prices\":" PRICES_OF_C_1 "}}]}");
 	for (const char *account = "yz"; *account != '\0'; account++) {
-		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"%c\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\","
+		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"%c\",\"id\":\"c-1\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},"
 			"\"lines\":[{\"period\":\"2020-0%d\",\"service\":\"image-crop\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,"
 			"\"charge\":\"0.00\"}}]}", *account, *account == 'y' ? 2 : 1);
 		said(w, text);
@@ -652,7 +652,7 @@ Test(closing, corrections_of_many_accounts)
 	pass_month(&w, JAN);
 	run_until_closed(&w, JAN);
 	for (int i = 0; i < 900; i++) {
-		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"m-%d\",\"id\":\"c\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":["
+		CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"m-%d\",\"id\":\"c\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},\"lines\":["
 			"{\"period\":\"2020-01\",\"service\":\"image-crop\",\"becomes\":{\"calls\":10500,\"free\":10000,\"packs\":[],\"billable\":500,"
 			"\"charge\":\"1.00\"}},{\"period\":\"2020-01\",\"service\":\"image-tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,"
 			"\"charge\":\"0.00\"}}]}", i);

@@ -36,7 +36,7 @@ TestSuite(correction_state, .init = begin, .fini = end);
 static void say(const char *id, const char *after)
 {
 	struct account_fault why;
-	CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"a\",\"id\":\"%s\",\"version\":1,\"after\":\"%s\",\"reason\":\"x\",\"lines\":["
+	CLEANUP(freep) char *text = xasprintf("{\"type\":\"correction\",\"account\":\"a\",\"id\":\"%s\",\"version\":1,\"after\":\"%s\",\"reason\":\"x\",\"question\":{},\"lines\":["
 		"{\"period\":\"2020-03\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}", id, after);
 	cr_assert_eq(account_book_apply(book, 0, said, said, span_of(text), &why), ACCOUNT_TAKEN, "%s", why.detail);
 	said++;

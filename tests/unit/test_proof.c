@@ -215,7 +215,7 @@ Test(proof, an_account_alone)
 	for (int p = 0; p < 2; p++)
 		call(&w, p, p == 0 ? "7" : "8", "other", "crop", 1, jan_ms + 62 * day, jan_ms + 62 * day);
 	manifest(&w, JAN, 2, 3, 2, 12007);
-	fake_event(&w.k, "meterd.accounts", 0, jan_ms, "{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\","
+	fake_event(&w.k, "meterd.accounts", 0, jan_ms, "{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},"
 		   "\"lines\":[{\"period\":\"2020-01\",\"service\":\"tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}");
 	manifest_of_accounts(&w, JAN + 1, 3, 4, 1, 2, 1);
 	publish(&w, "closed\n2020-01", "{}");

@@ -493,9 +493,10 @@ static void february(struct world *w, int64_t accounts)
 	manifest_of_accounts(w, JAN + 1, accounts);
 }
 
-#define RECORD(id, after, was, becomes)                                                                                                               \
-	"{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"" id "\",\"version\":1,\"after\":\"" after "\",\"reason\":\"the gate \\\"b\\\" was faulty\",\"lines\":["        \
+#define RECORD(id, after, question, was, becomes)                                                                                                               \
+	"{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"" id "\",\"version\":1,\"after\":\"" after "\",\"reason\":\"the gate \\\"b\\\" was faulty\",\"question\":" question ",\"lines\":[" \
 	"{\"period\":\"2020-01\",\"service\":\"tag\",\"was\":" was ",\"becomes\":" becomes "}]}"
+#define WITHOUT_GATE_B "{\"exclude_producers\":[\"/gate/b\"]}"
 #define WITH_B(revision) "{" revision "\"calls\":12000,\"free\":10000,\"packs\":[],\"billable\":2000,\"charge\":\"5.00\"}"
 #define WITHOUT_B(revision) "{" revision "\"calls\":9000,\"free\":9000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}"
 
@@ -509,7 +510,7 @@ Test(replay, corrections_are_said_made_and_undone)
 	const struct replay_corrections *c = replay_corrections(w.r);
 	cr_assert(c->n == 1 && c->n_lines == 1 && c->list[0].lines == 1 && span_is(c->list[0].account, "acme"));
 	cr_expect(c->first_month == JAN && c->last_month == JAN && c->difference_fen == -500 && !c->known && c->unclosed == 0 && strlen(c->id) == 16);
-	CLEANUP(freep) char *want = xasprintf(RECORD("%s", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")), c->id);
+	CLEANUP(freep) char *want = xasprintf(RECORD("%s", "2020-01", WITHOUT_GATE_B, WITH_B("\"revision\":0,"), WITHOUT_B("")), c->id);
 	CLEANUP(freep) char *got = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
 	cr_expect_str_eq(got, want);
 	// The same answer, the same id; another reason is another one.
@@ -550,7 +551,7 @@ Test(replay, corrections_are_said_made_and_undone)
 	cr_assert(replay(&w) == ERROR_NONE, "%s", w.e.text);
 	cr_expect_str_eq(texts(&w), "2020-01 acme tag corrected 9000>12000 0>0 0>500 3000>3000 0>0; ");
 	c = replay_corrections(w.r);
-	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", "2020-02", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
+	CLEANUP(freep) char *undone = xasprintf(RECORD("%s", "2020-02", "{\"undo\":true}", WITHOUT_B("\"revision\":1,"), WITH_B("")), c->id);
 	CLEANUP(freep) char *got_undone = xasprintf("%.*s", (int)c->list[0].text.n, c->list[0].text.p);
 	cr_expect_str_eq(got_undone, undone);
 	cr_expect_eq(c->difference_fen, 500);
@@ -602,7 +603,7 @@ Test(replay, the_prices_of_a_correction_are_kept)
 // January's tag of acme was corrected with February's close, and February is closed: what is asked of one month leaves the other as it is.
 static void begin_corrected(struct world *w)
 {
-	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", "{}", WITH_B("\"revision\":0,"), WITHOUT_B("")));
 	begin(w);
 	call(w, 0, "10", "acme", "tag", 11000, "ok", NULL, jan_ms + 40 * day, jan_ms + 40 * day);
 	say(w, span_of(said));
@@ -647,7 +648,7 @@ Test(replay, a_question_that_takes_what_a_correction_moved)
 	call(&w, 0, "00", "acme", "pool-b", 5000, "failed", NULL, jan_ms + day, jan_ms + day);
 	january(&w);
 	manifest(&w, JAN, 6, 1);
-	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":"
+	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"acme\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},\"lines\":[{\"period\":"
 		"\"2020-01\",\"service\":\"pool-a\",\"was\":{\"revision\":0,\"calls\":7000,\"free\":7000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"},"
 		"\"becomes\":{\"calls\":4000,\"free\":4000,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}"));
 	february(&w, 1);
@@ -672,7 +673,7 @@ Test(replay, an_answer_that_does_not_hold_any_more)
 	cr_expect(replay_holds(w.r, &w.e) == ERROR_NONE, "%s", w.e.text);
 	say(&w, SPAN_LIT("{\"type\":\"activation\",\"account\":\"acme\",\"id\":\"x\",\"version\":1,\"time\":\"2020-02-01T00:00:00Z\"}"));
 	cr_expect(replay_holds(w.r, &w.e) == ERROR_NONE, "%s", w.e.text); // nothing of closed months
-	CLEANUP(freep) char *another = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	CLEANUP(freep) char *another = xasprintf(RECORD("x", "2020-01", "{}", WITH_B("\"revision\":0,"), WITHOUT_B("")));
 	say(&w, span_of(another));
 	cr_expect(replay_holds(w.r, &w.e) == ERROR_ABORT && w.e.exit_code == EXIT_LATER && strstr(w.e.text, "another correction") != NULL, "%s", w.e.text);
 	cr_assert(replay(&w) == ERROR_ABORT, "it waits for the close");
@@ -692,7 +693,7 @@ Test(replay, an_answer_that_does_not_hold_any_more)
 Test(replay, a_close_that_knew_no_corrections)
 {
 	struct world w;
-	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", WITH_B("\"revision\":0,"), WITHOUT_B("")));
+	CLEANUP(freep) char *said = xasprintf(RECORD("x", "2020-01", "{}", WITH_B("\"revision\":0,"), WITHOUT_B("")));
 	for (int known = 0; known < 2; known++) {
 		begin(&w);
 		ask_without_b(&w);
@@ -718,7 +719,7 @@ Test(replay, an_account_alone)
 	struct world w;
 	begin(&w);
 	ask_without_b(&w);
-	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"lines\":[{\"period\":\"2020-01\","
+	say(&w, SPAN_LIT("{\"type\":\"correction\",\"account\":\"other\",\"id\":\"x\",\"version\":1,\"after\":\"2020-01\",\"reason\":\"r\",\"question\":{},\"lines\":[{\"period\":\"2020-01\","
 		     "\"service\":\"tag\",\"becomes\":" WITH_B("") "}]}"));
 	february(&w, 1);
 	w.o.undo = true;
@@ -840,6 +841,43 @@ Test(replay, decisions_while_it_reads_them)
 	cr_expect(replay(&w) == ERROR_RETRY && strstr(w.e.text, "decisions were written to meterd.control while it was read; try again") != NULL, "%s", w.e.text);
 	w.o.port = &fake_port;
 	cr_expect(replay(&w) == ERROR_NONE, "%s", w.e.text);
+	world_close(&w);
+}
+
+// What was asked is said with what came out: with all of it somebody else can ask again.
+Test(replay, a_correction_says_what_was_asked)
+{
+	struct world w;
+	static const char *const codes[] = { "ok", "failed" }, *const parts[] = { "usage.calls/1" };
+	begin(&w);
+	ask_without_b(&w);
+	w.o.billable = codes;
+	w.o.n_billable = 2;
+	w.o.partitions = parts;
+	w.o.n_partitions = 1;
+	w.o.account = "acme";
+	book(&w, "price: 2.5}, {from: 1_000_000", "price: 3}, {from: 1_000_000");
+	range(&w, "@2020-01:2020-01-20");
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
+	struct rules *other = rules_new(&w.rules->settings, "x", w.o.catalog_text, &w.faults);
+	CLEANUP(freep) char *said = xasprintf("%.*s", (int)replay_corrections(w.r)->list[0].text.n, replay_corrections(w.r)->list[0].text.p);
+	CLEANUP(freep) char *want = xasprintf("\"question\":{\"catalog\":{\"version\":\"%s\",\"sha256\":\"%s\"},\"from\":\"2019-12-31T16:00:00.000Z\",\"to\":"
+		"\"2020-01-19T16:00:00.000Z\",\"billable\":[\"ok\",\"failed\"],\"exclude_producers\":[\"/gate/b\"],\"exclude_partitions\":[\"usage.calls/1\"],"
+		"\"account\":\"acme\"},\"lines\"", catalog_version(other->catalog), catalog_sha256(other->catalog));
+	cr_expect(strstr(said, want) != NULL, "%s, not %s", said, want);
+	rules_freep(&other);
+	// An end that is an offset is said as it was asked. Of prices of another month it is said which price book they are in.
+	w.o.catalog_name = NULL;
+	w.o.n_billable = w.o.n_partitions = 0;
+	w.o.account = NULL;
+	w.o.prices_of = JAN;
+	range_free(&w.range);
+	cr_assert(bound_parse("0=2,usage.calls/1=0", &w.range.from, (char[RANGE_WHY]){ 0 }) && bound_parse("5", &w.range.to, (char[RANGE_WHY]){ 0 }));
+	cr_assert(replay(&w) == ERROR_NONE && replay_corrections(w.r)->n == 1, "%s", w.e.text);
+	CLEANUP(freep) char *offsets = xasprintf("%.*s", (int)replay_corrections(w.r)->list[0].text.n, replay_corrections(w.r)->list[0].text.p);
+	CLEANUP(freep) char *wanted = xasprintf("\"question\":{\"catalog\":{\"version\":\"%s\",\"sha256\":\"%s\"},\"prices_of\":\"2020-01\",\"from\":{\"0\":2,"
+		"\"usage.calls/1\":0},\"to\":5,\"exclude_producers\":[\"/gate/b\"]},\"lines\"", catalog_version(w.rules->catalog), catalog_sha256(w.rules->catalog));
+	cr_expect(strstr(offsets, wanted) != NULL, "%s, not %s", offsets, wanted);
 	world_close(&w);
 }
 

@@ -244,7 +244,7 @@ Test(worker, corrections_are_not_read)
 	bench_open(&b);
 	static const char pack[] = "{\"type\":\"pack\",\"account\":\"a\",\"id\":\"%s\",\"version\":1,\"services\":[\"image-tag\"],\"calls\":9,\"price\":\"2.00\","
 				   "\"start\":\"2020-01-15T00:00:00+08:00\",\"expiry\":\"2190-01-01T00:00:00+08:00\"}";
-	const char *said = "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"lines\":["
+	const char *said = "{\"type\":\"correction\",\"account\":\"a\",\"id\":\"c\",\"version\":1,\"after\":\"2020-05\",\"reason\":\"x\",\"question\":{},\"lines\":["
 			   "{\"period\":\"2020-04\",\"service\":\"image-tag\",\"becomes\":{\"calls\":1,\"free\":1,\"packs\":[],\"billable\":0,\"charge\":\"0.00\"}}]}";
 	CLEANUP(freep) char *first = xasprintf(pack, "p-1"), *second = xasprintf(pack, "p-2");
 	take_fact(b.facts, 1, 0, jan_ms + 7, first);
