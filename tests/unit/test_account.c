@@ -383,7 +383,7 @@ Test(account, packs_in_whatever_order, .timeout = 30)
 	cr_expect(packs_same(NULL, 0, NULL, 0) && packs_same(two, 2, two, 2) && packs_same(two, 2, turned, 2));
 	cr_expect(!packs_same(two, 2, two, 1) && !packs_same(NULL, 0, two, 1) && !packs_same(two, 2, other, 2) && !packs_same(two, 2, less, 2));
 	struct pack_use *a = xcalloc(MANY, sizeof(*a)), *b = xcalloc(MANY, sizeof(*b));
-	char (*ids)[8] = xcalloc(MANY, sizeof(*ids));
+	char (*ids)[12] = xcalloc(MANY, sizeof(*ids));
 	for (int i = 0; i < MANY; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "%d", i);
 		a[i] = b[MANY - 1 - i] = (struct pack_use){ span_of(ids[i]), i };
