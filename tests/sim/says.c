@@ -172,7 +172,7 @@ void sim_says_something(void)
 	}
 	if (sim->says && sim_chance(0.08))
 		say_fact();
-	if (sim->corrects && sim_chance(0.02))
+	if (sim->corrects && sim_chance(0.05))
 		sim_correct_by_hand();
 	if (sim->proposes && sim_chance(0.03))
 		propose();

@@ -567,7 +567,7 @@ static int last_to_settle(void)
 static bool drain(void)
 {
 	int last = last_to_settle();
-	bool corrected = sim->corrects && sim_chance(0.7);
+	int months_behind = sim->corrects && sim_chance(0.7) ? 2 : 0; // corrections come with the first one's close, their lines' late calls with the second's
 	bool again = sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_ROLLBACK));
 	bool lost = sim->loses && sim_chance(0.3) && sim_fault("%s at the end", event_text(EVENT_LOSS));
 	bool returned = sim->requeues && sim_chance(0.7);
@@ -587,11 +587,12 @@ static bool drain(void)
 			sim_person_enters(sim_letters_return_all);
 			continue;
 		}
-		if (corrected) { // with the close behind this one
-			corrected = false;
-			sim_person_enters(sim_correct);
-			if (sim_chance(0.3))
-				sim_correct_by_hand();
+		if (months_behind > 0) {
+			if (months_behind-- == 2) {
+				sim_person_enters(sim_correct);
+				if (sim_chance(0.7))
+					sim_correct_by_hand();
+			}
 			put_month_behind_corrections();
 			last = last_to_settle();
 			continue;

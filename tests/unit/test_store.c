@@ -1162,6 +1162,29 @@ static struct commit_result closer_look(struct changes *c, int upto, const char 
 	return step_send(&s);
 }
 
+// Nothing is muted: what the generation before had not published goes out with the one that is in force, and bears that it is nobody's word any more.
+Test(store, what_a_generation_had_not_published_comes_with_the_next)
+{
+	struct error e = { 0 };
+	struct changes c;
+	int asked;
+	changes_make(&c, 1, (int64_t[]){ 2 });
+	claim_as("tok");
+	cr_assert_eq(worker_behind(&c, 1, 0, 3, &asked).status, COMMIT_DONE);
+	cr_assert_eq(outbox().n, 1);
+	cr_assert_eq(store->ops->begin(store, 1, 2, &e), ERROR_NONE, "%s", e.text);
+	store->ops->identity(store, "init1", 2);
+	cr_assert(!outbox_waiting(1));
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	struct seen s = outbox();
+	cr_assert_eq(s.n, 1);
+	cr_expect(s.entry[0].given_up);
+	cr_expect_str_eq(s.identity[0], "alert\na\nimage-tag\n2020-01\nfree_quota.exhausted\n2\n");
+	cr_assert_eq(store->ops->adopt(store, 1, 40, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(outbox().n, 1, "once");
+	changes_free(&c);
+}
+
 // Two changes lie in one backlog: both are looked at as the counter stood, before the calls behind them count. 9 calls; the change to 8
 // makes an alert due, the one to 12 none, though 5 calls more come with the record that brought both.
 Test(store, a_call_behind_two_changes_looks_at_both_first)
