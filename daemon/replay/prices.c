@@ -21,9 +21,9 @@ static void pricing_free(struct pricing *k)
 
 static void find_terms(struct pricing *k, const struct replay_bill *b)
 {
-	const struct account *a = account_book_find(accounts_feed_book(k->r->feed), b->account);
 	if (k->account.p != NULL && span_eq(k->account, b->account) && k->month == b->month)
 		return;
+	const struct account *a = account_book_find(accounts_feed_book(k->r->feed), b->account);
 	arena_reset(&k->scratch);
 	k->account = b->account;
 	k->month = b->month;

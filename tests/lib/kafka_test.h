@@ -114,4 +114,11 @@ static inline void test_fill(struct test_broker *b, const char *topic, int parti
 	cr_assert(rd_kafka_flush(b->rk, 20000) == 0);
 }
 
+static inline void test_record(struct test_broker *b, const char *topic, const char *value) // into partition 0, of December 2019
+{
+	cr_assert(rd_kafka_producev(b->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+				    RD_KAFKA_V_TIMESTAMP(1577800000000LL), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) == 0);
+	cr_assert(rd_kafka_flush(b->rk, 20000) == 0);
+}
+
 #endif

@@ -15,9 +15,7 @@ static uint64_t lost;                // connections, so far
 
 static void control(char *record)
 {
-	cr_assert(rd_kafka_producev(broker.rk, RD_KAFKA_V_TOPIC("control"), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(record, strlen(record)),
-				    RD_KAFKA_V_TIMESTAMP(1577800000000LL), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) == 0);
-	cr_assert(rd_kafka_flush(broker.rk, 20000) == 0);
+	test_record(&broker, "control", record);
 	free(record);
 }
 
