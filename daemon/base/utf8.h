@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One character of UTF-8 (RFC 3629): shortest form only, no surrogates, at most U+10FFFF.
+// UTF-8, and one character of it (RFC 3629): shortest form only, no surrogates, at most U+10FFFF.
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,17 @@ static inline size_t utf8_next(const char *p, size_t n, uint32_t *ret)
 		return 0;
 	*ret = c;
 	return len;
+}
+
+static inline bool utf8_is(const char *p, size_t n)
+{
+	uint32_t c;
+	for (size_t i = 0, len; i < n; i += len) {
+		len = utf8_next(p + i, n - i, &c);
+		if (len == 0)
+			return false;
+	}
+	return true;
 }
 
 #endif

@@ -242,22 +242,11 @@ static bool read_structured(struct decoder *d)
 	return true;
 }
 
-static bool is_utf8(struct span s)
-{
-	uint32_t c;
-	for (size_t i = 0, n; i < s.n; i += n) {
-		n = utf8_next(s.p + i, s.n - i, &c);
-		if (n == 0)
-			return false;
-	}
-	return true;
-}
-
 static bool header_text(struct decoder *d, const char *name, struct span value, bool may_be_empty)
 {
 	if (value.p == NULL)
 		return refuse(d, REJECT_CE_MISSING, NULL, "header %s", name);
-	if (!is_utf8(value))
+	if (!utf8_is(value.p, value.n))
 		return refuse(d, REJECT_CE_HEADER_UTF8, NULL, "header %s", name);
 	return value.n != 0 || may_be_empty || refuse(d, REJECT_CE_MISSING, NULL, "header %s is empty", name);
 }

@@ -44,22 +44,27 @@ static void tool_free(struct tool *t)
 }
 
 // ---- the command line
-static bool text_is_utf8(const char *text)
+// A correction says in its record what was asked, and a record is JSON.
+static int check_words(const struct tool *t)
 {
-	uint32_t point;
-	size_t n = strlen(text), step = 1;
-	for (size_t i = 0; i < n && step > 0; i += step)
-		step = utf8_next(text + i, n - i, &point);
-	return step > 0;
+	const struct {
+		const char *name, *const *list;
+		uint32_t n;
+	} words[] = {
+		{ "the range", &t->range_word, 1 }, { "--from", &t->from, 1 }, { "--to", &t->to, 1 }, { "--account", &t->account, 1 }, { "--reason", &t->reason, 1 },
+		{ "--billable", t->billable.list, t->billable.n }, { "--exclude-producer", t->producers.list, t->producers.n },
+		{ "--exclude-partition", t->partitions.list, t->partitions.n },
+	};
+	for (size_t k = 0; k < ARRAY_LEN(words); k++)
+		for (uint32_t i = 0; i < words[k].n; i++)
+			if (words[k].list[i] != NULL && !utf8_is(words[k].list[i], strlen(words[k].list[i])))
+				return options_usage(&t->options, "%s is not UTF-8", words[k].name);
+	return OPTIONS_GO_ON;
 }
 
 static int parse_range(struct tool *t, const char *word)
 {
 	char why[RANGE_WHY];
-	const char *const texts[] = { word, t->from, t->to };
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (texts[i] != NULL && !text_is_utf8(texts[i]))
-			return options_usage(&t->options, "the range is not UTF-8");
 	if (word != NULL && (t->from != NULL || t->to != NULL))
 		return options_usage(&t->options, "%.60s and --from or --to exclude each other", word);
 	if (word != NULL && !range_parse(word, &t->range, why))
@@ -81,8 +86,6 @@ static int check_form(const struct tool *t)
 		return options_usage(o, "--reason, --confirm and --undo belong to --apply-as-adjustment");
 	if (t->reason != NULL && (t->reason[0] == '\0' || strlen(t->reason) > ACCOUNT_REASON_MOST))
 		return options_usage(o, "--reason takes 1 to %d bytes", ACCOUNT_REASON_MOST);
-	if (t->reason != NULL && !text_is_utf8(t->reason))
-		return options_usage(o, "--reason is not UTF-8");
 	return OPTIONS_GO_ON;
 }
 
@@ -95,7 +98,7 @@ static int check_question(struct tool *t)
 	if (t->prices_of != NULL && !month_parse(span_of(t->prices_of), &t->month))
 		return options_usage(o, "--prices-of %.20s is no month; write it as 2020-04", t->prices_of);
 	for (uint32_t i = 0; i < t->billable.n; i++)
-		if (t->billable.list[i][0] == '\0' || strlen(t->billable.list[i]) > STATUS_MOST || !text_is_utf8(t->billable.list[i]))
+		if (t->billable.list[i][0] == '\0' || strlen(t->billable.list[i]) > STATUS_MOST)
 			return options_usage(o, "--billable takes a status code of 1 to %d bytes, such as ok; give it once for each code", STATUS_MOST);
 	return check_form(t);
 }
@@ -119,8 +122,11 @@ static int parse_args(struct tool *t, int argc, char **argv)
 		{ "confirm", OPTION_TEXT, &t->confirm, "TEXT", "what is typed otherwise: months, number of lines, difference and id, as they are shown" },
 	};
 	int code = options_parse(&t->options, argc, argv, rows, ARRAY_LEN(rows), &word, 0, 1);
+	t->range_word = word;
 	if (code == OPTIONS_GO_ON)
-		code = parse_range(t, t->range_word = word);
+		code = check_words(t);
+	if (code == OPTIONS_GO_ON)
+		code = parse_range(t, word);
 	if (code == OPTIONS_GO_ON)
 		code = check_question(t);
 	return code != OPTIONS_GO_ON ? code : options_settings(&t->options);
@@ -375,7 +381,7 @@ static void say_faults(const struct tool *t, const struct faults *faults)
 static void add_reason(char text[ACCOUNT_REASON_MOST + 1], const char *option, const char *value)
 {
 	size_t n = strlen(text);
-	if (value != NULL && text_is_utf8(value) && n + strlen(option) + strlen(value) + 4 <= ACCOUNT_REASON_MOST)
+	if (value != NULL && utf8_is(value, strlen(value)) && n + strlen(option) + strlen(value) + 4 <= ACCOUNT_REASON_MOST)
 		snprintf(text + n, ACCOUNT_REASON_MOST + 1 - n, " --%s %s", option, value);
 }
 

@@ -163,5 +163,7 @@ says 'exclude each other'
 expect_match "words" "$(ctl replay --dry-run --billable ok --confirm x 2>&1)" '.--reason, --confirm and --undo belong to --apply-as-adjustment'
 apply 64 --billable ok --reason ''
 says '.--reason takes 1 to [0-9]+ bytes'
-apply 64 --billable ok --reason "$(printf '\377')"
-says 'is not UTF-8'
+for option in --billable --exclude-producer --exclude-partition --account --reason --from; do
+	apply 64 --billable ok "$option" "$(printf '\377')"
+	says ".$option is not UTF-8"
+done

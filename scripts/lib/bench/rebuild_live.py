@@ -12,7 +12,7 @@ from parts import ROOT, Meterd, Redis, consumer, delete_topics, fill, topics, wa
 from report import round_line
 
 WHAT = "counters made again under live traffic, against the drain, a bare consumer, and alerts without it"
-FROM_MS = 1578585600000
+BACKLOG_STEP_US = 100  # between its records' stamps; they end now
 TOPIC = "rebuild-live.usage.calls"
 
 
@@ -79,7 +79,7 @@ class Stall(threading.Thread):
 
 class World:
     def __init__(self, env, m, store):
-        self.env, self.m, self.store, self.load, self.alerts = env, m, store, None, 0
+        self.env, self.m, self.store, self.load, self.alerts, self.from_ms = env, m, store, None, 0, 0
 
     def ask(self, *verb):
         out = subprocess.run([f"{self.env.bin}/meterctl", *verb, "--format", "ndjson", "--config", self.m.path], check=True, stdout=subprocess.PIPE,
@@ -98,7 +98,7 @@ class World:
     def delays(self, samples):
         """In ms, from the produce of a crossing call until its alert can be read."""
         out = subprocess.run([f"{self.env.bin}/bench_alerts", self.env.bootstrap, TOPIC, self.m.prefix + "meterd.alerts", "rebuild-live-bare.meterd.alerts",
-                              str(samples), str(self.alerts), str(FROM_MS)], check=True, stdout=subprocess.PIPE, text=True)
+                              str(samples), str(self.alerts), str(self.from_ms)], check=True, stdout=subprocess.PIPE, text=True)
         self.alerts += samples + 1
         return json.loads(out.stdout)["alert_ms"]
 
@@ -114,8 +114,11 @@ class World:
         waited(60, "the end of its claim", lambda: not self.store.client.exists("meterd:{s00}:lease"))
 
     def start_load(self, first, rate):
+        """Its records bear the stamps of their time: how late the daemon is it takes from them."""
+        self.from_ms, step_us = time.time_ns() // 1000000, 1000000 // rate
         self.load = subprocess.Popen([f"{self.env.bin}/bench_fill", self.env.bootstrap, TOPIC, f"events={rate * 36000}", f"first={first}", f"rate={rate}",
-                                      f"accounts={self.env.scaled(100000)}", "how=zipf"], stdout=subprocess.DEVNULL)
+                                      f"accounts={self.env.scaled(100000)}", "how=zipf", f"from={self.from_ms - first * step_us // 1000}",
+                                      f"step_us={step_us}"], stdout=subprocess.DEVNULL)
 
     def end_load(self):
         if self.load is not None and self.load.poll() is None:
@@ -133,8 +136,9 @@ def fill_backlog(env):
     """Each counter once, so that there are as many as scale says, then calls as they come."""
     accounts = env.scaled(142857)
     each = min(accounts * 7, env.events // 2)
-    fill(env, TOPIC, events=each, accounts=accounts, how="each")
-    fill(env, TOPIC, events=env.events - each, first=each, accounts=env.scaled(100000), how="zipf")
+    stamps = {"from": time.time_ns() // 1000000 - env.events * BACKLOG_STEP_US // 1000, "step_us": BACKLOG_STEP_US}
+    fill(env, TOPIC, events=each, accounts=accounts, how="each", **stamps)
+    fill(env, TOPIC, events=env.events - each, first=each, accounts=env.scaled(100000), how="zipf", **stamps)
     return each
 
 
@@ -197,7 +201,7 @@ def verdict(env, w):
 
 def measure(env, report, w, drain, bare):
     samples = 5 if env.short else 20
-    each, rate = w.each, 1000 if env.short else round(drain["rate"] / 5)
+    each, rate = w.each, env.rate or (1000 if env.short else round(drain["rate"] / 5))
     quiet = Rebuild(env, w.m).done()
     w.drop()
     report.add("rebuild-live.rate", "records/s", [env.events / quiet.stood], "the drain", [drain["rate"]])
