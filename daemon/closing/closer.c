@@ -11,6 +11,7 @@
 // relay has put out all that was settled before it. So "finished in every shard" is all there is to know of a month.
 #include "closing/closing.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -20,6 +21,18 @@
 
 enum { LOOK_EVERY_MS = 200, ADMIT_EVERY_MS = 30000, DUE_DAYS = 3 };
 
+// A step of settling. Where there is a store for it, it runs on a thread of its own from one closer_step to the next, so that the relay
+// publishes meanwhile; until its end nothing else touches the work, and the journal stays.
+struct settling_run {
+	struct closer_options o;     // as the closer's, with that store
+	struct settle_scope scope;
+	struct settling *work;
+	struct error e;
+	enum relay_status status;
+	bool under_way, on_thread, done, full;
+	pthread_t thread;
+};
+
 struct closer {
 	struct closer_options o;
 	const struct sink_port *port;
@@ -27,6 +40,7 @@ struct closer {
 	struct ticker *ticker;
 	struct evaluator *evaluator;
 	struct settling *work;  // the shard under way
+	struct settling_run run;
 	struct accounts_feed *feed;
 	uint64_t take_overs;    // of the relay, when the journal was read last
 	bool stale;             // the control topic may hold more than *journal
@@ -52,6 +66,20 @@ struct step {
 	const struct rules *rules;
 };
 
+void closer_rest(struct closer *c)
+{
+	if (c->run.on_thread)
+		pthread_join(c->run.thread, NULL);
+	c->run.on_thread = false;
+}
+
+static void drop_work(struct closer *c)
+{
+	closer_rest(c);
+	c->run.under_way = false;
+	settling_freep(&c->work);
+}
+
 struct closer *closer_new(const struct closer_options *o)
 {
 	check(o->shards > 0 && o->relay != NULL && o->store != NULL);
@@ -71,7 +99,7 @@ void closer_freep(struct closer **at)
 	struct closer *c = *at;
 	if (c == NULL)
 		return;
-	settling_freep(&c->work);
+	drop_work(c);
 	ticker_freep(&c->ticker);
 	evaluator_freep(&c->evaluator);
 	accounts_feed_freep(&c->feed);
@@ -102,9 +130,9 @@ static enum relay_status reload(struct closer *c, struct journal **journal, stru
 		journal_freep(&fresh);
 		return closing_status(cls);
 	}
+	drop_work(c);
 	journal_freep(journal);
 	*journal = fresh;
-	settling_freep(&c->work);
 	evaluator_forget(c->evaluator);
 	c->stale = false;
 	c->take_overs = n.take_overs;
@@ -539,29 +567,74 @@ static enum relay_status finish_shard(struct step *s)
 	if (cls == ERROR_NONE)
 		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, &(struct store_held){ w->held.counters, w->held.freezes,
 			w->held.late_fields, w->held.n_late_months, w->held.late_months, w->statements }, s->e);
-	settling_freep(&c->work);
+	drop_work(c);
 	return closing_status(cls);
+}
+
+static void *run_main(void *arg)
+{
+	struct settling_run *r = arg;
+	r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+	return NULL;
+}
+
+static void run_begin(struct step *s)
+{
+	struct closer *c = s->c;
+	struct settling_run *r = &c->run;
+	*r = (struct settling_run){ .o = c->o, .scope = scope_of(s), .work = c->work, .under_way = true };
+	if (c->o.beside != NULL) {
+		r->o.store = c->o.beside;
+		r->o.store->ops->identity(r->o.store, s->j->init_id, s->j->generation);
+		r->scope.o = &r->o;
+		r->on_thread = pthread_create(&r->thread, NULL, run_main, r) == 0;
+	}
+	if (!r->on_thread)
+		run_main(r);
+}
+
+static enum relay_status run_end(struct step *s, bool *ret_done)
+{
+	struct settling_run *r = &s->c->run;
+	closer_rest(s->c);
+	r->under_way = false;
+	*ret_done = r->done;
+	if (r->full)
+		wait_for(s->c, "outbox");
+	if (r->status != RELAY_DONE)
+		*s->e = r->e;
+	return r->status;
+}
+
+// Adds what the step made.
+static void settle_numbers(struct closer *c)
+{
+	struct settled_step *made = &c->work->step;
+	c->numbers.statements += made->statements;
+	c->numbers.lines += made->lines;
+	c->numbers.adjustments += made->adjustments;
+	c->numbers.corrected += made->corrected;
+	c->numbers.passed_over += made->passed_over;
 }
 
 static enum relay_status settle(struct step *s)
 {
 	struct closer *c = s->c;
-	bool done = false, full = false;
-	int64_t statements = c->work->statements;
-	uint64_t lines = c->work->lines, adjustments = c->work->adjustments, corrected = c->work->made, passed_over = c->work->passed_over;
-	struct settle_scope scope = scope_of(s);
-	enum relay_status r = settling_step(&scope, c->work, &done, &full, s->e);
+	bool done = false, begun = c->run.under_way;
+	*s->more = true;
+	if (!begun)
+		run_begin(s);
+	if (!begun && c->run.on_thread)
+		return RELAY_DONE;
+	enum relay_status r = run_end(s, &done);
 	if (r != RELAY_DONE)
 		return r;
-	*s->more = true;
-	c->numbers.statements += (uint64_t)(c->work->statements - statements);
-	c->numbers.lines += c->work->lines - lines;
-	c->numbers.adjustments += c->work->adjustments - adjustments;
-	c->numbers.corrected += c->work->made - corrected;
-	c->numbers.passed_over += c->work->passed_over - passed_over;
-	if (full)
-		wait_for(c, "outbox");
-	return done ? finish_shard(s) : RELAY_DONE;
+	settle_numbers(c);
+	if (done)
+		return finish_shard(s);
+	if (c->o.beside != NULL)
+		run_begin(s);
+	return RELAY_DONE;
 }
 
 // A closer that is new reads the accounts topic up to what the manifest names, at least.
@@ -682,7 +755,7 @@ static enum relay_status run(struct step *s)
 	}
 	if (resume(s))
 		return settle(s);
-	settling_freep(&c->work);
+	drop_work(c);
 	return look_and_act(s);
 }
 
@@ -691,6 +764,7 @@ static enum relay_status hear_while_halted(struct closer *c, struct journal **jo
 {
 	struct error passing = { 0 };
 	bool more = false, decided = false;
+	closer_rest(c);
 	struct step s = { .c = c, .j = *journal, .book = book, .now_ms = now_ms, .more = &more, .e = &passing, .month = MONTH_NONE, .wait_month = MONTH_NONE };
 	enum relay_status r = c->stale ? reload(c, journal, &passing) : RELAY_DONE;
 	s.j = *journal;
@@ -714,7 +788,7 @@ enum relay_status closer_step(struct closer *c, struct journal **journal, const 
 	struct step s = { .c = c, .j = *journal, .book = book, .now_ms = now_ms, .more = ret_more, .e = e, .month = MONTH_NONE, .wait_month = MONTH_NONE };
 	r = run(&s);
 	if (r != RELAY_DONE) {
-		settling_freep(&c->work);
+		drop_work(c);
 		c->waits_pass = false;
 		*ret_more = false;
 	}

@@ -13,6 +13,7 @@ struct closer_options {
 	const struct sink_port *port; // NULL: Kafka
 	const struct kafka_options *kafka;
 	struct store *store;  // not owned
+	struct store *beside; // not owned: settles on it while closer_step is not called; NULL: within it
 	struct relay *relay;  // not owned
 	uint32_t shards;
 	const char *source;
@@ -47,6 +48,8 @@ void closer_freep(struct closer **c);
 // `book`: what was said of accounts so far; NULL: nothing.
 enum relay_status closer_step(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms, bool *ret_more, struct error *e);
 void closer_numbers(const struct closer *c, struct closer_numbers *ret);
+// Waits for the end of what goes on beside: before the journal is replaced by somebody else.
+void closer_rest(struct closer *c);
 // Which partition's record clock keeps the month open, in words; empty: none. *ret_clock_max_ms: the highest record clock of any
 // partition, TIME_NONE: none yet. Only looks.
 enum error_class closing_waits(struct store *s, uint32_t shards, const struct journal *j, int month, char ret[256],

@@ -218,7 +218,9 @@ struct settling {
 	int *months;                    // earlier ones that late calls or corrections are of, ascending
 	size_t next, next_late, next_corrected; // first not yet handed to the store
 	int64_t statements;             // accounts settled
-	uint64_t lines, adjustments, made, passed_over; // made, passed_over: corrections
+	struct settled_step {           // what the last step made
+		uint64_t statements, lines, adjustments, corrected, passed_over; // corrections that were made, or not
+	} step;
 	struct arena arena;
 };
 // Corrections of the shard's accounts that come with this close (correct.c), and *w->months.

@@ -10,8 +10,8 @@
 #include "closing/inner.h"
 
 enum {
-	ACCOUNTS_A_STEP = 100,
-	LINES_A_STEP = 500, // and the rest of the account they are of: accounts may use ten thousand services each, and a step is one call
+	ACCOUNTS_A_STEP = 200,
+	LINES_A_STEP = 1000, // and the rest of the account they are of: accounts may use ten thousand services each, and a step is one call
 };
 
 void settling_freep(struct settling **at)
@@ -306,7 +306,7 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 	struct store *store = b->s->o->store;
 	struct settling *w = b->w;
 	struct store_statement statements[ACCOUNTS_A_STEP];
-	uint64_t lines = 0, adjustments = 0, corrected = 0, passed_over = 0;
+	struct settled_step made = { 0 };
 	uint32_t due = 0, done = 0;
 	enum error_class c = ask(b, e);
 	for (uint32_t i = 0; i < b->n && c == ERROR_NONE; i++) {
@@ -316,23 +316,21 @@ static enum error_class settle_batch(struct batch *b, struct error *e)
 		struct settled_sums sums;
 		struct store_statement *s = &statements[due];
 		c = statement_make(&b->frame, &b->list[i], &w->arena, s, &sums, e);
-		corrected += (uint64_t)sums.corrected;
-		passed_over += (uint64_t)sums.passed_over;
+		made.corrected += (uint64_t)sums.corrected;
+		made.passed_over += (uint64_t)sums.passed_over;
 		if (c != ERROR_NONE || s->n_lines + s->n_revisions == 0)
 			continue;
 		due++;
-		lines += s->n_lines;
-		adjustments += (uint64_t)sums.adjustments;
+		made.lines += s->n_lines;
+		made.adjustments += (uint64_t)sums.adjustments;
 	}
 	if (c == ERROR_NONE && due > 0)
 		c = store->ops->settle(store, w->shard, w->month, statements, due, e);
 	if (c != ERROR_NONE)
 		return c;
+	made.statements = due + done;
+	w->step = made;
 	w->statements += due + done;
-	w->lines += lines;
-	w->adjustments += adjustments;
-	w->made += corrected;
-	w->passed_over += passed_over;
 	w->next = b->next;
 	w->next_late = b->next_late;
 	w->next_corrected = b->next_corrected;
@@ -345,6 +343,7 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 	int64_t waiting = 0;
 	*ret_done = settled_all(w);
 	*ret_full = false;
+	w->step = (struct settled_step){ 0 };
 	if (*ret_done)
 		return RELAY_DONE;
 	enum error_class c = s->o->store->ops->outbox_length(s->o->store, w->shard, &waiting, e);

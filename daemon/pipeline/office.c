@@ -15,7 +15,7 @@
 
 enum {
 	KAFKA_TIMEOUT_MS = 15000,
-	BATCH = 500,            // messages a transaction
+	BATCH = 1000,           // messages a transaction
 	OUTBOX_MOST = 20000,    // settle no further while a shard holds more
 	LOOK_MS = 20,           // at the outboxes, when nobody wakes us: another process's alerts
 	LOOK_IDLE_MS = 100,     // the same, after a quiet time
@@ -29,7 +29,7 @@ enum {
 struct office {
 	struct office_options o;
 	pthread_t thread;
-	struct store *store;
+	struct store *store, *beside; // beside: the closer's own, NULL: none
 	struct relay *relay;
 	struct closer *closer;
 	struct journal *journal;
@@ -160,6 +160,7 @@ static enum error_class office_load(struct office *f, struct error *e)
 		journal_freep(&j);
 		return cls;
 	}
+	closer_rest(f->closer);
 	journal_freep(&f->journal);
 	f->journal = j;
 	for (uint32_t s = 0; s < f->o.store->shards && cls == ERROR_NONE; s++)
@@ -306,6 +307,8 @@ void office_free(struct office *f)
 	journal_freep(&f->journal);
 	free(f->balance);
 	account_book_freep(&f->book);
+	if (f->beside != NULL)
+		f->beside->ops->close(f->beside);
 	if (f->store != NULL)
 		f->store->ops->close(f->store);
 	free(f);
@@ -319,14 +322,16 @@ enum error_class office_new(const struct office_options *o, struct office **ret,
 	snprintf(f->transactional_id, sizeof(f->transactional_id), "%s-office", o->kafka->group);
 	snprintf(f->source, sizeof(f->source), "/meterd/%s", o->kafka->group);
 	enum error_class cls = o->ports->store_open(o->store, &f->store, e);
+	if (cls == ERROR_NONE && o->settles_beside)
+		cls = o->ports->store_open(o->store, &f->beside, e);
 	if (cls != ERROR_NONE) {
-		free(f);
+		office_free(f);
 		return cls;
 	}
 	f->relay = relay_new(&(struct relay_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .shards = o->store->shards,
 						      .transactional_id = f->transactional_id, .source = f->source, .batch = BATCH,
 						      .timeout_ms = KAFKA_TIMEOUT_MS });
-	f->closer = closer_new(&(struct closer_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .relay = f->relay,
+	f->closer = closer_new(&(struct closer_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .beside = f->beside, .relay = f->relay,
 							 .shards = o->store->shards, .source = f->source, .timeout_ms = KAFKA_TIMEOUT_MS,
 							 .outbox_most = OUTBOX_MOST });
 	f->book = account_book_new();

@@ -1058,23 +1058,30 @@ local function renew(keys, args)
 	return reply
 end
 
--- KEYS meta, out; ARGV init, generation, pairs (stream id, identity). An entry goes only if both match: after a rollback another alert can sit
--- under the id.
+-- KEYS meta, out; ARGV init, generation, pairs (stream id, identity) in the order of the stream. An entry goes only if both match: after a
+-- rollback another alert can sit under the id.
 local function acknowledge(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
 		return refused
 	end
-	local gone = 0
+	local identities, goes, gone, from = {}, {}, 0, args[3]
 	for i = 3, #args, 2 do
-		local entry = redis.call('XRANGE', keys[2], args[i], args[i])[1]
-		if entry then
+		identities[args[i]] = args[i + 1]
+	end
+	while from do
+		local entries = redis.call('XRANGE', keys[2], from, args[#args - 1], 'COUNT', text(PIECE))
+		for _, entry in ipairs(entries) do
 			for k = 1, #entry[2], 2 do
-				if entry[2][k] == 'k' and entry[2][k + 1] == args[i + 1] then
-					gone = gone + redis.call('XDEL', keys[2], args[i])
+				if entry[2][k] == 'k' and entry[2][k + 1] == identities[entry[1]] then
+					goes[#goes + 1] = entry[1]
 				end
 			end
 		end
+		from = #entries == PIECE and '(' .. entries[PIECE][1]
+	end
+	for first = 1, #goes, PIECE do
+		gone = gone + redis.call('XDEL', keys[2], unpack(goes, first, math.min(first + PIECE - 1, #goes)))
 	end
 	return { 'OK', text(gone) }
 end
@@ -1106,16 +1113,8 @@ local function close(keys, args)
 	return { 'OK' }
 end
 
--- What a line or an adjustment was made from must be what the shard holds: nil, or how it is not.
-local function settle_differs(s, keys)
-	for _, line in ipairs(s[7]) do
-		local field = s[1] .. '/' .. line[1]
-		local calls = redis.call('HGET', keys[2], field) or '0'
-		local frozen = redis.call('HGET', keys[3], field) or '0'
-		if calls ~= line[2] or frozen ~= line[3] then
-			return calls .. ' calls and ' .. frozen .. ' frozen, the line says ' .. line[2] .. ' and ' .. line[3]
-		end
-	end
+-- What the adjustments of an account were made from must be what the shard holds: nil, or how it is not.
+local function revisions_differ(s, keys)
 	for _, revision in ipairs(s[6]) do
 		for _, adjustment in ipairs(revision[6]) do
 			local late = redis.call('HGET', keys[revision[2]], s[1] .. '/' .. adjustment[1]) or '0'
@@ -1127,8 +1126,32 @@ local function settle_differs(s, keys)
 			return 'another revision of the month that is adjusted'
 		end
 	end
-	if (redis.call('HGET', keys[7], s[1]) or '') ~= s[3] then
-		return 'other balances of packs than the lines were made from'
+	return nil
+end
+
+-- The same of all accounts of the step, of which each is read at once: a command costs more than what it asks for.
+local function settle_differs(list, keys)
+	local fields, lines, names = {}, {}, {}
+	for i, s in ipairs(list) do
+		names[i] = s[1]
+		for _, line in ipairs(s[7]) do
+			lines[#lines + 1], fields[#fields + 1] = line, s[1] .. '/' .. line[1]
+		end
+		local differs = revisions_differ(s, keys)
+		if differs then
+			return differs
+		end
+	end
+	local calls, frozen, packs = read_fields(keys[2], fields), read_fields(keys[3], fields), read_fields(keys[7], names)
+	for i, line in ipairs(lines) do
+		if (calls[i] or '0') ~= line[2] or (frozen[i] or '0') ~= line[3] then
+			return (calls[i] or '0') .. ' calls and ' .. (frozen[i] or '0') .. ' frozen, the line says ' .. line[2] .. ' and ' .. line[3]
+		end
+	end
+	for i, s in ipairs(list) do
+		if (packs[i] or '') ~= s[3] then
+			return 'other balances of packs than the lines were made from'
+		end
 	end
 	return nil
 end
@@ -1137,7 +1160,13 @@ local function settle_document(keys, s, identity, document)
 	redis.call('XADD', keys[6], '*', 't', 'd', 'k', identity, 'n', s[2], 'c', s[1], 'd', document)
 end
 
-local function settle_write(keys, s)
+local function settle_put(flat, field, value)
+	flat[#flat + 1] = field
+	flat[#flat + 1] = value
+end
+
+-- Documents are written at once; what is kept beside them is appended to the lists.
+local function settle_write(keys, s, freezes, facts, packs)
 	for _, revision in ipairs(s[6]) do
 		for _, adjustment in ipairs(revision[6]) do
 			settle_document(keys, s, adjustment[3], adjustment[4])
@@ -1146,22 +1175,36 @@ local function settle_write(keys, s)
 		settle_document(keys, s, revision[5][1], revision[5][2])
 	end
 	if s[5] ~= '' then
-		redis.call('HSET', keys[5], '#late/' .. s[1], s[5])
+		settle_put(facts, '#late/' .. s[1], s[5])
 	end
 	for _, line in ipairs(s[7]) do
 		local field = s[1] .. '/' .. line[1]
-		redis.call('HSET', keys[5], field, line[5])
+		settle_put(facts, field, line[5])
 		if line[4] ~= '0' then
-			redis.call('HSET', keys[4], field, line[4])
+			settle_put(freezes, field, line[4])
 		end
 		settle_document(keys, s, line[6], line[7])
 	end
 	if #s[7] > 0 then
-		redis.call('HSET', keys[5], s[1], s[8])
+		settle_put(facts, s[1], s[8])
 		settle_document(keys, s, s[9], s[10])
 	end
-	redis.call('HSET', keys[7], s[1], s[4])
-	redis.call('HINCRBY', keys[5], '#', '1')
+	settle_put(packs, s[1], s[4])
+end
+
+-- Those that are not settled yet.
+local function settle_due(list, set)
+	local names, due = {}, {}
+	for _, s in ipairs(list) do
+		settle_put(names, s[1], '#late/' .. s[1])
+	end
+	local have = read_fields(set, names)
+	for i, s in ipairs(list) do
+		if not have[2 * i - 1] and not have[2 * i] then
+			due[#due + 1] = s
+		end
+	end
+	return due
 end
 
 -- KEYS meta, use:m, frz:m-1, frz:m, set:m, out, pk, then set and late of each month that is adjusted; ARGV init, generation, month,
@@ -1179,18 +1222,20 @@ local function settle(keys, args)
 	if redis.call('HEXISTS', keys[1], 'closed:' .. args[2] .. ':' .. args[3]) == 0 then
 		return { 'RETRY', 'month ' .. args[3] .. ' is not closed in this shard yet' }
 	end
-	local due = {}
-	for _, s in ipairs(cmsgpack.unpack(args[4])) do
-		if redis.call('HEXISTS', keys[5], s[1]) == 0 and redis.call('HEXISTS', keys[5], '#late/' .. s[1]) == 0 then
-			local differs = settle_differs(s, keys)
-			if differs then
-				return { 'HALT', 'settling ' .. args[3] .. ': the shard holds ' .. differs }
-			end
-			due[#due + 1] = s
-		end
+	local due = settle_due(cmsgpack.unpack(args[4]), keys[5])
+	local differs = settle_differs(due, keys)
+	if differs then
+		return { 'HALT', 'settling ' .. args[3] .. ': the shard holds ' .. differs }
 	end
+	local freezes, facts, packs = {}, {}, {}
 	for _, s in ipairs(due) do
-		settle_write(keys, s)
+		settle_write(keys, s, freezes, facts, packs)
+	end
+	write_fields(keys[4], freezes)
+	write_fields(keys[5], facts)
+	write_fields(keys[7], packs)
+	if #due > 0 then
+		redis.call('HINCRBY', keys[5], '#', text(#due))
 	end
 	return { 'OK', text(#due) }
 end

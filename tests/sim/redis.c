@@ -610,14 +610,18 @@ static redisReply *c_xrange(const struct args *a)
 static redisReply *c_xdel(const struct args *a)
 {
 	struct key *k = key_find(a->word[1], KIND_STREAM);
-	uint64_t ms, seq;
-	id_of(a->word[2], true, &ms, &seq);
-	for (size_t i = 0; k != NULL && i < k->n_items; i++)
-		if (k->items[i].ms == ms && k->items[i].seq == seq) {
-			item_drop(k, i);
-			return answer_int(1);
-		}
-	return answer_int(0);
+	int64_t gone = 0;
+	for (size_t w = 2; k != NULL && w < a->n; w++) {
+		uint64_t ms, seq;
+		id_of(a->word[w], true, &ms, &seq);
+		for (size_t i = 0; i < k->n_items; i++)
+			if (k->items[i].ms == ms && k->items[i].seq == seq) {
+				item_drop(k, i);
+				gone++;
+				break;
+			}
+	}
+	return answer_int(gone);
 }
 
 static redisReply *c_xlen(const struct args *a)
@@ -670,7 +674,7 @@ static const struct command {
 	{ "HGET", 3, 3, c_hget }, { "HMGET", 3, SIZE_MAX, c_hmget }, { "HSET", 4, SIZE_MAX, c_hset }, { "HEXISTS", 3, 3, c_hexists },
 	{ "HINCRBY", 4, 4, c_hincrby }, { "FCALL", 3, SIZE_MAX, c_fcall }, { "HSETNX", 4, 4, c_hsetnx }, { "HDEL", 3, SIZE_MAX, c_hdel },
 	{ "HKEYS", 2, 2, c_hkeys }, { "HLEN", 2, 2, c_hlen }, { "HGETALL", 2, 2, c_hgetall }, { "HSCAN", 5, 5, c_hscan },
-	{ "XADD", 5, SIZE_MAX, c_xadd }, { "XRANGE", 4, 6, c_xrange }, { "XDEL", 3, 3, c_xdel }, { "XLEN", 2, 2, c_xlen }, { "GET", 2, 2, c_get },
+	{ "XADD", 5, SIZE_MAX, c_xadd }, { "XRANGE", 4, 6, c_xrange }, { "XDEL", 3, SIZE_MAX, c_xdel }, { "XLEN", 2, 2, c_xlen }, { "GET", 2, 2, c_get },
 	{ "SET", 3, 5, c_set }, { "DEL", 2, SIZE_MAX, c_del }, { "UNLINK", 2, SIZE_MAX, c_del }, { "COPY", 3, 3, c_copy },
 	{ "RPUSH", 3, SIZE_MAX, c_rpush }, { "LINDEX", 3, 3, c_lindex }, { "LPOP", 2, 2, c_lpop }, { "CONFIG", 3, 3, c_config },
 	{ "SCAN", 4, 4, c_scan }, { "MEMORY", 3, 3, c_memory }, { "FUNCTION", 3, 4, c_function }, { "SELECT", 2, 2, c_ok }, { "AUTH", 2, 3, c_ok },

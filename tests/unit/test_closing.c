@@ -448,7 +448,7 @@ Test(closing, a_step_is_bounded_by_lines)
 	pass_month(&w, JAN);
 	run_until_closed(&w, JAN);
 	expect_has(document(&w, "period.closed", "2020-01"), "\"accounts\":400,\"lines\":2800,");
-	cr_expect(w.s.most_lines > 300 && w.s.most_lines < 500 + ARRAY_LEN(services), "%u lines in one step", w.s.most_lines);
+	cr_expect(w.s.most_lines > 700 && w.s.most_lines < 1000 + ARRAY_LEN(services), "%u lines in one step", w.s.most_lines);
 	world_close(&w);
 }
 
