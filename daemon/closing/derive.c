@@ -9,7 +9,7 @@ static enum error_class class_of(enum relay_status r)
 	return r == RELAY_DONE ? ERROR_NONE : r == RELAY_RETRY ? ERROR_RETRY : r == RELAY_ABORT ? ERROR_ABORT : ERROR_HALT;
 }
 
-enum { OUTBOX_MOST = 10000 };
+enum { OUTBOX_MOST = 2000 };
 
 static enum error_class finish_shard(const struct settle_scope *s, const struct settling *w, struct error *e)
 {

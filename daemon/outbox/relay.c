@@ -361,7 +361,7 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 		*list_add(&r->send) = x;
 		p->full = r->send.n >= r->o.batch;
 	}
-	return !p->full;
+	return !p->full || entry->more; // documents of one entry go together: it leaves the outbox as a whole
 }
 
 static enum relay_status gather(struct pass *p, struct error *e)

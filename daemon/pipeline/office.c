@@ -16,7 +16,7 @@
 enum {
 	KAFKA_TIMEOUT_MS = 15000,
 	BATCH = 1000,           // messages a transaction
-	OUTBOX_MOST = 20000,    // settle no further while a shard holds more
+	OUTBOX_MOST = 4000,     // settle no further while a shard holds more: accounts' documents lie in one entry
 	LOOK_MS = 20,           // at the outboxes, when nobody wakes us: another process's alerts
 	LOOK_IDLE_MS = 100,     // the same, after a quiet time
 	QUIET_US = 3000000,

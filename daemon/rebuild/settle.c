@@ -10,7 +10,8 @@ enum { TIMEOUT_MS = 15000, READ = 500 };
 
 struct draining {
 	struct rebuild *r;
-	uint32_t shard, n;
+	uint32_t shard, n, size;
+	uint32_t entries;           // of the outbox: those of documents hold several
 	struct arena arena;
 	struct span *stream_ids, *identities;
 	int *months;                // of alerts: of their period; MONTH_NONE: a document
@@ -37,6 +38,13 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 {
 	struct draining *d = ctx;
 	(void)shard;
+	if (d->n == d->size) {
+		d->size = d->size * 2 + READ;
+		d->stream_ids = xrealloc(d->stream_ids, d->size, sizeof(*d->stream_ids));
+		d->identities = xrealloc(d->identities, d->size, sizeof(*d->identities));
+		d->months = xrealloc(d->months, d->size, sizeof(*d->months));
+	}
+	d->entries += !entry->more;
 	d->stream_ids[d->n] = arena_copy(&d->arena, entry->stream_id);
 	d->identities[d->n] = arena_copy(&d->arena, entry->identity);
 	d->months[d->n++] = entry->type == OUTBOX_DOCUMENT ? MONTH_NONE : month_of(entry->identity);
@@ -77,20 +85,33 @@ static enum error_class choose(struct draining *d, bool *gone, struct error *e)
 	return ERROR_NONE;
 }
 
+// An entry goes when all that it holds goes.
+static void whole_entries(const struct draining *d, bool *gone)
+{
+	for (uint32_t i = 0, end; i < d->n; i = end) {
+		bool all = gone[i];
+		for (end = i + 1; end < d->n && span_eq(d->stream_ids[end], d->stream_ids[i]); end++)
+			all = all && gone[end];
+		for (; i < end; i++)
+			gone[i] = all;
+	}
+}
+
 // One read of a shard's outbox, from the start.
 static enum error_class drain_some(struct draining *d, uint32_t most, uint32_t *ret_gone, struct error *e)
 {
 	struct store *s = d->r->store;
-	CLEANUP(freep) bool *gone = xcalloc(most + 1, sizeof(*gone));
-	d->n = 0;
+	d->n = d->entries = 0;
 	arena_reset(&d->arena);
 	enum error_class c = s->ops->outbox_read(s, d->shard, most, take_entry, d, e);
+	CLEANUP(freep) bool *gone = xcalloc((size_t)d->n + 1, sizeof(*gone));
 	uint32_t read = d->n, n = 0;
 	if (c == ERROR_NONE && d->n > 0 && !d->stale) // after it was read: what leaves that one first is out
 		c = waiting_read(d->r->live, d->shard, &d->waiting, e);
 	if (c == ERROR_NONE)
 		c = choose(d, gone, e);
 	waiting_free(&d->waiting);
+	whole_entries(d, gone);
 	for (uint32_t i = 0; i < read; i++) {
 		if (!gone[i])
 			continue;
@@ -106,11 +127,8 @@ static enum error_class drain_shard(struct draining *d, struct error *e)
 	enum error_class c = ERROR_NONE;
 	uint32_t most = READ, gone = 0;
 	do {
-		d->stream_ids = xrealloc(d->stream_ids, most, sizeof(*d->stream_ids));
-		d->identities = xrealloc(d->identities, most, sizeof(*d->identities));
-		d->months = xrealloc(d->months, most, sizeof(*d->months));
 		c = drain_some(d, most, &gone, e);
-		if (c != ERROR_NONE || d->n < most)
+		if (c != ERROR_NONE || d->entries < most)
 			break;
 		most += gone == 0 ? most : 0; // what stays at the head must not hide what lies behind it
 		c = rebuild_look(d->r, e);

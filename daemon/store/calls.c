@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "store/bundle.h"
 #include "store/redis.h"
 
 #include <xxhash.h>
@@ -312,9 +313,47 @@ static bool entry_document(const redisReply *f, struct outbox_entry *e)
 	struct span not_before = entry_field(f, "n");
 	e->type = OUTBOX_DOCUMENT;
 	e->account = entry_field(f, "c");
-	e->document = entry_field(f, "d");
 	e->not_before_ms = TIME_NONE;
-	return (span_is(not_before, "-") || span_int64(not_before, &e->not_before_ms)) && e->document.p != NULL;
+	return span_is(not_before, "-") || span_int64(not_before, &e->not_before_ms);
+}
+
+static struct bundle *bundle_of(struct store_redis *s)
+{
+	if (s->bundle == NULL)
+		s->bundle = bundle_new();
+	return s->bundle;
+}
+
+enum entry_state { ENTRY_GOOD, ENTRY_STOP, ENTRY_UNREADABLE };
+
+// The documents of an account's month lie in one entry, the end of a run in one of its own.
+static enum entry_state entry_documents(struct store_redis *s, uint32_t shard, const redisReply *f, struct outbox_entry *e, store_outbox_fn *fn, void *ctx)
+{
+	struct span packed = entry_field(f, "z");
+	bool on = true;
+	e->document = entry_field(f, "d");
+	if (packed.p == NULL)
+		return e->document.p == NULL ? ENTRY_UNREADABLE : fn(ctx, shard, e) ? ENTRY_GOOD : ENTRY_STOP;
+	struct bundle *b = bundle_of(s);
+	if (!bundle_open(b, packed) || !bundle_more(b))
+		return ENTRY_UNREADABLE;
+	do {
+		if (!bundle_take(b, &e->identity) || !bundle_take(b, &e->document))
+			return ENTRY_UNREADABLE;
+		e->more = bundle_more(b);
+		on = fn(ctx, shard, e);
+	} while (e->more && on);
+	return on ? ENTRY_GOOD : ENTRY_STOP;
+}
+
+static enum entry_state take_entry(struct store_redis *s, uint32_t shard, const redisReply *r, store_outbox_fn *fn, void *ctx)
+{
+	const redisReply *fields = r->element[1];
+	struct outbox_entry e = { .stream_id = reply_span(r->element[0]), .identity = entry_field(fields, "k"), .given_up = entry_field(fields, "g").p != NULL };
+	bool alert = span_is(entry_field(fields, "t"), "a");
+	if (e.identity.p == NULL || !(alert ? entry_alert(fields, &e) : entry_document(fields, &e)))
+		return ENTRY_UNREADABLE;
+	return !alert ? entry_documents(s, shard, fields, &e, fn, ctx) : fn(ctx, shard, &e) ? ENTRY_GOOD : ENTRY_STOP;
 }
 
 static enum error_class redis_outbox_waiting(struct store *port, bool *ret, struct error *e)
@@ -339,34 +378,49 @@ static enum error_class redis_outbox_waiting(struct store *port, bool *ret, stru
 	return cls;
 }
 
-static enum error_class redis_outbox_read(struct store *port, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx,
-					  struct error *e)
+enum { OUTBOX_PIECE = 256 };
+
+// So many entries from a stream id on; *ret_on: more may follow, and are wanted, from the new `from` on.
+static enum error_class outbox_piece(struct store_redis *s, uint32_t shard, char from[64], uint32_t most, store_outbox_fn *fn, void *ctx, bool *ret_on,
+				     struct error *e)
 {
-	struct store_redis *s = redis_of(port);
 	CLEANUP(redis_reply_freep) redisReply *r = NULL;
 	command_reset(&s->command);
 	command_text(&s->command, "XRANGE");
 	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
-	command_text(&s->command, "-");
+	command_text(&s->command, from);
 	command_text(&s->command, "+");
 	command_text(&s->command, "COUNT");
 	command_int(&s->command, most);
 	enum error_class cls = call_plain(s, &r, e);
+	*ret_on = false;
 	if (cls == ERROR_NONE && r->type != REDIS_REPLY_ARRAY)
 		return redis_unknown_form(e, "XRANGE");
 	for (size_t i = 0; cls == ERROR_NONE && i < r->elements; i++) {
-		if (!reply_is_array(r->element[i], 2) || r->element[i]->element[0]->type != REDIS_REPLY_STRING ||
-		    !reply_is_texts(r->element[i]->element[1]))
+		const redisReply *x = r->element[i];
+		if (!reply_is_array(x, 2) || x->element[0]->type != REDIS_REPLY_STRING || !reply_is_texts(x->element[1]))
 			return redis_unknown_form(e, "XRANGE");
-		const redisReply *fields = r->element[i]->element[1];
-		struct outbox_entry entry = { .stream_id = reply_span(r->element[i]->element[0]), .identity = entry_field(fields, "k") };
-		bool good = span_is(entry_field(fields, "t"), "a") ? entry_alert(fields, &entry) : entry_document(fields, &entry);
-		entry.given_up = entry_field(fields, "g").p != NULL;
-		if (!good || entry.identity.p == NULL)
-			return error_set(e, ERROR_HALT, 0, "redis: outbox entry %.*s of shard %u cannot be read", (int)entry.stream_id.n,
-					 entry.stream_id.p, shard);
-		if (!fn(ctx, shard, &entry))
-			break;
+		enum entry_state state = take_entry(s, shard, x, fn, ctx);
+		if (state == ENTRY_UNREADABLE)
+			return error_set(e, ERROR_HALT, 0, "redis: outbox entry %.*s of shard %u cannot be read", (int)x->element[0]->len, x->element[0]->str,
+					 shard);
+		if (state == ENTRY_STOP)
+			return ERROR_NONE;
+		snprintf(from, 64, "(%.60s", x->element[0]->str);
+	}
+	*ret_on = cls == ERROR_NONE && r->elements == most;
+	return cls;
+}
+
+static enum error_class redis_outbox_read(struct store *port, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx,
+					  struct error *e)
+{
+	char from[64] = "-";
+	enum error_class cls = ERROR_NONE;
+	for (bool on = true; on && most > 0 && cls == ERROR_NONE;) {
+		uint32_t piece = most < OUTBOX_PIECE ? most : OUTBOX_PIECE;
+		cls = outbox_piece(redis_of(port), shard, from, piece, fn, ctx, &on, e);
+		most -= piece;
 	}
 	return cls;
 }
@@ -379,9 +433,12 @@ static enum error_class redis_outbox_ack(struct store *port, uint32_t shard, con
 	redis_words_key(s, shard, "meta", MONTH_NONE, MONTH_NONE);
 	redis_words_key(s, shard, "out", MONTH_NONE, MONTH_NONE);
 	words_identity(s);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && span_eq(stream_ids[end], stream_ids[i]); end++)
+			;
 		command_span(&s->command, stream_ids[i]);
 		command_span(&s->command, identities[i]);
+		command_int(&s->command, end - i);
 	}
 	return redis_call_function(s, NULL, e);
 }
@@ -671,38 +728,31 @@ static void pack_known(struct pack *b, struct span s) // nothing: ''
 
 static void pack_revision(struct pack *b, const struct store_revision *r, int64_t key)
 {
-	pack_array(b, 6);
+	pack_array(b, 5);
 	pack_int(b, key);
 	pack_int(b, key + 1);
 	pack_known(b, r->before);
 	pack_text(b, r->facts);
-	pack_array(b, 2);
-	pack_text(b, r->identity);
-	pack_text(b, r->document);
 	pack_array(b, r->n_adjustments);
 	for (uint32_t i = 0; i < r->n_adjustments; i++) {
 		const struct store_adjustment *a = &r->adjustments[i];
-		pack_array(b, 4);
+		pack_array(b, 2);
 		pack_text(b, a->service_id);
 		if (a->calls == STORE_CORRECTION)
 			pack_text(b, SPAN_LIT(""));
 		else
 			pack_number_text(b, a->calls);
-		pack_text(b, a->identity);
-		pack_text(b, a->document);
 	}
 }
 
 static void pack_line(struct pack *b, const struct store_line *l)
 {
-	pack_array(b, 7);
+	pack_array(b, 5);
 	pack_text(b, l->service_id);
 	pack_number_text(b, l->calls);
 	pack_number_text(b, l->unfreeze_fen);
 	pack_number_text(b, l->freeze_fen);
 	pack_text(b, l->facts);
-	pack_text(b, l->identity);
-	pack_text(b, l->document);
 }
 
 // Months that some account of the list is adjusted in, each once.
@@ -725,9 +775,39 @@ static uint32_t adjusted_at(struct adjusted *a, int month)
 
 enum { SETTLE_KEYS = 7, FINISH_KEYS = 4 };
 
-static void pack_statement(struct pack *b, const struct store_statement *st, struct adjusted *months)
+static void bundle_document(struct bundle *b, struct span identity, struct span document, struct span *first, uint32_t *n)
 {
-	pack_array(b, 10);
+	bundle_add(b, identity);
+	bundle_add(b, document);
+	if ((*n)++ == 0)
+		*first = identity;
+}
+
+// The documents in the order in which they go out: adjustments before the month itself. *ret_n: how many.
+static struct span statement_bundle(struct bundle *b, const struct store_statement *st, struct span *ret_first, uint32_t *ret_n)
+{
+	*ret_n = 0;
+	*ret_first = (struct span){ NULL, 0 };
+	bundle_begin(b);
+	for (uint32_t i = 0; i < st->n_revisions; i++) {
+		const struct store_revision *r = &st->revisions[i];
+		for (uint32_t k = 0; k < r->n_adjustments; k++)
+			bundle_document(b, r->adjustments[k].identity, r->adjustments[k].document, ret_first, ret_n);
+		bundle_document(b, r->identity, r->document, ret_first, ret_n);
+	}
+	for (uint32_t i = 0; i < st->n_lines; i++)
+		bundle_document(b, st->lines[i].identity, st->lines[i].document, ret_first, ret_n);
+	if (st->n_lines > 0)
+		bundle_document(b, st->identity, st->document, ret_first, ret_n);
+	return bundle_end(b);
+}
+
+static void pack_statement(struct pack *b, const struct store_statement *st, struct adjusted *months, struct bundle *bundle)
+{
+	struct span first;
+	uint32_t n;
+	struct span documents = statement_bundle(bundle, st, &first, &n);
+	pack_array(b, 11);
 	pack_text(b, st->account);
 	pack_not_before(b, st->not_before_ms);
 	pack_known(b, st->packs_before);
@@ -740,8 +820,9 @@ static void pack_statement(struct pack *b, const struct store_statement *st, str
 	for (uint32_t i = 0; i < st->n_lines; i++)
 		pack_line(b, &st->lines[i]);
 	pack_known(b, st->facts);
-	pack_known(b, st->identity);
-	pack_known(b, st->document);
+	pack_text(b, first);
+	pack_number_text(b, n);
+	pack_text(b, documents);
 }
 
 static void check_statement(const struct store_statement *st)
@@ -776,7 +857,7 @@ static enum error_class redis_settle(struct store *port, uint32_t shard, int mon
 	command_format(&s->command, "%s", month_text(month, text));
 	pack_array(&s->command.scratch, n);
 	for (uint32_t i = 0; i < n; i++)
-		pack_statement(&s->command.scratch, &list[i], &months);
+		pack_statement(&s->command.scratch, &list[i], &months, bundle_of(s));
 	free(months.list);
 	command_pack(&s->command);
 	return redis_call_function(s, NULL, e);
@@ -929,6 +1010,7 @@ static void redis_close(struct store *port)
 {
 	struct store_redis *s = redis_of(port);
 	redis_disconnect(s);
+	bundle_freep(&s->bundle);
 	command_free(&s->command);
 	free(s->pending);
 	redis_tls_free(s->tls);

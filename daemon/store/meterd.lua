@@ -1058,24 +1058,26 @@ local function renew(keys, args)
 	return reply
 end
 
--- KEYS meta, out; ARGV init, generation, pairs (stream id, identity) in the order of the stream. An entry goes only if both match: after a
--- rollback another alert can sit under the id.
+-- KEYS meta, out; ARGV init, generation, then stream id, identity, number of documents of each entry, in the order of the stream. An entry goes
+-- only if all three are so: after a rollback another alert can sit under the id.
 local function acknowledge(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then
 		return refused
 	end
-	local identities, goes, gone, from = {}, {}, 0, args[3]
-	for i = 3, #args, 2 do
-		identities[args[i]] = args[i + 1]
+	local identities, documents, goes, gone, from = {}, {}, {}, 0, args[3]
+	for i = 3, #args, 3 do
+		identities[args[i]], documents[args[i]] = args[i + 1], args[i + 2]
 	end
 	while from do
-		local entries = redis.call('XRANGE', keys[2], from, args[#args - 1], 'COUNT', text(PIECE))
+		local entries = redis.call('XRANGE', keys[2], from, args[#args - 2], 'COUNT', text(PIECE))
 		for _, entry in ipairs(entries) do
-			for k = 1, #entry[2], 2 do
-				if entry[2][k] == 'k' and entry[2][k + 1] == identities[entry[1]] then
-					goes[#goes + 1] = entry[1]
-				end
+			local id, fields, have = entry[1], entry[2], { q = '1' }
+			for k = 1, #fields, 2 do
+				have[fields[k]] = fields[k + 1]
+			end
+			if have.k == identities[id] and have.q == documents[id] then
+				goes[#goes + 1] = id
 			end
 		end
 		from = #entries == PIECE and '(' .. entries[PIECE][1]
@@ -1116,7 +1118,7 @@ end
 -- What the adjustments of an account were made from must be what the shard holds: nil, or how it is not.
 local function revisions_differ(s, keys)
 	for _, revision in ipairs(s[6]) do
-		for _, adjustment in ipairs(revision[6]) do
+		for _, adjustment in ipairs(revision[5]) do
 			local late = redis.call('HGET', keys[revision[2]], s[1] .. '/' .. adjustment[1]) or '0'
 			if adjustment[2] ~= '' and late ~= adjustment[2] then
 				return late .. ' late calls, the adjustment says ' .. adjustment[2]
@@ -1156,10 +1158,6 @@ local function settle_differs(list, keys)
 	return nil
 end
 
-local function settle_document(keys, s, identity, document)
-	redis.call('XADD', keys[6], '*', 't', 'd', 'k', identity, 'n', s[2], 'c', s[1], 'd', document)
-end
-
 local function settle_put(flat, field, value)
 	flat[#flat + 1] = field
 	flat[#flat + 1] = value
@@ -1168,11 +1166,7 @@ end
 -- Documents are written at once; what is kept beside them is appended to the lists.
 local function settle_write(keys, s, freezes, facts, packs)
 	for _, revision in ipairs(s[6]) do
-		for _, adjustment in ipairs(revision[6]) do
-			settle_document(keys, s, adjustment[3], adjustment[4])
-		end
 		redis.call('HSET', keys[revision[1]], '#rev/' .. s[1], revision[4])
-		settle_document(keys, s, revision[5][1], revision[5][2])
 	end
 	if s[5] ~= '' then
 		settle_put(facts, '#late/' .. s[1], s[5])
@@ -1183,13 +1177,12 @@ local function settle_write(keys, s, freezes, facts, packs)
 		if line[4] ~= '0' then
 			settle_put(freezes, field, line[4])
 		end
-		settle_document(keys, s, line[6], line[7])
 	end
 	if #s[7] > 0 then
 		settle_put(facts, s[1], s[8])
-		settle_document(keys, s, s[9], s[10])
 	end
 	settle_put(packs, s[1], s[4])
+	redis.call('XADD', keys[6], '*', 't', 'd', 'k', s[9], 'n', s[2], 'c', s[1], 'q', s[10], 'z', s[11])
 end
 
 -- Those that are not settled yet.
@@ -1209,11 +1202,12 @@ end
 
 -- KEYS meta, use:m, frz:m-1, frz:m, set:m, out, pk, then set and late of each month that is adjusted; ARGV init, generation, month,
 -- msgpack list of accounts
---   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, identity, document}
---   a revision: {key of set, key of late, facts before, facts, {identity, document}, {{service, calls, identity, document}, ...}};
+--   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, identity of the first document,
+--   number of documents, all of them packed (bundle.h): an identity and a document each}
+--   a revision: {key of set, key of late, facts before, facts, {{service, calls}, ...}};
 --   calls '': a correction, which no late calls stand behind. It rests on the revision before, as all of them do
---   a line: {service, calls, unfreeze, freeze, facts, identity, document}
--- Each account is one idempotent step: one that is settled is passed over. Adjustments go before the month itself.
+--   a line: {service, calls, unfreeze, freeze, facts}
+-- Each account is one idempotent step: one that is settled is passed over.
 local function settle(keys, args)
 	local refused = foreign(keys[1], args[1], args[2])
 	if refused then

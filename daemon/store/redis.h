@@ -60,6 +60,7 @@ struct store_redis {
 	char init_id[40], generation[24];
 	redisContext *c;
 	struct command command;
+	struct bundle *bundle; // NULL until it is needed
 	char why[256]; // of the last failure to connect
 	uint64_t sessions, informed; // connections made, from 1 on; that on which commits may go out, 0: any
 	// commits that were sent, oldest first

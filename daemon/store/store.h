@@ -83,6 +83,7 @@ struct outbox_entry {
 	// OUTBOX_DOCUMENT
 	struct span account;     // Kafka key; empty for the end of run
 	struct span document;    // the whole CloudEvent, to be published as it is
+	bool more;               // more documents of the same stream_id follow at once
 };
 // Entries are valid during the call. Return false to stop.
 typedef bool store_outbox_fn(void *ctx, uint32_t shard, const struct outbox_entry *e);
@@ -190,7 +191,8 @@ struct store_ops {
 	// Which shards' outboxes hold entries, in one round trip for all of them; ret: as many as there are shards.
 	enum error_class (*outbox_waiting)(struct store *s, bool *ret, struct error *e);
 	enum error_class (*outbox_read)(struct store *s, uint32_t shard, uint32_t most, store_outbox_fn *fn, void *ctx, struct error *e); // from the start
-	// Removes entries; (stream id, identity) must both match, or the entry stays.
+	// Removes entries; (stream id, identity) must both match, or the entry stays. In the order in which they were read; one that holds several documents
+	// goes where all of them are named.
 	enum error_class (*outbox_ack)(struct store *s, uint32_t shard, const struct span *stream_ids, const struct span *identities, uint32_t n, struct error *e);
 	enum error_class (*outbox_length)(struct store *s, uint32_t shard, int64_t *ret, struct error *e);
 
