@@ -41,9 +41,14 @@ static void arena_next_block(struct arena *a, size_t n)
 	a->used = 0;
 }
 
+static size_t aligned(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
+
 void *arena_alloc(struct arena *a, size_t n)
 {
-	n = (n + 7) & ~(size_t)7;
+	n = aligned(n);
 	if (a->now == NULL || a->used + n > a->now->size)
 		arena_next_block(a, n);
 	void *p = a->now->data + a->used;
@@ -59,6 +64,33 @@ struct span arena_copy(struct arena *a, struct span s)
 	char *p = arena_alloc(a, s.n != 0 ? s.n : 1);
 	memcpy(p, s.p, s.n);
 	return (struct span){ p, s.n };
+}
+
+void *arena_resize(struct arena *a, void *p, size_t n, size_t to)
+{
+	size_t had = aligned(n), wanted = aligned(to);
+	bool last = p != NULL && (char *)p + had == a->now->data + a->used;
+	if (last && a->used - had + wanted <= a->now->size) {
+		a->used = a->used - had + wanted;
+		a->total = a->total - had + wanted;
+		return p;
+	}
+	void *moved = arena_alloc(a, to);
+	if (p != NULL)
+		memcpy(moved, p, n < to ? n : to);
+	return moved;
+}
+
+struct span arena_join(struct arena *a, const struct span *pieces, size_t n)
+{
+	size_t total = 0, at = 0;
+	for (size_t i = 0; i < n; i++)
+		total += pieces[i].n;
+	char *p = arena_alloc(a, total != 0 ? total : 1);
+	for (size_t i = 0; i < n; at += pieces[i++].n)
+		if (pieces[i].n > 0)
+			memcpy(p + at, pieces[i].p, pieces[i].n);
+	return (struct span){ p, total };
 }
 
 const char *arena_printf(struct arena *a, const char *fmt, ...)

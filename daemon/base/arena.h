@@ -23,6 +23,12 @@ struct arena_mark {
 
 void *arena_alloc(struct arena *a, size_t n); // aligned to 8, not zeroed, never NULL
 struct span arena_copy(struct arena *a, struct span s);
+// As realloc: what was handed out last grows or shrinks in its place where its block has room, everything else moves. p NULL: nothing yet.
+void *arena_resize(struct arena *a, void *p, size_t n, size_t to);
+// Pieces one behind the other: ARENA_JOIN(a, account, SPAN_LIT("/"), service).
+struct span arena_join(struct arena *a, const struct span *pieces, size_t n);
+#define ARENA_JOIN(a, ...)                                                                         \
+	arena_join(a, (const struct span[]){ __VA_ARGS__ }, sizeof((const struct span[]){ __VA_ARGS__ }) / sizeof(struct span))
 const char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // with its final NUL
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);

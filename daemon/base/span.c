@@ -23,6 +23,19 @@ bool span_int64(struct span s, int64_t *ret)
 	return true;
 }
 
+struct span span_of_int64(int64_t v, char buf[SPAN_INT64])
+{
+	size_t at = SPAN_INT64;
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	do {
+		buf[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest != 0);
+	if (v < 0)
+		buf[--at] = '-';
+	return (struct span){ buf + at, SPAN_INT64 - at };
+}
+
 bool span_hex64(struct span s, uint64_t *ret)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -52,6 +52,9 @@ static inline bool span_cut(struct span s, char at, struct span *before, struct 
 
 // Decimal integer, the whole span, optional '-', no '+', no leading zeros, overflow detected. Written on success only.
 bool span_int64(struct span s, int64_t *ret);
+// The other way round; lies in buf.
+enum { SPAN_INT64 = 20 };
+struct span span_of_int64(int64_t v, char buf[SPAN_INT64]);
 // Hexadecimal, lower or upper case, the whole span of 1 to 16 digits. Written on success only.
 bool span_hex64(struct span s, uint64_t *ret);
 

@@ -53,3 +53,33 @@ Test(arena, what_lies_before_a_mark_stays)
 	cr_expect_leq(a.held, (256 + 1000) * (size_t)KIB);
 	arena_free(&a);
 }
+
+Test(arena, the_last_grows_in_its_place_and_others_move)
+{
+	struct arena a = { 0 };
+	char *p = arena_resize(&a, NULL, 0, 10);
+	memset(p, 'p', 10);
+	cr_expect_eq(arena_resize(&a, p, 10, 1000), p);
+	cr_expect_eq(arena_resize(&a, p, 1000, 20), p, "what it does not need it gives back");
+	cr_expect_eq(a.total, 24);
+	char *q = arena_alloc(&a, 8);
+	cr_expect_eq(q, p + 24);
+	memset(q, 'q', 8);
+	char *moved = arena_resize(&a, p, 20, 30);
+	cr_expect(moved != p && memcmp(moved, "pppppppppp", 10) == 0 && memcmp(q, "qqqqqqqq", 8) == 0);
+	char *large = arena_resize(&a, moved, 30, 600 * KIB);
+	cr_expect(large != moved && memcmp(large, "pppppppppp", 10) == 0, "its block has no room");
+	memset(large, 'l', 600 * KIB);
+	cr_expect_eq(arena_resize(&a, large, 600 * KIB, 5), large);
+	arena_free(&a);
+}
+
+Test(arena, pieces_are_joined)
+{
+	struct arena a = { 0 };
+	struct span s = ARENA_JOIN(&a, SPAN_LIT("a"), SPAN_LIT(""), SPAN_LIT("b\0c"), (struct span){ 0 }, SPAN_LIT("d"));
+	cr_expect(span_eq(s, SPAN_LIT("ab\0cd")));
+	s = ARENA_JOIN(&a, SPAN_LIT(""));
+	cr_expect(s.p != NULL && s.n == 0);
+	arena_free(&a);
+}

@@ -46,3 +46,13 @@ Test(span, hex64)
 	uint64_t v = 1;
 	cr_expect(!span_hex64((struct span){ "1\0" "2", 3 }, &v) && v == 1);
 }
+
+Test(span, of_int64)
+{
+	static const int64_t some[] = { 0, 1, -1, 9, 10, -10, 99, 100, 101, 1234567890123, INT64_MAX, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1 };
+	char buf[SPAN_INT64], text[32];
+	for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+		snprintf(text, sizeof(text), "%lld", (long long)some[i]);
+		cr_expect(span_is(span_of_int64(some[i], buf), text), "%s", text);
+	}
+}
