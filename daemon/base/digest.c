@@ -2,14 +2,33 @@
 #include "base/digest.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/check.h"
 
+// Fetched once and kept: EVP_sha256() is looked up anew by everything that is asked with it.
+static const EVP_MD *fetched;
+
+static void fetch(void)
+{
+	fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (fetched == NULL)
+		out_of_memory(1, 1);
+}
+
+// @thread any
+static const EVP_MD *sha256(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	check(pthread_once(&once, fetch) == 0);
+	return fetched;
+}
+
 void digest_sha256(struct span s, unsigned char ret[DIGEST_SHA256])
 {
 	unsigned n = 0;
-	if (EVP_Digest(s.n > 0 ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL) != 1) // for nothing else than a lack of memory
+	if (EVP_Digest(s.n > 0 ? s.p : "", s.n, ret, &n, sha256(), NULL) != 1) // for nothing else than a lack of memory
 		out_of_memory(1, 1);
 	check(n == DIGEST_SHA256);
 }
@@ -42,7 +61,7 @@ static EVP_MD_CTX *of(struct digest *d)
 struct digest *digest_new(void)
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	if (c == NULL || EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1)
+	if (c == NULL || EVP_DigestInit_ex(c, sha256(), NULL) != 1)
 		out_of_memory(1, 1);
 	return (struct digest *)c;
 }
