@@ -43,48 +43,37 @@ const struct line_prices *prices_copy(const struct line_prices *p, struct arena 
 }
 
 // ---- as JSON
-static void put(json_t *j, const char *name, json_t *value)
+static void write_tiers(struct writer *w, const struct plan *p)
 {
-	check(value != NULL && json_object_set_new(j, name, value) == 0);
-}
-
-static void put_price(json_t *j, const char *name, int64_t micro)
-{
-	char text[MONEY_TEXT];
-	put(j, name, json_string(money_price_text(micro, text)));
-}
-
-static json_t *tiers_json(const struct plan *p)
-{
-	json_t *list = json_array();
+	write_array(w, "tiers");
 	for (uint32_t i = 0; i < p->n_tiers; i++) {
-		json_t *tier = json_object();
-		put(tier, "from", json_integer(p->tiers[i].bound));
-		put_price(tier, "price", p->tiers[i].price_micro);
+		write_object(w, NULL);
+		write_integer(w, "from", p->tiers[i].bound);
+		write_price(w, "price", p->tiers[i].price_micro);
 		if (p->tiers[i].flat_micro != 0)
-			put_price(tier, "fee", p->tiers[i].flat_micro);
-		check(json_array_append_new(list, tier) == 0);
+			write_price(w, "fee", p->tiers[i].flat_micro);
+		write_object_end(w);
 	}
-	return list;
+	write_array_end(w);
 }
 
-json_t *prices_json(const struct line_prices *p)
+void prices_write(struct writer *w, const char *key, const struct line_prices *p)
 {
-	json_t *j = json_object();
-	put(j, "model", json_string(p->at_zero ? words_models[MODEL_WORD_FREE] : pricing_model_text(p->plan.model)));
-	if (p->at_zero)
-		return j;
-	if (p->plan.model == MODEL_PACKAGE)
-		put(j, "package", json_integer(p->plan.package));
-	else
-		put(j, "per", json_integer(p->plan.per));
-	put(j, "bounds", json_string(bounds_text(p->plan.bounds)));
-	put(j, "tier_basis", json_string(tier_basis_text(p->plan.tier_basis)));
-	if (p->plan.fee_at_zero)
-		put(j, "fee_at_zero", json_true());
-	put(j, "tiers", tiers_json(&p->plan));
-	put(j, "rounding", json_string(rounding_text(p->rounding)));
-	return j;
+	write_object(w, key);
+	write_text(w, "model", p->at_zero ? words_models[MODEL_WORD_FREE] : pricing_model_text(p->plan.model));
+	if (!p->at_zero) {
+		if (p->plan.model == MODEL_PACKAGE)
+			write_integer(w, "package", p->plan.package);
+		else
+			write_integer(w, "per", p->plan.per);
+		write_text(w, "bounds", bounds_text(p->plan.bounds));
+		write_text(w, "tier_basis", tier_basis_text(p->plan.tier_basis));
+		if (p->plan.fee_at_zero)
+			write_true(w, "fee_at_zero");
+		write_tiers(w, &p->plan);
+		write_text(w, "rounding", rounding_text(p->rounding));
+	}
+	write_object_end(w);
 }
 
 static bool read(struct record_reader *r, const json_t *v, struct line_prices *ret)

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "account/account.h"
+#include "base/write.h"
 
 extern const struct plan prices_zero_plan; // price 0, for lines of months at that price
 // `plan` NULL: price 0.
@@ -19,7 +20,7 @@ struct line_prices prices_of(const struct plan *plan, enum rounding rounding);
 // Do they make the same bill of the same calls, whatever these are? NULL: those of the month, which are the same as nothing but themselves.
 bool prices_same(const struct line_prices *a, const struct line_prices *b);
 const struct line_prices *prices_copy(const struct line_prices *p, struct arena *arena); // NULL: NULL
-json_t *prices_json(const struct line_prices *p);
+void prices_write(struct writer *w, const char *key, const struct line_prices *p);
 // False: these are none. *ret lies in `arena`; NULL where j is NULL.
 bool prices_parse(const json_t *j, struct arena *arena, const struct line_prices **ret);
 

@@ -129,6 +129,7 @@ struct statement_frame {                // the same for a whole month
 	const struct journal_manifest *manifest;
 	struct month_frame own;
 	struct rating_slice *slices;    // room for RATING_MAX_SLICES
+	struct span cutoffs;            // of the manifest, as lines say them
 	bool quiet;                     // the month was settled before: the log has said of it what there is to say
 };
 // *ret->n_lines and n_revisions 0: nothing is due. Everything lies in `arena`. ERROR_HALT on overflow.
@@ -191,7 +192,8 @@ struct statement_parts {
 	const struct settled_line *lines; // in the order of the price book
 };
 void statement_document(const struct statement_frame *f, const struct statement_parts *p, struct arena *arena, struct statement_texts *ret);
-struct span document_keep(struct arena *a, char *text); // frees text
+// The same for all lines that are settled with one manifest.
+struct span document_cutoffs(const struct journal_manifest *m, struct arena *arena);
 
 // ---- settle.c: one shard's month, in pieces
 struct settle_scope {                   // of one step

@@ -229,7 +229,7 @@ static enum error_class ask_settled(struct batch *b, const struct account_close 
 		return unreadable(e);
 	struct span *fields = arena_alloc(arena, (m->n_lines + 1) * sizeof(*fields)), *facts = arena_alloc(arena, (m->n_lines + 1) * sizeof(*facts));
 	for (uint32_t i = 0; i < m->n_lines; i++)
-		fields[i] = document_keep(arena, xasprintf("%.*s/%s", (int)a->account.n, a->account.p, catalog_service_id(c, m->lines[i].service)));
+		fields[i] = ARENA_JOIN(arena, a->account, SPAN_LIT("/"), span_of(catalog_service_id(c, m->lines[i].service)));
 	enum error_class cls = store->ops->settled_get(store, b->w->shard, m->frame->month, fields, m->n_lines, arena, facts, e);
 	for (uint32_t i = 0; cls == ERROR_NONE && i < m->n_lines; i++)
 		if (facts[i].p == NULL || !settled_line_parse(facts[i], arena, &m->lines[i]))
@@ -252,7 +252,7 @@ static enum error_class ask_month(struct batch *b, const struct month_frame *f, 
 			if (a->months[k].frame != f)
 				continue;
 			names[2 * n] = a->account;
-			names[2 * n + 1] = document_keep(arena, xasprintf("#rev/%.*s", (int)a->account.n, a->account.p));
+			names[2 * n + 1] = ARENA_JOIN(arena, SPAN_LIT("#rev/"), a->account);
 			by[n] = a;
 			of[n++] = &a->months[k];
 		}
@@ -279,7 +279,7 @@ static enum error_class ask_done(struct batch *b, struct error *e)
 		struct account_close *a = &b->list[i];
 		if (a->n_corrections == 0)
 			continue;
-		fields[n] = document_keep(&b->w->arena, xasprintf("#late/%.*s", (int)a->account.n, a->account.p));
+		fields[n] = ARENA_JOIN(&b->w->arena, SPAN_LIT("#late/"), a->account);
 		of[n++] = a;
 	}
 	enum error_class c = store->ops->settled_get(store, b->w->shard, b->w->month, fields, n, &b->w->arena, facts, e);
@@ -358,6 +358,7 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 	b->w = w;
 	b->frame = (struct statement_frame){ .source = s->o->source, .manifest = s->m, .slices = slices, .quiet = s->o->relay == NULL };
 	batch_begin(b);
+	b->frame.cutoffs = document_cutoffs(s->m, &w->arena);
 	c = settle_batch(b, e);
 	*ret_done = c == ERROR_NONE && settled_all(w);
 	return closing_status(c);

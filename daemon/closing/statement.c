@@ -138,6 +138,16 @@ static enum error_class own_lines(const struct own_month *o, struct store_statem
 	return ERROR_NONE;
 }
 
+static struct span late_facts(const struct settled_sums *sums, struct arena *arena)
+{
+	struct writer w = writer_begin(arena);
+	write_object(&w, NULL);
+	write_integer(&w, "adjustments", sums->adjustments);
+	write_integer(&w, "difference_fen", sums->difference_fen);
+	write_object_end(&w);
+	return writer_end(&w);
+}
+
 static enum error_class revisions_make(const struct statement_frame *f, const struct account_close *a, struct balance *b, struct arena *arena,
 				       struct store_statement *s, struct settled_sums *sums, struct error *e)
 {
@@ -151,8 +161,7 @@ static enum error_class revisions_make(const struct statement_frame *f, const st
 	}
 	s->revisions = list;
 	if (s->n_revisions > 0)
-		s->late_facts = document_keep(arena, xasprintf("{\"adjustments\":%lld,\"difference_fen\":%lld}", (long long)sums->adjustments,
-							       (long long)sums->difference_fen));
+		s->late_facts = late_facts(sums, arena);
 	return ERROR_NONE;
 }
 

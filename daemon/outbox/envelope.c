@@ -4,18 +4,26 @@
 #include "base/digest.h"
 #include "outbox/outbox.h"
 
-char *envelope(const char *id, const char *source, const char *type, const char *subject, int64_t time_ms, json_t *data)
+bool envelope_begin(struct writer *w, const char *id, const char *source, const char *type, struct span subject, int64_t time_ms)
 {
-	CLEANUP(json_freep) json_t *j = json_object();
-	json_put(j, "specversion", json_string("1.0"));
-	json_put(j, "id", json_string(id));
-	json_put(j, "source", json_string(source));
-	json_put(j, "type", json_string(type));
-	json_put(j, "subject", json_string(subject));
-	json_put(j, "time", json_time(time_ms));
-	json_put(j, "datacontenttype", json_string("application/json"));
-	json_put(j, "data", data);
-	return json_compact(j);
+	write_object(w, NULL);
+	write_text(w, "specversion", "1.0");
+	write_text(w, "id", id);
+	write_text(w, "source", source);
+	write_text(w, "type", type);
+	if (!write_bytes(w, "subject", subject))
+		return false;
+	write_time(w, "time", time_ms);
+	write_text(w, "datacontenttype", "application/json");
+	write_object(w, "data");
+	return true;
+}
+
+struct span envelope_end(struct writer *w)
+{
+	write_object_end(w);
+	write_object_end(w);
+	return writer_end(w);
 }
 
 void identity_id(struct span identity, char ret_id[33])

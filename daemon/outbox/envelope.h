@@ -7,7 +7,8 @@
 
 #define ENVELOPE_CONTENT_TYPE "application/cloudevents+json"
 
-// Takes `data` over. `id`: 32 hex digits. Free the result.
-char *envelope(const char *id, const char *source, const char *type, const char *subject, int64_t time_ms, json_t *data);
+// Around the fields of its data, which are written in between. `id`: 32 hex digits. False: the subject is not UTF-8.
+bool envelope_begin(struct writer *w, const char *id, const char *source, const char *type, struct span subject, int64_t time_ms);
+struct span envelope_end(struct writer *w); // all of it, in the writer's arena
 
 #endif

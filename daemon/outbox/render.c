@@ -128,155 +128,167 @@ static const char *read_facts(const struct outbox_entry *e, const struct catalog
 	return find_terms(ret, e, c, book);
 }
 
-static json_t *json_call(const struct outbox_entry *e)
+static bool put_call(struct writer *w, const struct outbox_entry *e)
 {
 	const char *slash = memrchr(e->part.p, '/', e->part.n);
 	int64_t partition = 0;
 	if (slash == NULL || !span_int64((struct span){ slash + 1, (size_t)(e->part.p + e->part.n - slash - 1) }, &partition))
-		return NULL;
-	CLEANUP(json_freep) json_t *call = json_object();
-	if (!json_put_bytes(call, "id", e->event_id) || !json_put_bytes(call, "source", e->event_source))
-		return NULL;
-	json_put(call, "time", json_time(e->time_ms));
-	json_put(call, "calls", json_integer(e->calls));
-	if (!json_put_bytes(call, "topic", (struct span){ e->part.p, (size_t)(slash - e->part.p) }))
-		return NULL;
-	json_put(call, "partition", json_integer(partition));
-	json_put(call, "offset", json_integer(e->offset));
-	return TAKE_PTR(call);
+		return false;
+	write_object(w, "call");
+	if (!write_bytes(w, "id", e->event_id) || !write_bytes(w, "source", e->event_source))
+		return false;
+	write_time(w, "time", e->time_ms);
+	write_integer(w, "calls", e->calls);
+	if (!write_bytes(w, "topic", (struct span){ e->part.p, (size_t)(slash - e->part.p) }))
+		return false;
+	write_integer(w, "partition", partition);
+	write_integer(w, "offset", e->offset);
+	write_object_end(w);
+	return true;
 }
 
-static const char *put_bill(json_t *data, const char *name, const struct facts *f, int64_t calls, int64_t not_billed, enum rounding rounding)
+static const char *put_bill(struct writer *w, const char *name, const struct facts *f, int64_t calls, int64_t not_billed, enum rounding rounding)
 {
 	CLEANUP(freep) struct rating_slice *slices = xcalloc(RATING_MAX_SLICES, sizeof(*slices));
 	struct bill bill;
-	char text[MONEY_TEXT];
 	if (!rating_bill(f->terms->plan, not_billed, calls, NULL, 0, rounding, slices, &bill))
 		return "the bill overflows";
-	json_put(data, name, json_string(money_amount_text(bill.exact, text)));
+	write_amount(w, name, bill.exact);
 	return NULL;
 }
 
 // Where the account shares something the store says how many calls were billable; otherwise the quota alone decides.
-static const char *put_bills(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+static const char *put_bills(struct writer *w, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
 {
 	int64_t quota = e->first_month ? f->terms->quota_first : f->terms->quota;
 	bool said = e->has_taken;
 	if (said && (e->taken_before > e->before || e->taken_after > e->after))
 		return "more calls are billable than there are";
-	const char *why = put_bill(data, "bill_before", f, e->before, said ? e->before - e->taken_before : quota, catalog_rounding(c));
+	const char *why = put_bill(w, "bill_before", f, e->before, said ? e->before - e->taken_before : quota, catalog_rounding(c));
 	if (why == NULL)
-		why = put_bill(data, "bill_after", f, e->after, said ? e->after - e->taken_after : quota, catalog_rounding(c));
+		why = put_bill(w, "bill_after", f, e->after, said ? e->after - e->taken_after : quota, catalog_rounding(c));
 	return why;
 }
 
-static const char *put_tier(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+static const char *put_tier(struct writer *w, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
 {
-	char price[MONEY_TEXT];
 	const struct plan *plan = f->terms->plan;
 	uint32_t to = 1;
 	while (to < plan->n_tiers && plan->tiers[to].bound != f->bound)
 		to++;
 	if (to == plan->n_tiers)
 		return "the plan has no tier with that bound";
-	json_put(data, "from_tier", json_integer(to));
-	json_put(data, "to_tier", json_integer(to + 1));
-	json_put(data, "unit_price_from", json_string(money_price_text(plan->tiers[to - 1].price_micro, price)));
-	json_put(data, "unit_price_to", json_string(money_price_text(plan->tiers[to].price_micro, price)));
-	json_put(data, "per", json_integer(plan->per));
-	const char *why = put_bills(data, e, f, c);
-	json_put(data, "currency", json_string(catalog_currency(c)));
+	write_integer(w, "from_tier", to);
+	write_integer(w, "to_tier", (int64_t)to + 1);
+	write_price(w, "unit_price_from", plan->tiers[to - 1].price_micro);
+	write_price(w, "unit_price_to", plan->tiers[to].price_micro);
+	write_integer(w, "per", plan->per);
+	const char *why = put_bills(w, e, f, c);
+	write_text(w, "currency", catalog_currency(c));
 	return why;
 }
 
-static const char *put_quota(json_t *data, const struct outbox_entry *e, const struct facts *f)
+static const char *put_quota(struct writer *w, const struct outbox_entry *e, const struct facts *f)
 {
-	char share[MONEY_TEXT];
 	int64_t quota = f->shared != NULL ? f->shared->calls : f->terms->quota, left = quota - e->after;
-	json_put(data, "quota", json_integer(quota));
+	write_integer(w, "quota", quota);
 	if (f->kind == ALERT_QUOTA_EXHAUSTED)
 		return NULL;
-	json_put(data, "left", json_integer(left > 0 ? left : 0));
-	json_put(data, "share", json_string(money_price_text(f->shared != NULL ? f->shared->warn_micro : f->terms->warn_micro, share)));
+	write_integer(w, "left", left > 0 ? left : 0);
+	write_price(w, "share", f->shared != NULL ? f->shared->warn_micro : f->terms->warn_micro);
 	return NULL;
 }
 
-static const char *put_pack(json_t *data, const struct outbox_entry *e, const struct facts *f)
+static const char *put_pack(struct writer *w, const struct outbox_entry *e, const struct facts *f)
 {
-	char share[MONEY_TEXT];
 	int64_t left = f->pack->calls - e->taken_after;
 	if (!e->has_taken)
 		return "it does not say what was taken of the pack";
-	if (!json_put_bytes(data, "pack", f->pack_id))
+	if (!write_bytes(w, "pack", f->pack_id))
 		return "its pack is not UTF-8";
-	json_put(data, "pack_calls", json_integer(f->pack->calls));
-	json_put(data, "used_before", json_integer(e->taken_before));
-	json_put(data, "used_after", json_integer(e->taken_after));
-	json_put(data, "left", json_integer(left > 0 ? left : 0));
+	write_integer(w, "pack_calls", f->pack->calls);
+	write_integer(w, "used_before", e->taken_before);
+	write_integer(w, "used_after", e->taken_after);
+	write_integer(w, "left", left > 0 ? left : 0);
 	if (f->kind == ALERT_PACK_WARNING)
-		json_put(data, "share", json_string(money_price_text(f->pack->warn_micro, share)));
+		write_price(w, "share", f->pack->warn_micro);
 	return NULL;
 }
 
-static const char *put_kind(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+static const char *put_kind(struct writer *w, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
 {
 	switch (f->kind) {
 	case ALERT_QUOTA_WARNING:
 	case ALERT_QUOTA_EXHAUSTED:
-		return put_quota(data, e, f);
+		return put_quota(w, e, f);
 	case ALERT_TIER_CROSSED:
-		return f->terms != NULL ? put_tier(data, e, f, c) : "tiers are of a service";
+		return f->terms != NULL ? put_tier(w, e, f, c) : "tiers are of a service";
 	case ALERT_PACK_WARNING:
 	case ALERT_PACK_EXHAUSTED:
-		return put_pack(data, e, f);
+		return put_pack(w, e, f);
 	default:
 		return "its kind is not known";
 	}
 }
 
 // The services that share what the alert is about, less those that a contract took out; absent where it is one service.
-static bool put_services(json_t *data, const struct outbox_entry *e, const struct facts *f)
+static bool put_services(struct writer *w, const struct outbox_entry *e, const struct facts *f)
 {
-	CLEANUP(json_freep) json_t *list = json_array();
-	for (struct span rest = e->sharing; f->shared != NULL && rest.n > 0;) {
+	struct span rest = f->shared != NULL ? e->sharing : (struct span){ 0 };
+	uint32_t n_pack = f->pack != NULL && f->pack->n_pack_services > 1 ? f->pack->n_pack_services : 0;
+	if (rest.n == 0 && n_pack == 0)
+		return true;
+	write_array(w, "services");
+	while (rest.n > 0) {
 		const char *blank = memchr(rest.p, ' ', rest.n);
 		size_t n = blank != NULL ? (size_t)(blank - rest.p) : rest.n;
-		json_t *name = json_stringn(rest.p, n);
-		if (name == NULL || json_array_append_new(list, name) != 0)
+		if (!write_bytes(w, NULL, (struct span){ rest.p, n }))
 			return false;
 		rest = blank != NULL ? (struct span){ blank + 1, rest.n - n - 1 } : (struct span){ 0 };
 	}
-	for (uint32_t i = 0; f->pack != NULL && f->pack->n_pack_services > 1 && i < f->pack->n_pack_services; i++) {
-		json_t *name = json_stringn(f->pack->pack_services[i].p, f->pack->pack_services[i].n);
-		if (name == NULL || json_array_append_new(list, name) != 0)
+	for (uint32_t i = 0; i < n_pack; i++)
+		if (!write_bytes(w, NULL, f->pack->pack_services[i]))
 			return false;
-	}
-	if (json_array_size(list) > 0)
-		json_put(data, "services", TAKE_PTR(list));
+	write_array_end(w);
 	return true;
 }
 
-static const char *put_data(json_t *data, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
+static const char *put_data(struct writer *w, const struct outbox_entry *e, const struct facts *f, const struct catalog *c)
 {
-	json_put(data, "kind", json_string(alert_kind_text(f->kind)));
-	if (!json_put_bytes(data, "account", f->account) || !json_put_bytes(data, "service", f->service_id))
+	write_text(w, "kind", alert_kind_text(f->kind));
+	if (!write_bytes(w, "account", f->account) || !write_bytes(w, "service", f->service_id))
 		return "its account is not UTF-8";
-	if (!put_services(data, e, f))
+	if (!put_services(w, e, f))
 		return "its services are not UTF-8";
-	json_put(data, "period", json_string(f->period));
-	json_put(data, "threshold", json_integer(f->bound));
-	json_put(data, "calls_before", json_integer(e->before));
-	json_put(data, "calls_after", json_integer(e->after));
-	json_t *call = e->cause.p != NULL ? json_null() : json_call(e);
-	if (call == NULL)
+	write_text(w, "period", f->period);
+	write_integer(w, "threshold", f->bound);
+	write_integer(w, "calls_before", e->before);
+	write_integer(w, "calls_after", e->after);
+	if (e->cause.p != NULL)
+		write_null(w, "call");
+	else if (!put_call(w, e))
 		return "its call cannot be read";
-	json_put(data, "call", call);
-	if (e->cause.p != NULL && !json_put_bytes(data, "cause", e->cause))
+	if (e->cause.p != NULL && !write_bytes(w, "cause", e->cause))
 		return "its cause is not UTF-8";
-	json_put(data, "catalog", json_string(catalog_version(c)));
-	if (e->contract.n > 0 && f->pack == NULL && !json_put_bytes(data, "contract", e->contract))
+	write_text(w, "catalog", catalog_version(c));
+	if (e->contract.n > 0 && f->pack == NULL && !write_bytes(w, "contract", e->contract))
 		return "its contract is not UTF-8";
-	return put_kind(data, e, f, c);
+	return put_kind(w, e, f, c);
+}
+
+// In f->arena. NULL: *ret is whole; otherwise why there is none.
+static const char *put_alert(const struct outbox_entry *e, struct facts *f, const struct catalog *c, const char *source, const char *id,
+			     struct span *ret)
+{
+	const char *type = arena_printf(&f->arena, "meterd.%s.v1", alert_kind_text(f->kind));
+	struct span subject = ARENA_JOIN(&f->arena, f->account, SPAN_LIT("/"), f->service_id, SPAN_LIT("/"), span_of(f->period));
+	struct writer w = writer_begin(&f->arena);
+	if (!envelope_begin(&w, id, source, type, subject, e->time_ms))
+		return "its account is not UTF-8";
+	const char *why = put_data(&w, e, f, c);
+	if (why == NULL)
+		*ret = envelope_end(&w);
+	return why;
 }
 
 char *alert_render(const struct outbox_entry *e, const struct rules *rules, const struct account_book *book, const char *source, char ret_id[33],
@@ -284,18 +296,18 @@ char *alert_render(const struct outbox_entry *e, const struct rules *rules, cons
 {
 	check(e->type == OUTBOX_ALERT);
 	CLEANUP(facts_free) struct facts f = { .month = MONTH_NONE, .kind = ALERT_KINDS };
-	CLEANUP(json_freep) json_t *data = json_object();
+	struct span text = { 0 };
+	char id[33];
+	identity_id(e->identity, id);
 	const char *why = read_facts(e, rules->catalog, book, &f);
 	if (why == NULL)
-		why = put_data(data, e, &f, rules->catalog);
+		why = put_alert(e, &f, rules->catalog, source, id, &text);
 	if (why != NULL) {
 		error_set(err, ERROR_HALT, 0, "an alert in the outbox (%s, offset %lld of %.*s) does not fit rules version %lld: %s",
 			  f.kind < ALERT_KINDS ? alert_kind_text(f.kind) : "kind unknown", (long long)e->offset, (int)e->part.n, e->part.p,
 			  (long long)e->rules_version, why);
 		return NULL;
 	}
-	CLEANUP(freep) char *type = xasprintf("meterd.%s.v1", alert_kind_text(f.kind));
-	CLEANUP(freep) char *subject = xasprintf("%.*s/%.*s/%s", (int)f.account.n, f.account.p, (int)f.service_id.n, f.service_id.p, f.period);
-	identity_id(e->identity, ret_id);
-	return envelope(ret_id, source, type, subject, e->time_ms, TAKE_PTR(data));
+	memcpy(ret_id, id, sizeof(id));
+	return xstrndup(text.p, text.n);
 }

@@ -36,73 +36,82 @@ bool corrections_differ(const struct settled_line *a, const struct settled_line 
 }
 
 // ---- one record
-static json_t *side_json(const struct settled_line *l, const struct line_prices *prices, bool with_revision)
+static void put_side(struct writer *w, const char *name, const struct settled_line *l, const struct line_prices *prices, bool with_revision)
 {
-	char text[MONEY_TEXT];
-	json_t *j = json_object(), *packs = json_array();
+	write_object(w, name);
 	if (with_revision)
-		json_put(j, "revision", json_integer(l->revision));
-	json_put(j, "calls", json_integer(l->calls));
-	json_put(j, "free", json_integer(l->free));
+		write_integer(w, "revision", l->revision);
+	write_integer(w, "calls", l->calls);
+	write_integer(w, "free", l->free);
+	write_array(w, "packs");
 	for (uint32_t i = 0; i < l->n_packs; i++) {
-		json_t *pack = json_object();
-		check(json_put_bytes(pack, "id", l->packs[i].id));
-		json_put(pack, "calls", json_integer(l->packs[i].calls));
-		check(json_array_append_new(packs, pack) == 0);
+		write_object(w, NULL);
+		check(write_bytes(w, "id", l->packs[i].id));
+		write_integer(w, "calls", l->packs[i].calls);
+		write_object_end(w);
 	}
-	json_put(j, "packs", packs);
-	json_put(j, "billable", json_integer(l->billable));
-	json_put(j, "charge", json_string(money_fen_text(l->charge_fen, text)));
+	write_array_end(w);
+	write_integer(w, "billable", l->billable);
+	write_fen(w, "charge", l->charge_fen);
 	if (prices != NULL)
-		json_put(j, "prices", prices_json(prices));
-	return j;
+		prices_write(w, "prices", prices);
+	write_object_end(w);
 }
 
-static json_t *line_json(const struct replay_bill *b)
+static void put_line(struct writer *w, const struct replay_bill *b)
 {
 	char month[MONTH_TEXT];
-	json_t *line = json_object();
-	json_put(line, "period", json_string(month_text(b->month, month)));
-	check(json_put_bytes(line, "service", b->service));
+	write_object(w, NULL);
+	write_text(w, "period", month_text(b->month, month));
+	check(write_bytes(w, "service", b->service));
 	if (b->was != NULL)
-		json_put(line, "was", side_json(b->was, b->was->prices, true));
-	json_put(line, "becomes", side_json(line_or_none(b->becomes), b->prices, false));
-	return line;
+		put_side(w, "was", b->was, b->was->prices, true);
+	put_side(w, "becomes", line_or_none(b->becomes), b->prices, false);
+	write_object_end(w);
+}
+
+static void put_question(struct writer *w, const struct replay *r)
+{
+	CLEANUP(json_freep) json_t *question = replay_question(r);
+	CLEANUP(freep) char *text = json_compact(question);
+	write_json(w, "question", span_of(text));
 }
 
 // `id` NULL: what the id is made of.
-static char *record_text(const struct replay *r, const struct replay_bill *list, uint32_t n, const char *id)
+static struct span record_text(const struct replay *r, const struct replay_bill *list, uint32_t n, const char *id, struct arena *arena)
 {
-	CLEANUP(json_freep) json_t *j = json_object();
-	json_t *lines = json_array();
 	char after[MONTH_TEXT];
-	json_put(j, "type", json_string("correction"));
-	check(json_put_bytes(j, "account", list->account)); // of plain letters, as events and the price book have them
+	struct writer w = writer_begin(arena);
+	write_object(&w, NULL);
+	write_text(&w, "type", "correction");
+	check(write_bytes(&w, "account", list->account)); // of plain letters, as events and the price book have them
 	if (id != NULL)
-		json_put(j, "id", json_string(id));
-	json_put(j, "version", json_integer(1));
-	json_put(j, "after", json_string(month_text(r->closed_last, after)));
-	json_put(j, "reason", json_string(r->o.reason));
+		write_text(&w, "id", id);
+	write_integer(&w, "version", 1);
+	write_text(&w, "after", month_text(r->closed_last, after));
+	write_text(&w, "reason", r->o.reason);
 	if (id != NULL)
-		json_put(j, "question", replay_question(r));
-	json_put(j, "lines", lines);
+		put_question(&w, r);
+	write_array(&w, "lines");
 	for (uint32_t i = 0; i < n; i++)
-		check(json_array_append_new(lines, line_json(&list[i])) == 0);
-	return json_compact(j);
+		put_line(&w, &list[i]);
+	write_array_end(&w);
+	write_object_end(&w);
+	return writer_end(&w);
 }
 
 // As whoever closes the next month will read it.
-static enum error_class check_record(const struct replay_bill *b, const char *text, struct error *e)
+static enum error_class check_record(const struct replay_bill *b, struct span text, struct error *e)
 {
 	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct account_fact fact;
 	struct account_fault fault;
 	struct span account;
-	if (strlen(text) > REPLAY_RECORD_MOST)
+	if (text.n > REPLAY_RECORD_MOST)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s is a record of %zu bytes, and one takes %d. What makes it smaller: "
 				 "fewer months at a time (--from, --to), each with a close of its own. Lines of one month that so many packs gave cannot be corrected", (int)b->account.n,
-				 b->account.p, strlen(text), REPLAY_RECORD_MOST);
-	if (!account_read(span_of(text), &arena, &account, &fact, &fault))
+				 b->account.p, text.n, REPLAY_RECORD_MOST);
+	if (!account_read(text, &arena, &account, &fact, &fault))
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the correction of account %.*s would be refused: %s (%s)", (int)b->account.n, b->account.p,
 				 account_fault_info(fault.code)->message, fault.detail);
 	return ERROR_NONE;
@@ -244,9 +253,11 @@ static enum error_class make_id(struct replay *r, const uint32_t *ends, struct e
 	size_t size = 0, bytes = 0;
 	FILE *f = xmemstream(&all, &size);
 	for (uint32_t i = 0, at = 0; i < c->n && bytes <= REPLAY_BYTES_MOST; at = ends[i++]) {
-		CLEANUP(freep) char *text = record_text(r, &r->bills[at], ends[i] - at, NULL);
-		bytes += strlen(text);
-		fprintf(f, "%s\n", text);
+		struct arena_mark mark = arena_mark(&r->arena);
+		struct span text = record_text(r, &r->bills[at], ends[i] - at, NULL, &r->arena);
+		bytes += text.n;
+		fprintf(f, "%.*s\n", (int)text.n, text.p);
+		arena_rewind(&r->arena, mark);
 	}
 	xmemstream_close(f);
 	digest_sha256_text((struct span){ all, size }, digest);
@@ -284,10 +295,10 @@ enum error_class replay_make_corrections(struct replay *r, struct error *e)
 	struct replay_correction *list = arena_alloc(&r->arena, (c->n + 1) * sizeof(*list));
 	c->list = list;
 	for (uint32_t i = 0, at = 0; i < c->n && cls == ERROR_NONE; at = ends[i++]) {
-		CLEANUP(freep) char *text = record_text(r, &r->bills[at], ends[i] - at, c->id);
+		struct span text = record_text(r, &r->bills[at], ends[i] - at, c->id, &r->arena);
 		cls = check_record(&r->bills[at], text, e);
 		if (cls == ERROR_NONE)
-			list[i] = (struct replay_correction){ r->bills[at].account, arena_copy(&r->arena, span_of(text)), ends[i] - at };
+			list[i] = (struct replay_correction){ r->bills[at].account, text, ends[i] - at };
 		for (uint32_t k = at; k < ends[i] && cls == ERROR_NONE; k++)
 			if (!sum_up(c, &r->bills[k]))
 				cls = error_set(e, ERROR_HALT, 0, "the sum of all differences overflows");
