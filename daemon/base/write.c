@@ -89,10 +89,23 @@ static bool escaped(char c)
 	return (unsigned char)c < 0x20 || c == '"' || c == '\\';
 }
 
+// Is none of these eight bytes escaped, and all of them ASCII? Each term has a high bit set where some byte is what it looks for: what is not
+// ASCII, what is below a blank, a quote, a backslash.
+static bool plain8(const char *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t x;
+	memcpy(&x, p, sizeof(x));
+	uint64_t quote = x ^ ones * '"', back = x ^ ones * '\\';
+	return ((x | ((x - ones * ' ') & ~x) | ((quote - ones) & ~quote) | ((back - ones) & ~back)) & high) == 0;
+}
+
 // Bytes in front that stand as they are, up to one that is escaped, or is not UTF-8.
 static size_t plain_length(struct span s)
 {
 	size_t i = 0, n = 1;
+	while (s.n - i >= 8 && plain8(s.p + i))
+		i += 8;
 	for (; i < s.n && n > 0; i += n) {
 		uint32_t unused;
 		n = (unsigned char)s.p[i] < 0x80 ? !escaped(s.p[i]) : utf8_next(s.p + i, s.n - i, &unused);

@@ -160,10 +160,20 @@ bool month_parse(struct span text, int *ret)
 	return true;
 }
 
+// The last n digits of v, which is not negative, and what stands behind them. Documents say when by the million: no printf.
+static char *put_digits(char *p, size_t n, int64_t v, char behind)
+{
+	for (size_t i = n; i > 0; i--, v /= 10)
+		p[i - 1] = (char)('0' + v % 10);
+	p[n] = behind;
+	return p + n + 1;
+}
+
 const char *month_text(int month, char buf[MONTH_TEXT])
 {
 	check(month >= 0 && month < 10000 * 12);
-	snprintf(buf, MONTH_TEXT, "%04u-%02u", (unsigned)month / 12 % 10000, (unsigned)month % 12 + 1);
+	char *p = put_digits(buf, 4, month / 12, '-');
+	put_digits(p, 2, month % 12 + 1, '\0');
 	return buf;
 }
 
@@ -235,9 +245,14 @@ const char *time_text(int64_t time_ms, char buf[TIME_TEXT])
 	while (month < 12 && days >= calendar_days_to(year, month + 1))
 		month++;
 	int64_t day = days - calendar_days_to(year, month) + 1;
-	snprintf(buf, TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, (unsigned)month % 100,
-		 (unsigned)day % 100, (unsigned)(in_day / 3600000) % 100, (unsigned)(in_day / 60000 % 60),
-		 (unsigned)(in_day / 1000 % 60), (unsigned)(in_day % 1000));
+	char *p = put_digits(buf, 4, year, '-');
+	p = put_digits(p, 2, month, '-');
+	p = put_digits(p, 2, day, 'T');
+	p = put_digits(p, 2, in_day / 3600000, ':');
+	p = put_digits(p, 2, in_day / 60000 % 60, ':');
+	p = put_digits(p, 2, in_day / 1000 % 60, '.');
+	p = put_digits(p, 3, in_day % 1000, 'Z');
+	*p = '\0';
 	return buf;
 }
 
