@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 
-enum { LEVEL = 1, PLAIN_MOST = 1 << 28 };
+enum { LEVEL = -3, PLAIN_MOST = 1 << 28 };
 
 struct bundle {
 	struct pack plain;

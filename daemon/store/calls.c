@@ -378,7 +378,7 @@ static enum error_class redis_outbox_waiting(struct store *port, bool *ret, stru
 	return cls;
 }
 
-enum { OUTBOX_PIECE = 256 };
+enum { OUTBOX_PIECE = 128 };
 
 // So many entries from a stream id on; *ret_on: more may follow, and are wanted, from the new `from` on.
 static enum error_class outbox_piece(struct store_redis *s, uint32_t shard, char from[64], uint32_t most, store_outbox_fn *fn, void *ctx, bool *ret_on,

@@ -74,7 +74,7 @@ static int64_t total(void)
 struct seen {
 	int n;
 	struct outbox_entry entry[8];
-	char identity[8][200], stream_id[8][64], event_id[8][200];
+	char identity[8][200], stream_id[8][64], event_id[8][200], document[8][64];
 };
 static bool see_entry(void *ctx, uint32_t shard, const struct outbox_entry *e)
 {
@@ -83,6 +83,7 @@ static bool see_entry(void *ctx, uint32_t shard, const struct outbox_entry *e)
 	snprintf(s->identity[s->n], 200, "%.*s", (int)e->identity.n, e->identity.p);
 	snprintf(s->stream_id[s->n], 64, "%.*s", (int)e->stream_id.n, e->stream_id.p);
 	snprintf(s->event_id[s->n], 200, "%.*s", (int)e->event_id.n, e->event_id.p);
+	snprintf(s->document[s->n], 64, "%.*s", (int)e->document.n, e->document.p);
 	s->entry[s->n++] = *e;
 	return true;
 }
@@ -424,6 +425,39 @@ Test(store, settles_each_account_once_and_finishes_whole)
 	bool done = false;
 	cr_assert_eq(store->ops->finished(store, 1, JAN, &done, &e), ERROR_NONE);
 	cr_assert(done);
+}
+
+// Documents of an account's month are one entry: read one after the other, in the order in which they go out, and gone together.
+Test(store, documents_of_an_account_leave_the_outbox_together)
+{
+	struct error e = { 0 };
+	struct span part = SPAN_LIT("t/0");
+	claim_as("tok1");
+	struct step *s = step_make("tok1", 0, 2);
+	step_call(s, 3, NULL, false);
+	step_send(s);
+	free(s);
+	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
+	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	int64_t entries = 0;
+	cr_assert_eq(store->ops->outbox_length(store, 1, &entries, &e), ERROR_NONE);
+	cr_assert_eq(entries, 1);
+	struct seen seen = outbox();
+	cr_assert_eq(seen.n, 2);
+	cr_assert(seen.entry[0].more && !seen.entry[1].more);
+	cr_assert_str_eq(seen.document[0], "d");
+	cr_assert_str_eq(seen.document[1], "doc");
+	cr_assert_str_eq(seen.stream_id[0], seen.stream_id[1]);
+	struct span ids[] = { span_of(seen.stream_id[0]), span_of(seen.stream_id[1]) };
+	struct span both[] = { span_of(seen.identity[0]), span_of(seen.identity[1]) };
+	cr_assert_eq(store->ops->outbox_ack(store, 1, ids, &both[0], 1, &e), ERROR_NONE);
+	cr_assert_eq(store->ops->outbox_ack(store, 1, ids, &both[1], 1, &e), ERROR_NONE);
+	cr_assert_eq(outbox().n, 2); // each is only a part of it
+	struct span others[] = { both[1], both[0] };
+	cr_assert_eq(store->ops->outbox_ack(store, 1, ids, others, 2, &e), ERROR_NONE);
+	cr_assert_eq(outbox().n, 2); // another entry
+	cr_assert_eq(store->ops->outbox_ack(store, 1, ids, both, 2, &e), ERROR_NONE);
+	cr_assert_eq(outbox().n, 0);
 }
 
 // A correction of January with February's close: nothing late stands behind it, and an account is settled by it once.
