@@ -189,7 +189,7 @@ static enum error_class other_schema(const struct reader *r, const char *text, s
 {
 	long long schema = 0;
 	const char *at = strstr(text, "\"schema\":");
-	if (at == NULL || sscanf(at, "\"schema\":%lld", &schema) != 1 || schema == CHECKPOINT_SCHEMA)
+	if (at == NULL || sscanf(at, "\"schema\":%lld", &schema) != 1 || (schema >= CHECKPOINT_SCHEMA_OLDEST && schema <= CHECKPOINT_SCHEMA))
 		return ERROR_NONE;
 	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "checkpoint %s holds counters in the form of schema %lld, this program has schema %d: it was written by %s "
 			 "version of meterd. Put it back with that version and start this one after it, or take another one", r->path, schema,

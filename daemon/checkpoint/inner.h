@@ -6,7 +6,8 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 
-enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_SCHEMA = 3 }; // the file's, and that of the shards (SCHEMA of meterd.lua)
+enum { CHECKPOINT_FORMAT = 1 }; // the file's
+enum { CHECKPOINT_SCHEMA = 4, CHECKPOINT_SCHEMA_OLDEST = 3 }; // of shards (SCHEMA of meterd.lua): this one's, and the oldest that can be put back
 // What a copy is called while it is written out: no generation gets so far.
 #define CHECKPOINT_CUT ((int64_t)1000000000)
 

@@ -36,7 +36,7 @@
 local LIMIT = 9007199254740992
 -- What a shard looks like, and which functions may write it: raised with either (then `migrate` knows the way from the one before). These
 -- refuse a shard of any other.
-local SCHEMA = '3'
+local SCHEMA = '4'
 
 local KEYS, ARGV -- of the commit under way
 
@@ -962,10 +962,10 @@ local function create(keys, args)
 end
 
 -- KEYS meta. State as an earlier version of this program left it, in the form of this one. Schema 1 knew one generation; 2 looks like 3, but
--- its functions did not look at the schema.
+-- its functions did not look at the schema; of 3 each document had an entry of its own, as the end of a run has still.
 local function migrate(keys, args)
 	local schema = redis.call('HGET', keys[1], 'schema')
-	if schema == '2' then
+	if schema == '2' or schema == '3' then
 		redis.call('HSET', keys[1], 'schema', SCHEMA)
 	end
 	if schema ~= '1' then

@@ -48,7 +48,7 @@ struct pending {
 	bool unsent; // never left this process: certainly not applied
 };
 
-#define STORE_SCHEMA "3" // of meterd.lua
+#define STORE_SCHEMA "4" // of meterd.lua
 
 struct store_redis {
 	struct store port;

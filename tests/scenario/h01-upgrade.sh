@@ -44,14 +44,14 @@ expect_equal "it was counted to the end" "$(($(progress) > 160))" 1
 # -- who only reads says what is to be done, and changes nothing
 ctl counters >/dev/null 2>"$DIR/words"
 expect_equal "a reader's exit code" $? 78
-expect_match "a reader's words" "$(cat "$DIR/words")" 'has schema 1, this version works on 3: start the daemon of this version once'
+expect_match "a reader's words" "$(cat "$DIR/words")" 'has schema 1, this version works on 4: start the daemon of this version once'
 expect_code 78 ctl init
 expect_equal "after the readers" "$(schemas)" '1 1 1 1'
 
 # -- the daemon brings it up, publishes what waited, and goes on
 start m
 wait_for 60 'settled 2020-02' 'the end of February'
-expect_equal "after the start" "$(schemas)" '3 3 3 3'
+expect_equal "after the start" "$(schemas)" '4 4 4 4'
 calls 73 3
 wait_for 60 'settled 2020-03' 'the end of March'
 wait_for 30 drained
@@ -67,5 +67,5 @@ calls 74 4
 wait_until 60 not_running m || fail "it runs on, although a newer version has taken over"
 reaped m
 expect_equal "its exit code" "$CODE" 78
-expect_match "its last words" "$(last_words m)" 'the state in Redis has schema 9, this version works on 3: a newer version has taken the state over'
+expect_match "its last words" "$(last_words m)" 'the state in Redis has schema 9, this version works on 4: a newer version has taken the state over'
 expect_equal "the shard that was taken" "$(redis_do "$DIR" hgetall 'meterd:{s02}:g1:off')" "$before"

@@ -457,8 +457,8 @@ Test(checkpoint, other_forms_say_which_version_reads_them)
 	CLEANUP(freep) char *path = make();
 	refused(with(path, "checkpoint 1\n", "checkpoint 2\n"), "has form 2, this program reads form 1: it was written by a newer version");
 	refused(with(path, "checkpoint 1\n", "checkpoint 0\n"), "written by an older version");
-	refused(with(path, "\"schema\":3", "\"schema\":4"), "schema 4, this program has schema 3: it was written by a newer version");
-	refused(with(path, "\"schema\":3", "\"schema\":2"), "written by an older version");
+	refused(with(path, "\"schema\":4", "\"schema\":5"), "schema 5, this program has schema 4: it was written by a newer version");
+	refused(with(path, "\"schema\":4", "\"schema\":2"), "written by an older version");
 	refused(with(path, "\"shards\":4", "\"shards\":5"), "shards of it are missing");
 	refused(with(path, "\"shards\":4", "\"shards\":3"), "its shards are out of order");
 	refused(with(path, "\"made\":", "\"mode\":"), "its head cannot be read");
