@@ -78,11 +78,11 @@ await page.keyboard.type("1010000");
 await page.keyboard.press("Enter");
 await page.waitForFunction(() => document.getElementById("quote-out").textContent.includes("2,200.00 CNY"));
 expect("a quote", true);
+await page.waitForFunction(() => /Settled up to 20\d\d-\d\d\..*due until/.test(document.getElementById("due").textContent)); // months may still be being settled: a list is as of when it was asked for
 await page.focus("#settled-account"); // of one account: the checks below look at each cell
 await page.keyboard.type(account);
 await page.keyboard.press("Enter");
 await page.waitForSelector("#settled-list tbody tr");
-await page.waitForFunction(() => /Settled up to 20\d\d-\d\d\..*due until/.test(document.getElementById("due").textContent)); // months are still being settled
 expect("settlements, and what is due", true);
 await picture(page, "wide-light");
 await accessible(page, "wide, light, English");
