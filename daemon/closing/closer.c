@@ -21,15 +21,15 @@
 
 enum { LOOK_EVERY_MS = 200, ADMIT_EVERY_MS = 30000, DUE_DAYS = 3 };
 
-// A step of settling. Where there is a store for it, it runs on a thread of its own from one closer_step to the next, so that the relay
-// publishes meanwhile; until its end nothing else touches the work, and the journal stays.
+// A step of settling. Beside the relay it goes on from one closer_step to the next; until its end nothing else touches the work, and the journal
+// stays. So when a reason to stop is met, one step more may be written than was known of before: it is what the manifest says all the same.
 struct settling_run {
 	struct closer_options o;     // as the closer's, with that store
 	struct settle_scope scope;
 	struct settling *work;
 	struct error e;
 	enum relay_status status;
-	bool under_way, on_thread, done, full;
+	bool under_way, on_thread, late, done, full;
 	pthread_t thread;
 };
 
@@ -66,11 +66,24 @@ struct step {
 	const struct rules *rules;
 };
 
+// A step that met a Redis that was away goes again once: on a connection that had nothing to do for a month the first call may fail.
+static void *run_main(void *arg)
+{
+	struct settling_run *r = arg;
+	r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+	if (r->status == RELAY_RETRY && r->o.settles == SETTLES_BESIDE)
+		r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+	return NULL;
+}
+
 void closer_rest(struct closer *c)
 {
-	if (c->run.on_thread)
-		pthread_join(c->run.thread, NULL);
-	c->run.on_thread = false;
+	struct settling_run *r = &c->run;
+	if (r->on_thread)
+		pthread_join(r->thread, NULL);
+	if (r->late)
+		run_main(r);
+	r->on_thread = r->late = false;
 }
 
 static void drop_work(struct closer *c)
@@ -99,6 +112,7 @@ void closer_freep(struct closer **at)
 	struct closer *c = *at;
 	if (c == NULL)
 		return;
+	c->run.late = false; // the process ends before it
 	drop_work(c);
 	ticker_freep(&c->ticker);
 	evaluator_freep(&c->evaluator);
@@ -571,25 +585,19 @@ static enum relay_status finish_shard(struct step *s)
 	return closing_status(cls);
 }
 
-static void *run_main(void *arg)
-{
-	struct settling_run *r = arg;
-	r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
-	return NULL;
-}
-
 static void run_begin(struct step *s)
 {
 	struct closer *c = s->c;
 	struct settling_run *r = &c->run;
 	*r = (struct settling_run){ .o = c->o, .scope = scope_of(s), .work = c->work, .under_way = true };
-	if (c->o.beside != NULL) {
+	r->scope.o = &r->o;
+	if (c->o.settles != SETTLES_WITHIN) {
 		r->o.store = c->o.beside;
 		r->o.store->ops->identity(r->o.store, s->j->init_id, s->j->generation);
-		r->scope.o = &r->o;
-		r->on_thread = pthread_create(&r->thread, NULL, run_main, r) == 0;
 	}
-	if (!r->on_thread)
+	r->late = c->o.settles == SETTLES_LATE;
+	r->on_thread = c->o.settles == SETTLES_BESIDE && pthread_create(&r->thread, NULL, run_main, r) == 0;
+	if (!r->on_thread && !r->late)
 		run_main(r);
 }
 
@@ -624,7 +632,7 @@ static enum relay_status settle(struct step *s)
 	*s->more = true;
 	if (!begun)
 		run_begin(s);
-	if (!begun && c->run.on_thread)
+	if (!begun && (c->run.on_thread || c->run.late))
 		return RELAY_DONE;
 	enum relay_status r = run_end(s, &done);
 	if (r != RELAY_DONE)
@@ -632,7 +640,7 @@ static enum relay_status settle(struct step *s)
 	settle_numbers(c);
 	if (done)
 		return finish_shard(s);
-	if (c->o.beside != NULL)
+	if (c->o.settles != SETTLES_WITHIN)
 		run_begin(s);
 	return RELAY_DONE;
 }

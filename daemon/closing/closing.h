@@ -9,11 +9,16 @@
 #include "journal/accounts_feed.h"
 #include "outbox/outbox.h"
 
+// When a step of settling is made: within closer_step; or from one call to the next, so that the relay publishes meanwhile: on a thread, or, for a
+// simulator, without one and as late as may be.
+enum settles { SETTLES_WITHIN, SETTLES_BESIDE, SETTLES_LATE };
+
 struct closer_options {
 	const struct sink_port *port; // NULL: Kafka
 	const struct kafka_options *kafka;
 	struct store *store;  // not owned
-	struct store *beside; // not owned: settles on it while closer_step is not called; NULL: within it
+	enum settles settles;
+	struct store *beside; // not owned: steps are made on it, but with SETTLES_WITHIN
 	struct relay *relay;  // not owned
 	uint32_t shards;
 	const char *source;

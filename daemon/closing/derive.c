@@ -27,7 +27,19 @@ static enum error_class derive_end(const struct settle_scope *s, struct error *e
 	return c == ERROR_NONE ? settling_end_run(s, &sums, &arena, e) : c;
 }
 
-static enum error_class derive_shard(const struct closing_books *b, const struct settle_scope *s, uint32_t shard, struct error *e)
+// What stays in the outbox is no reason to wait: it may be what the generation in force has not published either.
+static enum error_class drain(const struct closing_books *b, struct closer_options *o, uint32_t shard, struct error *e)
+{
+	int64_t waiting = 0;
+	enum error_class c = b->drain(b->ctx, e);
+	if (c == ERROR_NONE)
+		c = b->store->ops->outbox_length(b->store, shard, &waiting, e);
+	o->outbox_most = waiting + OUTBOX_MOST;
+	return c;
+}
+
+static enum error_class derive_shard(const struct closing_books *b, const struct settle_scope *s, struct closer_options *o, uint32_t shard,
+				     struct error *e)
 {
 	CLEANUP(settling_freep) struct settling *w = NULL;
 	bool done = false, full = false;
@@ -39,7 +51,7 @@ static enum error_class derive_shard(const struct closing_books *b, const struct
 		c = class_of(settling_step(s, w, &done, &full, e));
 		check(!full || b->drain != NULL);
 		if (c == ERROR_NONE && full)
-			c = b->drain(b->ctx, e);
+			c = drain(b, o, shard, e);
 		if (c == ERROR_NONE && b->look != NULL)
 			c = b->look(b->ctx, e);
 	}
@@ -56,6 +68,6 @@ enum error_class closing_derive(const struct closing_books *b, const struct jour
 				  b->account };
 	enum error_class c = accounts_reach(b->feed, b->accounts_topic, m, e);
 	for (uint32_t k = 1; k <= b->shards && c == ERROR_NONE; k++) // 0 is the last: the end of the run sums all
-		c = derive_shard(b, &s, k % b->shards, e);
+		c = derive_shard(b, &s, &o, k % b->shards, e);
 	return c == ERROR_NONE && b->drain != NULL ? b->drain(b->ctx, e) : c;
 }

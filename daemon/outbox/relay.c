@@ -247,7 +247,7 @@ struct pass {
 	uint32_t seen, stuck;  // in the shard being read
 	int64_t total, gone;
 	bool left, full;
-	bool uncovered;
+	uint32_t uncovered;
 	int64_t need_ms;       // oldest twin that the set does not cover
 	bool twin;
 	enum relay_status worst;
@@ -342,7 +342,7 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 	struct relay *r = p->r;
 	struct pending x = { .shard = shard, .type = entry->type, .given_up = entry->given_up, .read_ms = entry->read_ms };
 	uint64_t content;
-	p->seen++;
+	p->seen += !entry->more;
 	p->total++;
 	if (!render(p, entry, &x))
 		return true;
@@ -353,14 +353,15 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 	if (idset_find(&r->known, x.id, &content)) {
 		take_published(p, &x, content);
 	} else if (oldest_twin_ms(p, entry) < r->covered_ms) {
-		p->left = p->uncovered = true;
+		p->left = true;
+		p->uncovered++;
 		p->need_ms = earlier(p->need_ms, oldest_twin_ms(p, entry));
 	} else if (!idset_add(&r->sending, x.id, x.content)) {
 		p->left = true; // the same alert twice: the second goes once the first is out
 	} else {
 		*list_add(&r->send) = x;
-		p->full = r->send.n >= r->o.batch;
 	}
+	p->full = r->send.n + r->out.n + p->uncovered >= r->o.batch; // all of them are held in memory
 	return !p->full || entry->more; // documents of one entry go together: it leaves the outbox as a whole
 }
 

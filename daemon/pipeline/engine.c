@@ -228,7 +228,7 @@ static enum error_class engine_start(struct engine *g, struct error *e)
 	struct office *office = NULL;
 	struct facts *facts = NULL;
 	enum error_class cls = facts_start(&g->kafka, &g->shared, &facts, e);
-	struct office_options oo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, true };
+	struct office_options oo = { &ports_real, g->settings, &g->kafka, &g->store, &g->shared, facts, SETTLES_BESIDE };
 	if (cls == ERROR_NONE)
 		cls = office_start(&oo, &office, e);
 	pthread_mutex_lock(&g->lock);

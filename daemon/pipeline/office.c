@@ -322,7 +322,7 @@ enum error_class office_new(const struct office_options *o, struct office **ret,
 	snprintf(f->transactional_id, sizeof(f->transactional_id), "%s-office", o->kafka->group);
 	snprintf(f->source, sizeof(f->source), "/meterd/%s", o->kafka->group);
 	enum error_class cls = o->ports->store_open(o->store, &f->store, e);
-	if (cls == ERROR_NONE && o->settles_beside)
+	if (cls == ERROR_NONE && o->settles != SETTLES_WITHIN)
 		cls = o->ports->store_open(o->store, &f->beside, e);
 	if (cls != ERROR_NONE) {
 		office_free(f);
@@ -331,7 +331,8 @@ enum error_class office_new(const struct office_options *o, struct office **ret,
 	f->relay = relay_new(&(struct relay_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .shards = o->store->shards,
 						      .transactional_id = f->transactional_id, .source = f->source, .batch = BATCH,
 						      .timeout_ms = KAFKA_TIMEOUT_MS });
-	f->closer = closer_new(&(struct closer_options){ .port = o->ports->sink, .kafka = o->kafka, .store = f->store, .beside = f->beside, .relay = f->relay,
+	f->closer = closer_new(&(struct closer_options){ .port = o->ports->sink, .kafka = o->kafka, .settles = o->settles, .store = f->store,
+							 .beside = f->beside, .relay = f->relay,
 							 .shards = o->store->shards, .source = f->source, .timeout_ms = KAFKA_TIMEOUT_MS,
 							 .outbox_most = OUTBOX_MOST });
 	f->book = account_book_new();

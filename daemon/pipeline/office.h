@@ -27,7 +27,7 @@ struct office_options {
 	const struct store_options *store;
 	struct shared *shared;
 	struct facts *facts;
-	bool settles_beside; // a month is settled on a thread and a connection of its own, while the relay publishes
+	enum settles settles;
 };
 
 struct office;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "rebuild/inner.h"
+#include "store/bundle.h"
 
 #define uthash_malloc(size) xmalloc(size)
 #include <uthash.h>
@@ -16,6 +17,7 @@ struct waiting {
 
 struct reading {
 	struct waiting *list;
+	struct bundle *bundle;
 };
 
 static struct span word_of(const struct span *words, uint32_t n, const char *name)
@@ -32,20 +34,14 @@ static bool is_content(struct span name)
 	return !span_is(name, "k") && !span_is(name, "u") && !span_is(name, "n");
 }
 
-static bool take(void *ctx, const struct span *words, uint32_t n)
+static void add(struct reading *r, struct span identity, const struct span *words, uint32_t n)
 {
-	struct reading *r = ctx;
-	struct span identity = word_of(words, n, "k");
-	if (identity.p == NULL || word_of(words, n, "g").p != NULL)
-		return true;
 	size_t size = identity.n + 1;
 	for (uint32_t i = 0; i < n; i++)
 		size += words[i].n + 1;
 	struct waiting *w = xcalloc(1, sizeof(*w) + size);
-	char *at = w->bytes;
-	memcpy(at, identity.p, identity.n);
-	w->identity = (struct span){ at, identity.n };
-	at += identity.n;
+	char *at = mempcpy(w->bytes, identity.p, identity.n);
+	w->identity = (struct span){ w->bytes, identity.n };
 	const char *content = at;
 	for (uint32_t i = 0; i + 1 < n; i += 2) {
 		if (!is_content(words[i]))
@@ -62,6 +58,30 @@ static bool take(void *ctx, const struct span *words, uint32_t n)
 		free(w); // the first of two is published
 	else
 		HASH_ADD_KEYPTR(hh, r->list, w->identity.p, w->identity.n, w);
+}
+
+// Documents of an account's month, each as though it had an entry of its own, as the end of a run has. False: they cannot be read.
+static bool add_documents(struct reading *r, struct span account, struct span packed)
+{
+	struct span identity, document;
+	if (r->bundle == NULL)
+		r->bundle = bundle_new();
+	if (!bundle_open(r->bundle, packed))
+		return false;
+	while (bundle_take(r->bundle, &identity) && bundle_take(r->bundle, &document))
+		add(r, identity, (struct span[]){ SPAN_LIT("t"), SPAN_LIT("d"), SPAN_LIT("c"), account, SPAN_LIT("d"), document }, 6);
+	return !bundle_more(r->bundle);
+}
+
+static bool take(void *ctx, const struct span *words, uint32_t n)
+{
+	struct reading *r = ctx;
+	struct span identity = word_of(words, n, "k"), packed = word_of(words, n, "z");
+	if (identity.p == NULL || word_of(words, n, "g").p != NULL)
+		return true;
+	bool documents = span_is(word_of(words, n, "t"), "d") && packed.p != NULL;
+	if (!documents || !add_documents(r, word_of(words, n, "c"), packed))
+		add(r, identity, words, n);
 	return true;
 }
 
@@ -69,6 +89,7 @@ enum error_class waiting_read(struct store *s, uint32_t shard, struct waiting **
 {
 	struct reading r = { 0 };
 	enum error_class c = s->ops->entries(s, shard, take, &r, e);
+	bundle_freep(&r.bundle);
 	*ret = r.list;
 	return c;
 }

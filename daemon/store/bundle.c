@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "base/check.h"
+#include "store/redis.h"
 
 enum { LEVEL = -3, PLAIN_MOST = 1 << 28 };
 
@@ -57,7 +58,7 @@ void bundle_begin(struct bundle *b)
 
 void bundle_add(struct bundle *b, struct span text)
 {
-	check(text.n < PLAIN_MOST);
+	check(text.n < PLAIN_MOST && b->plain.n + text.n + 4 <= PLAIN_MOST); // or it could not be opened
 	pack_u32(&b->plain, (uint32_t)text.n);
 	pack_bytes(&b->plain, text);
 }

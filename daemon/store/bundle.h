@@ -4,7 +4,7 @@
 #ifndef STORE_BUNDLE_H
 #define STORE_BUNDLE_H
 
-#include "store/redis.h"
+#include "base/span.h"
 
 struct bundle;
 struct bundle *bundle_new(void);
@@ -12,7 +12,7 @@ void bundle_freep(struct bundle **b);
 
 void bundle_begin(struct bundle *b);
 void bundle_add(struct bundle *b, struct span text);
-struct span bundle_end(struct bundle *b);              // valid until the next one
+struct span bundle_end(struct bundle *b);              // at most 256 MiB of texts; valid until the next one
 
 bool bundle_open(struct bundle *b, struct span packed); // false: it is none, or larger than 256 MiB
 bool bundle_more(const struct bundle *b);

@@ -775,39 +775,66 @@ static uint32_t adjusted_at(struct adjusted *a, int month)
 
 enum { SETTLE_KEYS = 7, FINISH_KEYS = 4 };
 
-static void bundle_document(struct bundle *b, struct span identity, struct span document, struct span *first, uint32_t *n)
-{
-	bundle_add(b, identity);
-	bundle_add(b, document);
-	if ((*n)++ == 0)
-		*first = identity;
-}
+// Of one entry, which is published in one transaction and leaves the outbox as a whole: more than what most accounts have.
+enum { ENTRY_DOCUMENTS = 128, ENTRY_BYTES = 1 << 20 };
 
-// The documents in the order in which they go out: adjustments before the month itself. *ret_n: how many.
-static struct span statement_bundle(struct bundle *b, const struct store_statement *st, struct span *ret_first, uint32_t *ret_n)
+struct document {
+	struct span identity, document;
+};
+
+// In the order in which they go out: adjustments before the month itself. Free the list.
+static struct document *statement_documents(const struct store_statement *st, uint32_t *ret_n)
 {
-	*ret_n = 0;
-	*ret_first = (struct span){ NULL, 0 };
-	bundle_begin(b);
+	uint32_t n = st->n_lines + 1;
+	for (uint32_t i = 0; i < st->n_revisions; i++)
+		n += st->revisions[i].n_adjustments + 1;
+	struct document *list = xcalloc(n, sizeof(*list)), *at = list;
 	for (uint32_t i = 0; i < st->n_revisions; i++) {
 		const struct store_revision *r = &st->revisions[i];
 		for (uint32_t k = 0; k < r->n_adjustments; k++)
-			bundle_document(b, r->adjustments[k].identity, r->adjustments[k].document, ret_first, ret_n);
-		bundle_document(b, r->identity, r->document, ret_first, ret_n);
+			*at++ = (struct document){ r->adjustments[k].identity, r->adjustments[k].document };
+		*at++ = (struct document){ r->identity, r->document };
 	}
 	for (uint32_t i = 0; i < st->n_lines; i++)
-		bundle_document(b, st->lines[i].identity, st->lines[i].document, ret_first, ret_n);
+		*at++ = (struct document){ st->lines[i].identity, st->lines[i].document };
 	if (st->n_lines > 0)
-		bundle_document(b, st->identity, st->document, ret_first, ret_n);
-	return bundle_end(b);
+		*at++ = (struct document){ st->identity, st->document };
+	*ret_n = (uint32_t)(at - list);
+	return list;
+}
+
+static uint32_t entry_end(const struct document *list, uint32_t n, uint32_t first)
+{
+	size_t bytes = 0;
+	uint32_t end = first;
+	while (end < n && end - first < ENTRY_DOCUMENTS && (end == first || bytes + list[end].document.n <= ENTRY_BYTES))
+		bytes += list[end++].document.n;
+	return end;
+}
+
+static void pack_documents(struct pack *b, const struct store_statement *st, struct bundle *bundle)
+{
+	uint32_t n, entries = 0;
+	CLEANUP(freep) struct document *list = statement_documents(st, &n);
+	for (uint32_t i = 0; i < n; i = entry_end(list, n, i))
+		entries++;
+	pack_array(b, 3 * entries);
+	for (uint32_t i = 0, end; i < n; i = end) {
+		end = entry_end(list, n, i);
+		bundle_begin(bundle);
+		for (uint32_t k = i; k < end; k++) {
+			bundle_add(bundle, list[k].identity);
+			bundle_add(bundle, list[k].document);
+		}
+		pack_text(b, list[i].identity);
+		pack_number_text(b, end - i);
+		pack_text(b, bundle_end(bundle));
+	}
 }
 
 static void pack_statement(struct pack *b, const struct store_statement *st, struct adjusted *months, struct bundle *bundle)
 {
-	struct span first;
-	uint32_t n;
-	struct span documents = statement_bundle(bundle, st, &first, &n);
-	pack_array(b, 11);
+	pack_array(b, 9);
 	pack_text(b, st->account);
 	pack_not_before(b, st->not_before_ms);
 	pack_known(b, st->packs_before);
@@ -820,9 +847,7 @@ static void pack_statement(struct pack *b, const struct store_statement *st, str
 	for (uint32_t i = 0; i < st->n_lines; i++)
 		pack_line(b, &st->lines[i]);
 	pack_known(b, st->facts);
-	pack_text(b, first);
-	pack_number_text(b, n);
-	pack_text(b, documents);
+	pack_documents(b, st, bundle);
 }
 
 static void check_statement(const struct store_statement *st)

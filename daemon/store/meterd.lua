@@ -171,6 +171,7 @@ end
 -- KEYS: 1 meta, 2 off, 3 led, 4 out, 5 act, 6 cut, 7 clk, 8 lk, then those of the groups, then use and fired of the months of ARGV 9.
 local FIXED = 12
 local PIECE = 3000 -- words of one command: Lua's unpack takes 8,000 values at most
+local ENTRIES = 128 -- of the outbox at a time: they may be large
 local OUTCOMES = { 'counted', 'duplicate', 'late', 'rejected', 'not_billable', 'control' }
 
 local function commit_read_parts(n)
@@ -1070,7 +1071,7 @@ local function acknowledge(keys, args)
 		identities[args[i]], documents[args[i]] = args[i + 1], args[i + 2]
 	end
 	while from do
-		local entries = redis.call('XRANGE', keys[2], from, args[#args - 2], 'COUNT', text(PIECE))
+		local entries = redis.call('XRANGE', keys[2], from, args[#args - 2], 'COUNT', text(ENTRIES)) -- others may lie between
 		for _, entry in ipairs(entries) do
 			local id, fields, have = entry[1], entry[2], { q = '1' }
 			for k = 1, #fields, 2 do
@@ -1080,7 +1081,7 @@ local function acknowledge(keys, args)
 				goes[#goes + 1] = id
 			end
 		end
-		from = #entries == PIECE and '(' .. entries[PIECE][1]
+		from = #entries == ENTRIES and '(' .. entries[ENTRIES][1]
 	end
 	for first = 1, #goes, PIECE do
 		gone = gone + redis.call('XDEL', keys[2], unpack(goes, first, math.min(first + PIECE - 1, #goes)))
@@ -1182,7 +1183,9 @@ local function settle_write(keys, s, freezes, facts, packs)
 		settle_put(facts, s[1], s[8])
 	end
 	settle_put(packs, s[1], s[4])
-	redis.call('XADD', keys[6], '*', 't', 'd', 'k', s[9], 'n', s[2], 'c', s[1], 'q', s[10], 'z', s[11])
+	for i = 1, #s[9], 3 do
+		redis.call('XADD', keys[6], '*', 't', 'd', 'k', s[9][i], 'n', s[2], 'c', s[1], 'q', s[9][i + 1], 'z', s[9][i + 2])
+	end
 end
 
 -- Those that are not settled yet.
@@ -1202,8 +1205,8 @@ end
 
 -- KEYS meta, use:m, frz:m-1, frz:m, set:m, out, pk, then set and late of each month that is adjusted; ARGV init, generation, month,
 -- msgpack list of accounts
---   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, identity of the first document,
---   number of documents, all of them packed (bundle.h): an identity and a document each}
+--   {account, not before, packs before, packs, facts of what is adjusted or '', revisions, lines, facts, {identity of the first document, number of
+--   documents, all of them packed (bundle.h: an identity and a document each), ...}}: an entry of the outbox for each three
 --   a revision: {key of set, key of late, facts before, facts, {{service, calls}, ...}};
 --   calls '': a correction, which no late calls stand behind. It rests on the revision before, as all of them do
 --   a line: {service, calls, unfreeze, freeze, facts}

@@ -109,7 +109,8 @@ static void instance_begin(struct sim_instance *x)
 	struct snapshots_options so = { .folder = sim_folder(x), .where = "state", .bits = 4, .at_once = true };
 	x->snapshots = snapshots_new(&so);
 	struct worker_options wo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, 0, 0, x->snapshots };
-	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts, false };
+	struct office_options oo = { &sim_ports, x->settings, &sim->kafka.o, &shared_store_options, &x->shared, x->facts,
+		(sim->seed + (uint64_t)x->index) % 2 == 0 ? SETTLES_LATE : SETTLES_WITHIN };
 	check(worker_new(&wo, &x->worker, &e) == ERROR_NONE && office_new(&oo, &x->office, &e) == ERROR_NONE);
 }
 

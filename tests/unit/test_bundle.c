@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Texts packed into one come out as they went in; what is none, or was cut off, is refused.
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
