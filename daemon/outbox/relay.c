@@ -244,7 +244,9 @@ struct pass {
 	struct relay *r;
 	const struct journal *j;
 	const struct account_book *book;
-	uint32_t seen, stuck;  // in the shard being read
+	uint32_t seen, stuck;  // in the shard being read: entries, and documents or alerts that stay
+	uint32_t out_before, stuck_before; // as of the begin of an entry
+	bool inside;           // an entry that holds more documents
 	int64_t total, gone;
 	bool left, full;
 	uint32_t uncovered;
@@ -336,16 +338,26 @@ static void take_published(struct pass *p, const struct pending *x, uint64_t con
 	*list_add(&r->out) = *x;
 }
 
-static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *entry)
+// Behind the last document of an entry. Where one of them stays, so does the entry: of the others there is nothing to acknowledge.
+static void end_entry(struct pass *p)
 {
-	struct pass *p = ctx;
+	struct relay *r = p->r;
+	p->seen++;
+	if (p->stuck > p->stuck_before) {
+		r->numbers.already_out -= r->out.n - p->out_before;
+		r->out.n = p->out_before;
+	}
+	p->full = r->send.n + r->out.n + p->uncovered >= r->o.batch; // all of them are held in memory
+}
+
+static void take_one(struct pass *p, uint32_t shard, const struct outbox_entry *entry)
+{
 	struct relay *r = p->r;
 	struct pending x = { .shard = shard, .type = entry->type, .given_up = entry->given_up, .read_ms = entry->read_ms };
 	uint64_t content;
-	p->seen += !entry->more;
 	p->total++;
 	if (!render(p, entry, &x))
-		return true;
+		return;
 	x.id = id_of(entry->identity);
 	x.content = content_of(x.value);
 	x.stream_id = arena_copy(&r->arena, entry->stream_id);
@@ -361,8 +373,21 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 	} else {
 		*list_add(&r->send) = x;
 	}
-	p->full = r->send.n + r->out.n + p->uncovered >= r->o.batch; // all of them are held in memory
-	return !p->full || entry->more; // documents of one entry go together: it leaves the outbox as a whole
+}
+
+// Documents of one entry go together: it leaves the outbox as a whole.
+static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *entry)
+{
+	struct pass *p = ctx;
+	if (!p->inside) {
+		p->out_before = p->r->out.n;
+		p->stuck_before = p->stuck;
+	}
+	p->inside = entry->more;
+	take_one(p, shard, entry);
+	if (!entry->more)
+		end_entry(p);
+	return !p->full || entry->more;
 }
 
 static enum relay_status gather(struct pass *p, struct error *e)
@@ -373,6 +398,7 @@ static enum relay_status gather(struct pass *p, struct error *e)
 	for (uint32_t k = 0; k < r->o.shards && !p->full && c == ERROR_NONE; k++) {
 		uint32_t shard = (first + k) % r->o.shards, most = r->o.batch + r->stuck[shard];
 		p->seen = p->stuck = 0;
+		p->inside = false;
 		if (r->waiting[shard])
 			c = r->o.store->ops->outbox_read(r->o.store, shard, most, take_entry, p, e);
 		if (c != ERROR_NONE)

@@ -216,7 +216,7 @@ static inline enum error_class fake_outbox_read(struct store *port, uint32_t sha
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[shard];
-	for (size_t i = 0; i < h->n_out && i < most; i++) {
+	for (size_t i = 0, entries = 0; i < h->n_out && entries < most; i++) {
 		const struct fake_entry *x = &h->out[i];
 		struct outbox_entry y = x->e;
 		y.stream_id = span_of(x->stream_id);
@@ -226,10 +226,24 @@ static inline enum error_class fake_outbox_read(struct store *port, uint32_t sha
 		y.event_source = span_of(x->event_source);
 		y.account = span_of(x->account);
 		y.document = span_of(x->document);
+		y.more = i + 1 < h->n_out && strcmp(h->out[i + 1].stream_id, x->stream_id) == 0;
+		entries += !y.more;
 		if (!fn(ctx, shard, &y))
 			break;
 	}
 	FAKE_RETURN;
+}
+
+// Does the run of documents from `i` on, which are one entry, stand in the lists from `k` on, as a whole? How many they are, 0: it does not.
+static inline size_t fake_named(const struct fake_shard *h, size_t i, const struct span *ids, const struct span *identities, uint32_t k, uint32_t n)
+{
+	size_t m = 0;
+	if (i > 0 && strcmp(h->out[i - 1].stream_id, h->out[i].stream_id) == 0)
+		return 0; // not its begin
+	for (; i + m < h->n_out && strcmp(h->out[i + m].stream_id, h->out[i].stream_id) == 0; m++)
+		if (k + m >= n || !span_is(ids[k + m], h->out[i].stream_id) || !span_is(identities[k + m], h->out[i + m].identity))
+			return 0;
+	return k + m < n && span_is(ids[k + m], h->out[i].stream_id) ? 0 : m;
 }
 
 static inline enum error_class fake_outbox_ack(struct store *port, uint32_t shard, const struct span *ids, const struct span *identities, uint32_t n,
@@ -239,14 +253,14 @@ static inline enum error_class fake_outbox_ack(struct store *port, uint32_t shar
 	FAKE_LOST_RETURN;
 	struct fake_shard *h = &s->shard[shard];
 	for (uint32_t k = 0; k < n; k++) {
-		for (size_t i = 0; i < h->n_out; i++) {
-			if (!span_is(ids[k], h->out[i].stream_id) || !span_is(identities[k], h->out[i].identity))
-				continue;
-			fake_entry_free(&h->out[i]);
-			memmove(&h->out[i], &h->out[i + 1], (h->n_out - i - 1) * sizeof(*h->out));
-			h->n_out--;
-			break;
-		}
+		size_t i = 0, m = 0;
+		while (i < h->n_out && (m = fake_named(h, i, ids, identities, k, n)) == 0)
+			i++;
+		for (size_t x = 0; x < m; x++)
+			fake_entry_free(&h->out[i + x]);
+		if (m > 0)
+			memmove(&h->out[i], &h->out[i + m], (h->n_out - i - m) * sizeof(*h->out));
+		h->n_out -= m;
 	}
 	FAKE_RETURN;
 }

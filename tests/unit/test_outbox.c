@@ -496,6 +496,78 @@ Test(relay, settlement_with_other_content_stays)
 	bench_close(&b);
 }
 
+// Documents from the one at `first` on become one entry.
+static void join(struct bench *b, uint32_t shard, size_t first)
+{
+	struct fake_shard *h = &b->s.shard[shard];
+	for (size_t i = first + 1; i < h->n_out; i++) {
+		free(h->out[i].stream_id);
+		h->out[i].stream_id = xstrdup(h->out[first].stream_id);
+	}
+}
+
+static void put_joined(struct bench *b, const char *name, int n)
+{
+	size_t first = b->s.shard[0].n_out;
+	for (int i = 0; i < n; i++) {
+		CLEANUP(freep) char *document = xasprintf("%s%d", name, i);
+		put_document(b, 0, document, "v", TIME_NONE);
+	}
+	join(b, 0, first);
+}
+
+Test(relay, documents_of_one_entry_go_together)
+{
+	struct bench b;
+	bool left;
+	bench_open(&b, CLOCK_WALL);
+	take(&b, TIME_NONE);
+	put_joined(&b, "a", 8); // more than a batch
+	put_joined(&b, "b", 2);
+	put_joined(&b, "c", 2);
+	cr_assert(drain(&b, &left) == RELAY_DONE && left);
+	cr_expect(fake_count(&b.k, "meterd.settlements", "\"v\"") == 8 && fake_pending(&b.s) == 4);
+	cr_assert(drain(&b, &left) == RELAY_DONE && left);
+	cr_expect(fake_count(&b.k, "meterd.settlements", "\"v\"") == 12 && fake_pending(&b.s) == 0);
+	bench_close(&b);
+}
+
+// Part of an entry is out already: by a generation of before, or by a version that had an entry for each.
+Test(relay, an_entry_that_is_out_in_part_leaves_when_all_of_it_is)
+{
+	struct bench b;
+	bench_open(&b, CLOCK_WALL);
+	take(&b, TIME_NONE);
+	put_document(&b, 0, "a1", "v", TIME_NONE);
+	drain_all(&b);
+	put_joined(&b, "a", 4);
+	drain_all(&b);
+	cr_expect(fake_count(&b.k, "meterd.settlements", "\"v\"") == 4 && fake_pending(&b.s) == 0, "each once");
+	bench_close(&b);
+}
+
+Test(relay, a_twin_in_an_entry_keeps_it_and_hides_nothing)
+{
+	struct bench b;
+	struct relay_numbers n, later;
+	bool left;
+	bench_open(&b, CLOCK_WALL);
+	take(&b, TIME_NONE);
+	put_document(&b, 0, "a2", "other", TIME_NONE);
+	drain_all(&b);
+	put_joined(&b, "a", 9); // all but one are out after the first pass: more than a batch
+	put_alert(&b, 0, "behind", 1);
+	for (int i = 0; i < 5; i++)
+		cr_assert(drain(&b, &left) == RELAY_DONE);
+	relay_numbers(b.relay, &n);
+	cr_expect(!left && n.settlement_twin && n.pending == 9);
+	cr_expect(fake_pending(&b.s) == 9 && fake_count(&b.k, "meterd.alerts", "tier") == 1 && fake_count(&b.k, "meterd.settlements", "\"v\":\"v\"") == 8);
+	cr_assert(drain(&b, &left) == RELAY_DONE);
+	relay_numbers(b.relay, &later);
+	cr_expect(later.already_out == n.already_out && later.passes == n.passes + 1, "what stays is no progress");
+	bench_close(&b);
+}
+
 // Its generation is not in force any more (adopt): what was published stands, and nothing halts.
 Test(relay, settlement_of_a_generation_that_was_given_up_goes)
 {
