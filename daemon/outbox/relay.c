@@ -375,7 +375,7 @@ static void take_one(struct pass *p, uint32_t shard, const struct outbox_entry *
 	}
 }
 
-// Documents of one entry go together: it leaves the outbox as a whole.
+// Documents of one entry go together, since it leaves the outbox as a whole: a pass is full behind an entry only.
 static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *entry)
 {
 	struct pass *p = ctx;
@@ -387,7 +387,7 @@ static bool take_entry(void *ctx, uint32_t shard, const struct outbox_entry *ent
 	take_one(p, shard, entry);
 	if (!entry->more)
 		end_entry(p);
-	return !p->full || entry->more;
+	return !p->full;
 }
 
 static enum relay_status gather(struct pass *p, struct error *e)
