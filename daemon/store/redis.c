@@ -225,7 +225,8 @@ enum error_class redis_other_schema(struct span schema, struct error *e)
 {
 	int64_t have = 0, own = 0;
 	bool older = span_int64(schema, &have) && span_int64(span_of(STORE_SCHEMA), &own) && have < own;
-	return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the state in Redis has schema %.*s, this version works on " STORE_SCHEMA ": %s",
+	// A daemon that meets an older state while it runs, since an older copy was put back, brings it up when it is started again.
+	return error_set(e, ERROR_ABORT, older ? EXIT_LATER : EXIT_CONFIG_ERR, "the state in Redis has schema %.*s, this version works on " STORE_SCHEMA ": %s",
 			 schema.n > 0 ? (int)schema.n : 1, schema.n > 0 ? schema.p : "-",
 			 older ? "start the daemon of this version once, it brings the state up; until then use the tools of the version before" :
 				 "a newer version has taken the state over; install that one here too");
