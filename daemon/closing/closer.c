@@ -24,13 +24,15 @@ enum { LOOK_EVERY_MS = 200, ADMIT_EVERY_MS = 30000, DUE_DAYS = 3 };
 // A step of settling. Beside the relay it goes on from one closer_step to the next; until its end nothing else touches the work, and the journal
 // stays. So when a reason to stop is met, one step more may be written than was known of before: it is what the manifest says all the same.
 struct settling_run {
+	bool under_way, on_thread, late;
+	pthread_t thread;
 	struct closer_options o;     // as the closer's, with that store
 	struct settle_scope scope;
 	struct settling *work;
+	// What came of it.
 	struct error e;
 	enum relay_status status;
-	bool under_way, on_thread, late, done, full;
-	pthread_t thread;
+	bool done, full;
 };
 
 struct closer {

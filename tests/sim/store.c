@@ -625,18 +625,11 @@ void sim_snapshot(void)
 static bool generation_kept(void)
 {
 	struct sim_snapshots *all = snapshots();
-	char generation[40], meta[64];
 	for (size_t i = 0; i < sim->kafka.n_late; i++)
 		if (strcmp(sim->kafka.late[i].topic, "meterd.control") == 0)
 			return false;
-	snprintf(generation, sizeof(generation), "g:%lld", (long long)sim_generation());
 	for (uint32_t at = 0; at < all->n;) {
-		bool whole = true;
-		for (int shard = 0; shard < SIM_SHARDS; shard++) {
-			snprintf(meta, sizeof(meta), "%s{s%02d}:meta", sim->prefix, shard);
-			whole = whole && redis_twin_copy_has(all->list[at], meta, generation, "cut"); // a copy of the one before bore its number
-		}
-		if (whole) {
+		if (is_whole(all->list[at])) { // a copy of the one before may have borne its number, or it was being put back
 			at++;
 			continue;
 		}
