@@ -85,7 +85,7 @@ local function foreign(meta, init, gen)
 		return refused
 	elseif not have[2] and have[3] == gen then
 		return { 'LOST', 'the shard holds no generation ' .. gen }
-	elseif have[2] == 'restoring' then
+	elseif have[2] == 'restoring' and own_id(init) == init then
 		return { 'LOST', 'generation ' .. gen .. ' is being put back from a checkpoint, or was and is not whole' }
 	elseif have[2] ~= 'building' and (have[2] ~= 'live' or own_id(init) ~= init) then
 		return { 'RETIRED', 'generation ' .. gen .. ' is not in force any more' }
