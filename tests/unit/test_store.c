@@ -1111,6 +1111,18 @@ Test(store, who_makes_a_generation_writes_nothing_once_it_is_in_force)
 	cr_assert_eq(count_one("tok2", 1).status, COMMIT_DONE);
 }
 
+// A shard went back to when the generation was being put back: of that nothing is in force, and nothing is lost.
+Test(store, who_makes_a_generation_is_not_told_that_counters_are_lost)
+{
+	struct error e = { 0 };
+	claim_as("tok1");
+	store->ops->identity(store, "init1", 2);
+	cr_assert_eq(store->ops->restore(store, 1, &e), ERROR_NONE, "%s", e.text);
+	cr_assert_eq(count_one("tok1", 0).status, COMMIT_LOST);
+	store->ops->identity(store, "init1!", 2);
+	cr_assert_eq(count_one("tok1", 0).status, COMMIT_RETIRED);
+}
+
 Test(store, a_shard_older_than_the_decision_says_so)
 {
 	struct error e = { 0 };
