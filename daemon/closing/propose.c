@@ -89,6 +89,34 @@ int64_t closing_effective_ms(const struct journal *j, int64_t clock_max_ms, int6
 	return newest(j)->effective_ms > effective_ms ? newest(j)->effective_ms : effective_ms;
 }
 
+// The highest record clock of a generation that was in force and is kept.
+static enum error_class clock_of_old(struct store *s, uint32_t shards, const struct journal *j, int64_t number, int64_t *clock_ms, struct error *e)
+{
+	struct look l = { 0 };
+	s->ops->identity(s, j->init_id, number);
+	enum error_class cls = look_take(s, shards, j, &l, e);
+	s->ops->identity(s, j->init_id, j->generation);
+	if (cls == ERROR_NONE && l.clock_max > *clock_ms)
+		*clock_ms = l.clock_max;
+	look_free(&l);
+	return cls;
+}
+
+// What a generation that was in force has counted it counted by the rules of then; it may come into force again (`rebuild --rollback`).
+static enum error_class clocks_of_old(struct store *s, uint32_t shards, const struct journal *j, int64_t *clock_ms, struct error *e)
+{
+	enum error_class cls = ERROR_NONE;
+	for (uint32_t shard = 0; shard < shards && cls == ERROR_NONE; shard++) {
+		struct store_generations g = { 0 };
+		cls = s->ops->generations(s, shard, &g, e);
+		for (uint32_t i = 0; cls == ERROR_NONE && i < g.n; i++)
+			if (g.list[i].kind == GENERATION_OLD && g.list[i].number != j->generation)
+				cls = clock_of_old(s, shards, j, g.list[i].number, clock_ms, e);
+		store_generations_free(&g);
+	}
+	return cls;
+}
+
 enum error_class propose_floor(const struct closer_options *o, const struct journal *j, bool *ret_may, int64_t *ret_clock_ms, struct error *e)
 {
 	struct look l = { 0 };
@@ -98,7 +126,7 @@ enum error_class propose_floor(const struct closer_options *o, const struct jour
 		*ret_may = *ret_may && l.parts[i].next_max >= relay_reach(o->relay, j->parts[i].name);
 	*ret_clock_ms = l.clock_max;
 	look_free(&l);
-	return cls;
+	return cls == ERROR_NONE ? clocks_of_old(o->store, o->shards, j, ret_clock_ms, e) : cls;
 }
 
 enum error_class propose_make(struct store *s, uint32_t shards, const struct journal *j, const struct rules *rules, int64_t floor_ms,

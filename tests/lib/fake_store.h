@@ -657,6 +657,16 @@ static inline uint64_t fake_session(struct store *port)
 	return ((struct fake_store *)port)->session;
 }
 
+// The one in force, and none beside it.
+static inline enum error_class fake_generations(struct store *port, uint32_t shard, struct store_generations *ret, struct error *e)
+{
+	FAKE_STORE(port);
+	FAKE_LOST_RETURN;
+	(void)s, (void)shard;
+	*ret = (struct store_generations){ 0 };
+	FAKE_RETURN;
+}
+
 static const struct store_ops fake_store_ops = {
 	.outbox_waiting = fake_outbox_waiting, .outbox_read = fake_outbox_read, .outbox_ack = fake_outbox_ack, .outbox_length = fake_outbox_length, .positions = fake_positions,
 	.months = fake_months, .cut = fake_cut, .close_month = fake_close_month, .scan_counters = fake_scan_counters,
@@ -664,7 +674,7 @@ static const struct store_ops fake_store_ops = {
 	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
-	.looked_set = fake_looked_set, .scan_active = fake_scan_active, .session = fake_session,
+	.looked_set = fake_looked_set, .scan_active = fake_scan_active, .session = fake_session, .generations = fake_generations,
 };
 
 static inline void fake_store_init(struct fake_store *s, uint32_t shards, struct fake_fault *fault)
