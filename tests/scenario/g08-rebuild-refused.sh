@@ -103,6 +103,7 @@ slowly
 kill -STOP "$rebuild"
 wait_for 60 unclaimed 'the end of its claim'
 expect_code 0 ctl_q generations drop 2
+wait_for 60 unclaimed 'the end of the claim of that' # a moment behind its end
 kill -CONT "$rebuild"
 ended 75 'generation 2 is not being made any more: it was put in force, or dropped'
 off() { redis_do "$DIR" "$1" 'meterd:{s00}:g1:off' "$INPUT/0" "${@:2}"; }
