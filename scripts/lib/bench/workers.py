@@ -14,7 +14,7 @@ from report import round_line
 
 WHAT = "a backlog drained by two workers, against one"
 OUT = ("meterd.alerts", "meterd.settlements", "meterd.control", "meterd.accounts", "usage.calls.dlq")
-MOCK_PARTITIONS = 64  # the mock broker keeps 5 MiB of each
+MOCK_PARTITIONS = 64  # the mock broker keeps 5 MiB of each, which one with a busy account would pass
 FEW = 2000
 
 
@@ -48,7 +48,7 @@ def join(env, m, topic, workers, partitions):
     return sum(f["checksum"] for f in made)
 
 
-def once(env, name, workers, partitions, events, **settings):
+def once(env, name, workers, partitions, events, how, **settings):
     topic = f"{name}.usage.calls"
     topics(env, f"{name}.", partitions, ("usage.calls",))
     store = Redis(env.work, name)
@@ -58,7 +58,7 @@ def once(env, name, workers, partitions, events, **settings):
             sums = join(env, m, topic, workers, partitions)
             m.process.send_signal(signal.SIGSTOP)
             try:
-                made = fill(env, topic, events=events, first=m.stands, accounts=env.scaled(100000), how="zipf")
+                made = fill(env, topic, events=events, first=m.stands, accounts=env.scaled(100000), how=how)
             finally:
                 m.process.send_signal(signal.SIGCONT)
             r = m.drain(m.stands + events)
@@ -70,12 +70,12 @@ def once(env, name, workers, partitions, events, **settings):
         store.stop()
 
 
-def alternate(env, report, what, partitions, events, names, **settings):
-    report.note(f"{what}: {events:,} events in {partitions} partitions; {os.cpu_count()} processors for broker, Redis and daemon")
+def alternate(env, report, what, partitions, events, how, names, **settings):
+    report.note(f"{what}: {events:,} events, {how}, in {partitions} partitions; {os.cpu_count()} processors for broker, Redis and daemon")
     runs = {w: [] for w in names}
     for n in range(env.rounds):
         for w, rs in runs.items():
-            rs.append(once(env, names[w][n], w, partitions, events, **settings))
+            rs.append(once(env, names[w][n], w, partitions, events, how, **settings))
         round_line(n, **{f"{what}, {w} workers": f"{rs[-1]['rate'] / 1e6:.3f} M/s, {rs[-1]['cpu_ns']:.0f} ns CPU, Redis {rs[-1]['redis_cpu_ns']:.0f}"
                          for w, rs in runs.items()})
     report.add(f"workers.{what}", "events/s", [r["rate"] for r in runs[2]], "one worker", [r["rate"] for r in runs[1]])
@@ -88,11 +88,11 @@ def run(env, report):
 
     report.begin("workers", WHAT)
     if not env.short:
-        alternate(env, report, "kafka", env.partitions, min(env.events, 3000000), names("workers"))
+        alternate(env, report, "kafka", env.partitions, min(env.events, 3000000), "zipf", names("workers"))
     mock = Mock(env, sum(names("mock").values(), []))
     try:
         mocked = copy.copy(env)
         mocked.bootstrap, mocked.mock = mock.bootstrap, True
-        alternate(mocked, report, "mock", MOCK_PARTITIONS, min(env.events, 1000000), names("mock"), **{"kafka.embedded": True})
+        alternate(mocked, report, "mock", MOCK_PARTITIONS, min(env.events, 1000000), "uniform", names("mock"), **{"kafka.embedded": True})
     finally:
         mock.stop()
