@@ -459,6 +459,8 @@ Test(checkpoint, other_forms_say_which_version_reads_them)
 	refused(with(path, "checkpoint 1\n", "checkpoint 0\n"), "written by an older version");
 	refused(with(path, "\"schema\":4", "\"schema\":5"), "schema 5, this program has schema 4: it was written by a newer version");
 	refused(with(path, "\"schema\":4", "\"schema\":2"), "written by an older version");
+	struct error e = { 0 };
+	cr_expect_eq(checkpoint_verify(with(path, "\"schema\":4", "\"schema\":3"), NULL, NULL, &e), ERROR_NONE, "of the one before: %s", e.text);
 	refused(with(path, "\"shards\":4", "\"shards\":5"), "shards of it are missing");
 	refused(with(path, "\"shards\":4", "\"shards\":3"), "its shards are out of order");
 	refused(with(path, "\"made\":", "\"mode\":"), "its head cannot be read");
