@@ -38,6 +38,7 @@ struct fake_store {
 	long settles;
 	uint32_t most_lines; // of one settle
 	int64_t rules_version[FAKE_SHARDS], looked_ms[FAKE_SHARDS]; // looked_ms 0: none
+	int64_t old, old_ahead_ms, works_on; // a generation that was in force, 0: none; its clocks are so far ahead
 };
 
 static inline const char *fake_key(const char *what, int month)
@@ -287,7 +288,7 @@ static inline enum error_class fake_positions(struct store *port, uint32_t shard
 		p->name = xstrdup(h->cells[i].field);
 		char *end;
 		p->at.next = strtoll(h->cells[i].value, &end, 10);
-		p->at.clock_ms = strtoll(end, NULL, 10);
+		p->at.clock_ms = strtoll(end, NULL, 10) + (s->old != 0 && s->works_on == s->old ? s->old_ahead_ms : 0);
 	}
 	return ERROR_NONE;
 }
@@ -657,13 +658,23 @@ static inline uint64_t fake_session(struct store *port)
 	return ((struct fake_store *)port)->session;
 }
 
-// The one in force, and none beside it.
+static inline void fake_identity(struct store *port, const char *init_id, int64_t generation)
+{
+	(void)init_id;
+	((struct fake_store *)port)->works_on = generation;
+}
+
+// Beside the one in force.
 static inline enum error_class fake_generations(struct store *port, uint32_t shard, struct store_generations *ret, struct error *e)
 {
 	FAKE_STORE(port);
 	FAKE_LOST_RETURN;
-	(void)s, (void)shard;
+	(void)shard;
 	*ret = (struct store_generations){ 0 };
+	if (s->old != 0 && how == FAKE_OK) {
+		ret->list = xcalloc(1, sizeof(*ret->list));
+		ret->list[ret->n++] = (struct store_generation){ s->old, GENERATION_OLD };
+	}
 	FAKE_RETURN;
 }
 
@@ -674,7 +685,7 @@ static const struct store_ops fake_store_ops = {
 	.settled_get = fake_settled_get, .packs_get = fake_packs_get, .counters_get = fake_counters_get, .settle = fake_settle,
 	.finish = fake_finish, .finished = fake_finished, .end_run = fake_end_run, .request_peek = fake_request_peek,
 	.request_drop = fake_request_drop, .state = fake_state, .register_rules = fake_register_rules, .looked = fake_looked,
-	.looked_set = fake_looked_set, .scan_active = fake_scan_active, .session = fake_session, .generations = fake_generations,
+	.looked_set = fake_looked_set, .scan_active = fake_scan_active, .session = fake_session, .generations = fake_generations, .identity = fake_identity,
 };
 
 static inline void fake_store_init(struct fake_store *s, uint32_t shards, struct fake_fault *fault)

@@ -997,6 +997,24 @@ static void expect_version(struct world *w, int64_t version, const char *sha256)
 		cr_expect_leq(w->s.rules_version[shard], version, "shard %u asks for %ld", shard, w->s.rules_version[shard]);
 }
 
+// A generation that was in force may come into force again: what it counted, it counted by the rules of then, so newer ones hold behind that, too.
+Test(closing, proposed_rules_take_effect_behind_what_a_kept_generation_counted)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	CLEANUP(rules_freep) struct rules *rules = some_rules(CLOCK_RECORDS, "price: 2.5", "price: 2.6");
+	january(&w);
+	run(&w, 3);
+	w.s.old = 7;
+	w.s.old_ahead_ms = 2 * day;
+	propose(&w, rules);
+	run(&w, 20);
+	expect_version(&w, 2, rules->sha256);
+	cr_expect_eq(w.j->rules[1].effective_ms, month_ms(&w, JAN) + 5 * day + 600000);
+	cr_expect_eq(w.s.works_on, w.j->generation);
+	world_close(&w);
+}
+
 // In force behind everything that any shard has seen; the same proposal again changes nothing.
 Test(closing, proposed_rules_take_effect_behind_all_clocks)
 {
