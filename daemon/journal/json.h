@@ -21,13 +21,6 @@ static inline void json_put(json_t *object, const char *name, json_t *value)
 	check(value != NULL && json_object_set_new(object, name, value) == 0);
 }
 
-// For bytes from outside: false when they are not UTF-8; null where there are none.
-static inline bool json_put_bytes(json_t *object, const char *name, struct span s)
-{
-	json_t *value = s.p != NULL ? json_stringn(s.p, s.n) : json_null();
-	return value != NULL && json_object_set_new(object, name, value) == 0;
-}
-
 static inline json_t *json_time(int64_t time_ms)
 {
 	char text[TIME_TEXT];

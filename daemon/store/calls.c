@@ -706,13 +706,6 @@ static enum error_class redis_active_since(struct store *port, uint32_t shard, c
 	return cls;
 }
 
-static void pack_number_text(struct pack *b, int64_t v)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "%lld", (long long)v);
-	pack_text(b, span_of(text));
-}
-
 static void pack_not_before(struct pack *b, int64_t ms)
 {
 	if (ms == TIME_NONE)

@@ -64,13 +64,6 @@ static void grouping_free(struct grouping *g)
 	free(g->order);
 }
 
-static void pack_number_text(struct pack *p, int64_t n)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	pack_text(p, span_of(text));
-}
-
 // An empty text, not nil.
 static void pack_text_of(struct pack *p, struct span s)
 {

@@ -62,6 +62,12 @@ void pack_text(struct pack *b, struct span s)
 	memcpy(pack_room(b, s.n), s.p, s.n);
 }
 
+void pack_number_text(struct pack *b, int64_t v)
+{
+	char text[SPAN_INT64];
+	pack_text(b, span_of_int64(v, text));
+}
+
 size_t pack_text_begin(struct pack *b)
 {
 	pack_head(b, 0xdb, 0, 4);

@@ -16,6 +16,7 @@ struct pack {
 };
 void pack_array(struct pack *b, uint32_t n);
 void pack_int(struct pack *b, int64_t v);
+void pack_number_text(struct pack *b, int64_t v); // as Redis keeps it: a text
 void pack_u32(struct pack *b, uint32_t v); // bare: four bytes of a text, big-endian
 void pack_text(struct pack *b, struct span s); // p NULL: false
 // A text that is made in place: all that is packed between begin (whose answer end wants) and end.

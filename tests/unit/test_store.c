@@ -427,8 +427,8 @@ Test(store, settles_each_account_once_and_finishes_whole)
 	cr_assert(done);
 }
 
-// Documents of an account's month are one entry: read one after the other, in the order in which they go out, and gone together.
-Test(store, documents_of_an_account_leave_the_outbox_together)
+// Three calls of January, closed and settled.
+static void january_settled(void)
 {
 	struct error e = { 0 };
 	struct span part = SPAN_LIT("t/0");
@@ -439,6 +439,13 @@ Test(store, documents_of_an_account_leave_the_outbox_together)
 	free(s);
 	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
 	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+}
+
+// Documents of an account's month are one entry: read one after the other, in the order in which they go out, and gone together.
+Test(store, documents_of_an_account_leave_the_outbox_together)
+{
+	struct error e = { 0 };
+	january_settled();
 	int64_t entries = 0;
 	cr_assert_eq(store->ops->outbox_length(store, 1, &entries, &e), ERROR_NONE);
 	cr_assert_eq(entries, 1);
@@ -465,15 +472,9 @@ Test(store, corrects_each_account_once)
 {
 	struct error e = { 0 };
 	struct span part = SPAN_LIT("t/0");
-	claim_as("tok1");
-	struct step *s = step_make("tok1", 0, 2);
-	step_call(s, 3, NULL, false);
-	step_send(s);
-	free(s);
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
-	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	january_settled();
 	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_NONE, "%s", e.text);
-	s = step_make("tok1", 2, 3);
+	struct step *s = step_make("tok1", 2, 3);
 	step_call(s, 2, NULL, false);
 	s->delta[0].adjust_month = JAN + 1;
 	step_send(s);
@@ -538,15 +539,9 @@ Test(store, adjusts_each_account_once_and_counts_late_buckets)
 {
 	struct error e = { 0 };
 	struct span part = SPAN_LIT("t/0");
-	claim_as("tok1");
-	struct step *s = step_make("tok1", 0, 2);
-	step_call(s, 3, NULL, false);
-	step_send(s);
-	free(s);
-	cr_assert_eq(store->ops->close_month(store, 1, JAN, 1002, "hash", false, &part, 1, &e), ERROR_NONE);
-	cr_assert_eq(settle_a("d", 3, NULL, &e), ERROR_NONE, "%s", e.text);
+	january_settled();
 	cr_assert_eq(finish(JAN, (struct store_held){ .counters = 1, .statements = 1 }, &e), ERROR_NONE, "%s", e.text);
-	s = step_make("tok1", 2, 3);
+	struct step *s = step_make("tok1", 2, 3);
 	step_call(s, 2, NULL, false);
 	s->delta[0].adjust_month = JAN + 1;
 	step_send(s);
