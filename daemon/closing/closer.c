@@ -19,20 +19,35 @@
 #include "closing/inner.h"
 #include "journal/json.h"
 
-enum { LOOK_EVERY_MS = 200, ADMIT_EVERY_MS = 30000, DUE_DAYS = 3 };
+enum {
+	LOOK_EVERY_MS = 200,
+	ADMIT_EVERY_MS = 30000,
+	DUE_DAYS = 3,
+	RUN_WAIT_MS = 2, // for what goes on beside, before the relay looks at the outboxes again
+};
 
-// A step of settling. Beside the relay it goes on from one closer_step to the next; until its end nothing else touches the work, and the journal
+// What takes long at a month's end: all of the month's counters read for the manifest's totals, a step of settling, all statements read for the
+// end of the run. Beside the relay it goes on from one closer_step to the next; until its end nothing else touches the work, and the journal
 // stays. So when a reason to stop is met, one step more may be written than was known of before: it is what the manifest says all the same.
-struct settling_run {
+enum run_of { RUN_TOTALS, RUN_SETTLES, RUN_SUMS };
+struct totals {
+	int month; // MONTH_NONE: not read
+	int64_t counters, calls;
+};
+struct closing_run {
+	enum run_of of;
 	bool under_way, on_thread, late;
 	pthread_t thread;
 	struct closer_options o;     // as the closer's, with that store
 	struct settle_scope scope;
+	int month;
 	struct settling *work;
 	// What came of it.
 	struct error e;
 	enum relay_status status;
-	bool done, full;
+	struct totals totals;
+	bool done, full;             // of settling
+	struct settled_sums sums;
 };
 
 struct closer {
@@ -42,7 +57,9 @@ struct closer {
 	struct ticker *ticker;
 	struct evaluator *evaluator;
 	struct settling *work;  // the shard under way
-	struct settling_run run;
+	bool settled;           // all of its accounts are
+	struct closing_run run;
+	struct totals totals;   // of the month that is to have a manifest
 	struct accounts_feed *feed;
 	uint64_t take_overs;    // of the relay, when the journal was read last
 	bool stale;             // the control topic may hold more than *journal
@@ -68,19 +85,69 @@ struct step {
 	const struct rules *rules;
 };
 
-// A step that met a Redis that was away goes again once: on a connection that had nothing to do for a month the first call may fail.
+static enum error_class read_totals(struct closing_run *r)
+{
+	r->totals = (struct totals){ .month = r->month };
+	for (uint32_t shard = 0; shard < r->o.shards; shard++) {
+		struct holdings h = { 0 };
+		enum error_class cls = gather_holdings(r->o.store, shard, r->month, r->scope.rules->catalog, &h, &r->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		bool over = __builtin_add_overflow(r->totals.calls, h.calls, &r->totals.calls);
+		r->totals.counters += h.counters;
+		holdings_free(&h);
+		if (over)
+			return error_set(&r->e, ERROR_HALT, 0, "the month's calls overflow");
+	}
+	return ERROR_NONE;
+}
+
+// What all shards have settled. One that went back meanwhile holds less: after its part was read it must still be finished (shard 0,
+// which is finished last: hold as many statements as were made).
+static enum error_class sum_settled(struct closing_run *r)
+{
+	r->sums = (struct settled_sums){ 0 };
+	for (uint32_t shard = 0; shard < r->o.shards; shard++) {
+		bool whole = false;
+		enum error_class cls = gather_settled(r->o.store, shard, r->month, &r->sums, &r->e);
+		if (cls == ERROR_NONE && shard > 0)
+			cls = r->o.store->ops->finished(r->o.store, shard, r->month, &whole, &r->e);
+		if (cls != ERROR_NONE)
+			return cls;
+		if (shard == 0)
+			whole = r->sums.steps == r->work->statements;
+		if (!whole)
+			return error_set(&r->e, ERROR_RETRY, 0, "shard %u went back while its month was summed", shard);
+	}
+	return ERROR_NONE;
+}
+
+static enum relay_status run_once(struct closing_run *r)
+{
+	switch (r->of) {
+	case RUN_TOTALS:
+		return closing_status(read_totals(r));
+	case RUN_SETTLES:
+		return settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+	case RUN_SUMS:
+		return closing_status(sum_settled(r));
+	}
+	check(false);
+}
+
+// What met a Redis that was away goes again once: on a connection that had nothing to do for a month the first call may fail.
 static void *run_main(void *arg)
 {
-	struct settling_run *r = arg;
-	r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+	struct closing_run *r = arg;
+	r->status = run_once(r);
 	if (r->status == RELAY_RETRY && r->o.settles == SETTLES_BESIDE)
-		r->status = settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
+		r->status = run_once(r);
 	return NULL;
 }
 
 void closer_rest(struct closer *c)
 {
-	struct settling_run *r = &c->run;
+	struct closing_run *r = &c->run;
 	if (r->on_thread)
 		pthread_join(r->thread, NULL);
 	if (r->late)
@@ -88,10 +155,25 @@ void closer_rest(struct closer *c)
 	r->on_thread = r->late = false;
 }
 
+// Its thread has ended, or does so in a moment.
+static bool run_over(struct closer *c)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += RUN_WAIT_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (c->run.on_thread && pthread_timedjoin_np(c->run.thread, NULL, &until) != 0)
+		return false;
+	c->run.on_thread = false;
+	closer_rest(c);
+	return true;
+}
+
 static void drop_work(struct closer *c)
 {
 	closer_rest(c);
-	c->run.under_way = false;
+	c->run.under_way = c->settled = false;
 	settling_freep(&c->work);
 }
 
@@ -104,7 +186,7 @@ struct closer *closer_new(const struct closer_options *o)
 	c->ticker = ticker_new(o, c->port);
 	c->evaluator = evaluator_new();
 	c->feed = accounts_feed_new();
-	c->numbers.closed_month = c->numbers.open_month = c->numbers.wait_month = MONTH_NONE;
+	c->numbers.closed_month = c->numbers.open_month = c->numbers.wait_month = c->totals.month = MONTH_NONE;
 	c->stale = true;
 	return c;
 }
@@ -150,6 +232,7 @@ static enum relay_status reload(struct closer *c, struct journal **journal, stru
 	journal_freep(journal);
 	*journal = fresh;
 	evaluator_forget(c->evaluator);
+	c->totals.month = MONTH_NONE;
 	c->stale = false;
 	c->take_overs = n.take_overs;
 	return RELAY_DONE;
@@ -427,22 +510,6 @@ static enum error_class find_cut(struct step *s, const struct journal_part *p, i
 	return ERROR_NONE;
 }
 
-static enum error_class find_totals(struct step *s, struct journal_manifest *m)
-{
-	for (uint32_t shard = 0; shard < s->c->o.shards; shard++) {
-		struct holdings h = { 0 };
-		enum error_class cls = gather_holdings(s->c->o.store, shard, s->month, s->rules->catalog, &h, s->e);
-		if (cls != ERROR_NONE)
-			return cls;
-		bool over = __builtin_add_overflow(m->calls, h.calls, &m->calls);
-		m->counters += h.counters;
-		holdings_free(&h);
-		if (over)
-			return error_set(s->e, ERROR_HALT, 0, "the month's calls overflow");
-	}
-	return ERROR_NONE;
-}
-
 // The first month of all was chosen while some clocks may have stood before its close: a slower partition may have brought an earlier
 // one since. Now that all are past it, nothing earlier can come.
 static enum error_class still_first(struct step *s)
@@ -494,10 +561,11 @@ static void accounts_free(struct journal_manifest *m)
 	free(m->accounts);
 }
 
+// Totals and cuts are read while all clocks are past the close.
 static enum relay_status make_manifest(struct step *s)
 {
 	CLEANUP(accounts_free) struct journal_manifest m = { .month = s->month, .rules_version = newest_rules(s->j)->version,
-		.n_cuts = s->j->n_parts };
+		.n_cuts = s->j->n_parts, .counters = s->c->totals.counters, .calls = s->c->totals.calls };
 	CLEANUP(freep) struct journal_cut *cuts = xcalloc(m.n_cuts + 1, sizeof(*cuts));
 	CLEANUP(freep) const struct journal_part **parts = xcalloc(m.n_cuts + 1, sizeof(*parts));
 	for (uint32_t i = 0; i < m.n_cuts; i++)
@@ -509,8 +577,6 @@ static enum relay_status make_manifest(struct step *s)
 		cuts[i].name = parts[i]->name;
 		cls = find_cut(s, parts[i], &cuts[i].offset);
 	}
-	if (cls == ERROR_NONE)
-		cls = find_totals(s, &m);
 	if (cls == ERROR_NONE)
 		cls = find_accounts(s, &m);
 	if (cls == ERROR_NONE)
@@ -525,73 +591,17 @@ static enum relay_status make_manifest(struct step *s)
 	return decide(s, record);
 }
 
-// ---- settling
-// What all shards have settled. One that went back meanwhile holds less: after its part was read it must still be finished (shard 0,
-// which is finished last: hold as many statements as were made).
-static enum error_class sum_settled(struct step *s, struct settled_sums *sums)
-{
-	struct closer *c = s->c;
-	for (uint32_t shard = 0; shard < c->o.shards; shard++) {
-		bool whole = false;
-		enum error_class cls = gather_settled(c->o.store, shard, s->month, sums, s->e);
-		if (cls == ERROR_NONE && shard > 0)
-			cls = c->o.store->ops->finished(c->o.store, shard, s->month, &whole, s->e);
-		if (cls != ERROR_NONE)
-			return cls;
-		if (shard == 0)
-			whole = sums->steps == c->work->statements;
-		if (!whole)
-			return error_set(s->e, ERROR_RETRY, 0, "shard %u went back while its month was summed", shard);
-	}
-	return ERROR_NONE;
-}
-
+// ---- what goes on beside
 static struct settle_scope scope_of(const struct step *s)
 {
 	return (struct settle_scope){ .o = &s->c->o, .j = s->j, .m = s->manifest, .rules = s->rules, .book = accounts_feed_book(s->c->feed) };
 }
 
-static enum error_class end_run(struct step *s)
+static void run_begin(struct step *s, enum run_of of)
 {
 	struct closer *c = s->c;
-	struct settled_sums sums = { 0 };
-	enum error_class cls = sum_settled(s, &sums);
-	struct settle_scope scope = scope_of(s);
-	arena_reset(&c->work->arena);
-	return cls == ERROR_NONE ? settling_end_run(&scope, &sums, &c->work->arena, s->e) : cls;
-}
-
-// All accounts of the shard are settled. Of shard 0 that makes the month whole, and the relay goes first.
-static enum relay_status finish_shard(struct step *s)
-{
-	struct closer *c = s->c;
-	struct settling *w = c->work;
-	struct relay_numbers n;
-	enum error_class cls = ERROR_NONE;
-	*s->more = true;
-	if (w->shard == 0) {
-		relay_numbers(c->o.relay, &n);
-		if (!c->waits_pass)
-			c->pass = n.passes;
-		c->waits_pass = true;
-		wait_for(c, "outbox");
-		if (n.passes == c->pass)
-			return RELAY_DONE;
-		c->waits_pass = false;
-		cls = end_run(s);
-	}
-	if (cls == ERROR_NONE)
-		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, &(struct store_held){ w->held.counters, w->held.freezes,
-			w->held.late_fields, w->held.n_late_months, w->held.late_months, w->statements }, s->e);
-	drop_work(c);
-	return closing_status(cls);
-}
-
-static void run_begin(struct step *s)
-{
-	struct closer *c = s->c;
-	struct settling_run *r = &c->run;
-	*r = (struct settling_run){ .o = c->o, .scope = scope_of(s), .work = c->work, .under_way = true };
+	struct closing_run *r = &c->run;
+	*r = (struct closing_run){ .of = of, .o = c->o, .scope = scope_of(s), .month = s->month, .work = c->work, .under_way = true };
 	r->scope.o = &r->o;
 	if (c->o.settles != SETTLES_WITHIN) {
 		r->o.store = c->o.beside;
@@ -603,17 +613,70 @@ static void run_begin(struct step *s)
 		run_main(r);
 }
 
-static enum relay_status run_end(struct step *s, bool *ret_done)
+// Begins it, or goes on with it. *ret_over: it is done, and what came of it lies in the closer's run.
+static enum relay_status run_step(struct step *s, enum run_of of, bool *ret_over)
 {
-	struct settling_run *r = &s->c->run;
-	closer_rest(s->c);
+	struct closing_run *r = &s->c->run;
+	bool begun = r->under_way;
+	*s->more = true;
+	if (!begun)
+		run_begin(s, of);
+	check(r->of == of);
+	if ((!begun && (r->on_thread || r->late)) || !run_over(s->c))
+		return RELAY_DONE;
 	r->under_way = false;
-	*ret_done = r->done;
-	if (r->full)
-		wait_for(s->c, "outbox");
+	*ret_over = r->status == RELAY_DONE;
 	if (r->status != RELAY_DONE)
 		*s->e = r->e;
 	return r->status;
+}
+
+static enum relay_status find_totals(struct step *s)
+{
+	bool over = false;
+	enum relay_status r = run_step(s, RUN_TOTALS, &over);
+	if (over)
+		s->c->totals = s->c->run.totals;
+	return r;
+}
+
+// ---- settling
+static enum error_class end_run(struct step *s)
+{
+	struct closer *c = s->c;
+	struct settle_scope scope = scope_of(s);
+	arena_reset(&c->work->arena);
+	return settling_end_run(&scope, &c->run.sums, &c->work->arena, s->e);
+}
+
+// All accounts of the shard are settled. Of shard 0 that makes the month whole, and the relay goes first.
+static enum relay_status finish_shard(struct step *s)
+{
+	struct closer *c = s->c;
+	struct settling *w = c->work;
+	struct relay_numbers n;
+	enum error_class cls = ERROR_NONE;
+	bool over = false;
+	*s->more = true;
+	if (w->shard == 0) {
+		relay_numbers(c->o.relay, &n);
+		if (!c->waits_pass)
+			c->pass = n.passes;
+		c->waits_pass = true;
+		wait_for(c, "outbox");
+		if (n.passes == c->pass)
+			return RELAY_DONE;
+		enum relay_status r = run_step(s, RUN_SUMS, &over);
+		if (!over)
+			return r;
+		c->waits_pass = false;
+		cls = end_run(s);
+	}
+	if (cls == ERROR_NONE)
+		cls = c->o.store->ops->finish(c->o.store, w->shard, s->month, &(struct store_held){ w->held.counters, w->held.freezes,
+			w->held.late_fields, w->held.n_late_months, w->held.late_months, w->statements }, s->e);
+	drop_work(c);
+	return closing_status(cls);
 }
 
 // Adds what the step made.
@@ -630,20 +693,20 @@ static void settle_numbers(struct closer *c)
 static enum relay_status settle(struct step *s)
 {
 	struct closer *c = s->c;
-	bool done = false, begun = c->run.under_way;
-	*s->more = true;
-	if (!begun)
-		run_begin(s);
-	if (!begun && (c->run.on_thread || c->run.late))
-		return RELAY_DONE;
-	enum relay_status r = run_end(s, &done);
-	if (r != RELAY_DONE)
+	bool over = false;
+	if (c->settled)
+		return finish_shard(s);
+	enum relay_status r = run_step(s, RUN_SETTLES, &over);
+	if (!over)
 		return r;
+	if (c->run.full)
+		wait_for(c, "outbox");
 	settle_numbers(c);
-	if (done)
+	c->settled = c->run.done;
+	if (c->settled)
 		return finish_shard(s);
 	if (c->o.settles != SETTLES_WITHIN)
-		run_begin(s);
+		run_begin(s, RUN_SETTLES);
 	return RELAY_DONE;
 }
 
@@ -709,6 +772,7 @@ static enum relay_status wait_or_work(struct step *s)
 		return closing_status(cls);
 	if (!look_reached(&s->look, s->j, s->manifest, close_ms, c->numbers.waits_for)) {
 		bool asked = c->asked;
+		c->totals.month = MONTH_NONE;
 		int64_t change_ms = evaluator_waits(c->evaluator);
 		c->asked = false;
 		// A change before the close is waited for in idle partitions too. Where the log is the clock nobody waits.
@@ -716,7 +780,10 @@ static enum relay_status wait_or_work(struct step *s)
 			return ticker_run(c->ticker, s->j, &s->look, TICK_CHANGE, change_ms, CLOCK_WALL, s->now_ms, false, s->e);
 		return ticker_run(c->ticker, s->j, &s->look, TICK_CLOSE, close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
 	}
-	return s->manifest == NULL ? make_manifest(s) : begin_shard(s);
+	if (s->manifest != NULL)
+		return begin_shard(s);
+	enum relay_status r = c->totals.month == s->month ? RELAY_DONE : find_totals(s);
+	return r == RELAY_DONE && c->totals.month == s->month ? make_manifest(s) : r;
 }
 
 static enum relay_status look_and_act(struct step *s)
@@ -763,6 +830,8 @@ static enum relay_status run(struct step *s)
 		error_set(s->e, ERROR_ABORT, EXIT_CONFIG_ERR, "the control topic holds no init; run `meterctl init` once");
 		return RELAY_ABORT;
 	}
+	if (c->run.under_way && c->run.of == RUN_TOTALS)
+		return find_totals(s);
 	if (resume(s))
 		return settle(s);
 	drop_work(c);
@@ -799,6 +868,7 @@ enum relay_status closer_step(struct closer *c, struct journal **journal, const 
 	r = run(&s);
 	if (r != RELAY_DONE) {
 		drop_work(c);
+		c->totals.month = MONTH_NONE;
 		c->waits_pass = false;
 		*ret_more = false;
 	}

@@ -213,6 +213,7 @@ struct corrected_account {
 struct settling {
 	int month;
 	uint32_t shard;
+	bool gathered;                  // what is below; by the first step
 	struct holdings held;
 	size_t n_corrected;
 	struct corrected_account *corrected; // with this close, by account

@@ -38,17 +38,24 @@ enum relay_status settling_begin(const struct settle_scope *s, bool follows, uin
 						     m->n_cuts, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
-	CLEANUP(settling_freep) struct settling *w = xcalloc(1, sizeof(*w));
+	struct settling *w = *ret = xcalloc(1, sizeof(*w));
 	w->month = m->month;
 	w->shard = shard;
-	c = gather_holdings(store, shard, m->month, s->rules->catalog, &w->held, e);
-	if (c == ERROR_NONE)
-		c = gather_late(store, shard, s->j, m, &w->held, e);
-	if (c != ERROR_NONE)
-		return closing_status(c);
-	correct_gather(s, w);
-	*ret = TAKE_PTR(w);
 	return RELAY_DONE;
+}
+
+static enum error_class gather(const struct settle_scope *s, struct settling *w, struct error *e)
+{
+	enum error_class c = gather_holdings(s->o->store, w->shard, w->month, s->rules->catalog, &w->held, e);
+	if (c == ERROR_NONE)
+		c = gather_late(s->o->store, w->shard, s->j, s->m, &w->held, e);
+	if (c != ERROR_NONE) {
+		holdings_free(&w->held);
+		return c;
+	}
+	correct_gather(s, w);
+	w->gathered = true;
+	return ERROR_NONE;
 }
 
 // ---- the accounts of a step
@@ -341,13 +348,13 @@ enum relay_status settling_step(const struct settle_scope *s, struct settling *w
 {
 	check(w->month == s->m->month);
 	int64_t waiting = 0;
-	*ret_done = settled_all(w);
-	*ret_full = false;
+	*ret_done = *ret_full = false;
 	w->step = (struct settled_step){ 0 };
-	if (*ret_done)
-		return RELAY_DONE;
-	enum error_class c = s->o->store->ops->outbox_length(s->o->store, w->shard, &waiting, e);
-	if (c != ERROR_NONE)
+	enum error_class c = w->gathered ? ERROR_NONE : gather(s, w, e);
+	*ret_done = c == ERROR_NONE && settled_all(w);
+	if (c == ERROR_NONE && !*ret_done)
+		c = s->o->store->ops->outbox_length(s->o->store, w->shard, &waiting, e);
+	if (c != ERROR_NONE || *ret_done)
 		return closing_status(c);
 	*ret_full = waiting > s->o->outbox_most;
 	if (*ret_full)

@@ -2,6 +2,7 @@
 // A month's end over twins of store and Kafka, with a small worker that counts a log of "account service month calls" lines as the
 // pipeline would: what the documents say, in which order things happen, and that a fault at any call changes nothing.
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include "base/log.h"
 #include "begun_log.h"
@@ -34,6 +35,7 @@ struct world {
 	bool asleep;       // the worker does not read
 	int asleep_in;     // … this partition and those behind it; 0: all are read
 	int64_t outbox_most;
+	enum settles settles;
 	enum relay_status last;
 	uint32_t parts;
 };
@@ -53,7 +55,7 @@ static void office_open(struct world *w)
 	w->relay = relay_new(&(struct relay_options){ .port = &fake_port, .kafka = &w->k.o, .store = &w->s.s, .shards = SHARDS,
 		.transactional_id = "t", .source = "/meterd/g", .batch = 5, .timeout_ms = 1000 });
 	w->closer = closer_new(&(struct closer_options){ .port = &fake_port, .kafka = &w->k.o, .store = &w->s.s, .relay = w->relay,
-		.shards = SHARDS, .source = "/meterd/g", .timeout_ms = 1000, .outbox_most = w->outbox_most });
+		.shards = SHARDS, .source = "/meterd/g", .timeout_ms = 1000, .outbox_most = w->outbox_most, .settles = w->settles, .beside = &w->s.s });
 }
 
 static void office_close(struct world *w)
@@ -171,6 +173,7 @@ static void office_round(struct world *w)
 		w->last = relay_drain(w->relay, w->j, NULL, &left, &w->e);
 	if (w->last == RELAY_DONE)
 		w->last = closer_step(w->closer, &w->j, NULL, w->now_ms, &more, &w->e);
+	closer_rest(w->closer); // the twin is for one thread at a time
 	if (w->fault.fired && w->dies) {
 		w->dies = false;
 		office_close(w);
@@ -286,6 +289,48 @@ Test(closing, documents_byte_for_byte)
 	const char *line = fake_get(&w.s.shard[store_shard(SPAN_LIT("a"), SHARDS)], fake_key("set", JAN), "a/image-tag");
 	cr_expect_str_eq(line, "{\"revision\":0,\"calls\":1010000,\"free\":10000,\"packs\":{},\"billable\":1000000,\"charge_fen\":220000,\"unfreeze_fen\":0,"
 			   "\"freeze_fen\":222200}");
+	world_close(&w);
+}
+
+static pthread_t office;
+static long scans, scans_in_office;
+
+static void scanned(void)
+{
+	scans++;
+	scans_in_office += pthread_equal(pthread_self(), office) != 0;
+}
+
+static enum error_class scan_counters(struct store *s, uint32_t shard, int month, int adjust, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	scanned();
+	return fake_scan_counters(s, shard, month, adjust, fn, ctx, e);
+}
+
+static enum error_class scan_settled(struct store *s, uint32_t shard, int month, store_scan_fn *fn, void *ctx, struct error *e)
+{
+	scanned();
+	return fake_scan_settled(s, shard, month, fn, ctx, e);
+}
+
+// A month of many accounts takes seconds to read: alerts go out meanwhile.
+Test(closing, a_month_is_read_beside_the_relay)
+{
+	struct store_ops ops = fake_store_ops;
+	struct world w;
+	ops.scan_counters = scan_counters;
+	ops.scan_settled = scan_settled;
+	office = pthread_self();
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	w.s.s.ops = &ops;
+	w.settles = SETTLES_BESIDE;
+	office_close(&w);
+	office_open(&w);
+	january(&w);
+	pass_month(&w, JAN);
+	run_until_closed(&w, JAN);
+	cr_expect(scans == 3 * SHARDS, "%ld", scans); // totals, accounts, the end of the run
+	cr_expect(scans_in_office == 0, "%ld", scans_in_office);
 	world_close(&w);
 }
 

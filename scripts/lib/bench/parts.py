@@ -227,10 +227,11 @@ class Meterd:
             if n > total:
                 raise RuntimeError(f"{n} records counted of {total}")
             if n == total:
+                first_s = first[1] - begin[1]
                 first, self.stands = begin if n == first[0] else first, n
                 events = n - first[0]
                 return {"messages": n, "seconds": now - first[1], "rate": events / (now - first[1]), "cpu_ns": (cpu - first[2]) / events * 1e9,
-                        "redis_cpu_ns": (store - first[3]) / events * 1e9}
+                        "redis_cpu_ns": (store - first[3]) / events * 1e9, "first_s": first_s}
             time.sleep(POLL_S)
         raise RuntimeError(f"{n} of {total} after {DEADLINE_S} s")
 
