@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "closing/inner.h"
 #include "journal/json.h"
@@ -23,7 +24,7 @@ enum {
 	LOOK_EVERY_MS = 200,
 	ADMIT_EVERY_MS = 30000,
 	DUE_DAYS = 3,
-	RUN_WAIT_MS = 2, // for what goes on beside, before the relay looks at the outboxes again
+	RUN_WAIT_MS = 2, // for what goes on beside, before the relay looks at the outboxes again: a call of Redis each time
 };
 
 // What takes long at a month's end: all of the month's counters read for the manifest's totals, a step of settling, all statements read for the
@@ -41,6 +42,7 @@ struct closing_run {
 	struct closer_options o;     // as the closer's, with that store
 	struct settle_scope scope;
 	int month;
+	int64_t close_ms;            // which all clocks are past while the totals are read
 	struct settling *work;
 	// What came of it.
 	struct error e;
@@ -60,6 +62,7 @@ struct closer {
 	bool settled;           // all of its accounts are
 	struct closing_run run;
 	struct totals totals;   // of the month that is to have a manifest
+	struct error halt;      // why closing halts; until something is done again, not only begun
 	struct accounts_feed *feed;
 	uint64_t take_overs;    // of the relay, when the journal was read last
 	bool stale;             // the control topic may hold more than *journal
@@ -81,25 +84,47 @@ struct step {
 	struct look look;
 	int month;              // that is waited for or worked on
 	int wait_month;         // whose close must have passed: `month`, or a later one while the first month is not certain
+	int64_t close_ms;       // that close
 	const struct journal_manifest *manifest;
 	const struct rules *rules;
 };
 
+static enum error_class still_past(struct store *store, uint32_t shards, const struct journal *j, int64_t close_ms, struct error *e)
+{
+	struct look l = { 0 };
+	char waits[256];
+	enum error_class cls = look_take(store, shards, j, &l, e);
+	if (cls == ERROR_NONE && !look_reached(&l, j, NULL, close_ms, waits))
+		cls = error_set(e, ERROR_RETRY, 0, "a shard went back while its month was counted");
+	look_free(&l);
+	return cls;
+}
+
+static enum error_class add_holdings(struct closing_run *r, uint32_t shard)
+{
+	struct holdings h = { 0 };
+	enum error_class cls = gather_holdings(r->o.store, shard, r->month, r->scope.rules->catalog, &h, &r->e);
+	if (cls == ERROR_NONE && __builtin_add_overflow(r->totals.calls, h.calls, &r->totals.calls))
+		cls = error_set(&r->e, ERROR_HALT, 0, "the month's calls overflow");
+	r->totals.counters += h.counters;
+	holdings_free(&h);
+	return cls;
+}
+
+// All clocks are past the close before and behind it, over one connection: a shard that went back, and on again, had to drop that.
 static enum error_class read_totals(struct closing_run *r)
 {
+	struct store *store = r->o.store;
 	r->totals = (struct totals){ .month = r->month };
-	for (uint32_t shard = 0; shard < r->o.shards; shard++) {
-		struct holdings h = { 0 };
-		enum error_class cls = gather_holdings(r->o.store, shard, r->month, r->scope.rules->catalog, &h, &r->e);
-		if (cls != ERROR_NONE)
-			return cls;
-		bool over = __builtin_add_overflow(r->totals.calls, h.calls, &r->totals.calls);
-		r->totals.counters += h.counters;
-		holdings_free(&h);
-		if (over)
-			return error_set(&r->e, ERROR_HALT, 0, "the month's calls overflow");
-	}
-	return ERROR_NONE;
+	enum error_class cls = still_past(store, r->o.shards, r->scope.j, r->close_ms, &r->e);
+	uint64_t session = store->ops->session(store);
+	for (uint32_t shard = 0; cls == ERROR_NONE && shard < r->o.shards; shard++)
+		cls = add_holdings(r, shard);
+	if (cls == ERROR_NONE)
+		cls = still_past(store, r->o.shards, r->scope.j, r->close_ms, &r->e);
+	if (cls == ERROR_NONE && store->ops->session(store) != session)
+		cls = error_set(&r->e, ERROR_RETRY, 0, "the connection was made anew while a month was counted");
+	return cls;
 }
 
 // What all shards have settled. One that went back meanwhile holds less: after its part was read it must still be finished (shard 0,
@@ -124,15 +149,9 @@ static enum error_class sum_settled(struct closing_run *r)
 
 static enum relay_status run_once(struct closing_run *r)
 {
-	switch (r->of) {
-	case RUN_TOTALS:
-		return closing_status(read_totals(r));
-	case RUN_SETTLES:
+	if (r->of == RUN_SETTLES)
 		return settling_step(&r->scope, r->work, &r->done, &r->full, &r->e);
-	case RUN_SUMS:
-		return closing_status(sum_settled(r));
-	}
-	check(false);
+	return closing_status(r->of == RUN_TOTALS ? read_totals(r) : sum_settled(r));
 }
 
 // What met a Redis that was away goes again once: on a connection that had nothing to do for a month the first call may fail.
@@ -140,8 +159,10 @@ static void *run_main(void *arg)
 {
 	struct closing_run *r = arg;
 	r->status = run_once(r);
-	if (r->status == RELAY_RETRY && r->o.settles == SETTLES_BESIDE)
-		r->status = run_once(r);
+	if (r->status != RELAY_RETRY || r->o.settles != SETTLES_BESIDE)
+		return NULL;
+	r->e = (struct error){ 0 };
+	r->status = run_once(r);
 	return NULL;
 }
 
@@ -158,11 +179,8 @@ void closer_rest(struct closer *c)
 // Its thread has ended, or does so in a moment.
 static bool run_over(struct closer *c)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += RUN_WAIT_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	int64_t until_ms = clock_wall_ms() + RUN_WAIT_MS;
+	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 	if (c->run.on_thread && pthread_timedjoin_np(c->run.thread, NULL, &until) != 0)
 		return false;
 	c->run.on_thread = false;
@@ -243,6 +261,7 @@ static enum relay_status decide(struct step *s, const char *record)
 {
 	struct message m = { .topic = s->c->o.kafka->control_topic, .partition = 0, .value = span_of(record) };
 	s->c->stale = true;
+	s->c->halt = (struct error){ 0 };
 	*s->more = true;
 	return relay_publish(s->c->o.relay, &m, 1, s->e);
 }
@@ -523,18 +542,6 @@ static enum error_class still_first(struct step *s)
 	return cls;
 }
 
-// Totals and cuts were read while all clocks were past the close, and still are: no shard went back in between.
-static enum error_class still_past(struct step *s)
-{
-	struct look again = { 0 };
-	char waits[256];
-	enum error_class cls = look_take(s->c->o.store, s->c->o.shards, s->j, &again, s->e);
-	if (cls == ERROR_NONE && !look_reached(&again, s->j, NULL, rules_close_ms(s->rules, s->wait_month), waits))
-		cls = error_set(s->e, ERROR_RETRY, 0, "a shard went back while its month was counted");
-	look_free(&again);
-	return cls;
-}
-
 // Contracts and packs that this month's bills take: all that is there now. No manifest names less than the one before.
 static enum error_class find_accounts(struct step *s, struct journal_manifest *m)
 {
@@ -561,9 +568,11 @@ static void accounts_free(struct journal_manifest *m)
 	free(m->accounts);
 }
 
-// Totals and cuts are read while all clocks are past the close.
+// Cuts are read while all clocks are past the close, as the totals were. Without totals all but the record is made: what stands in its way halts
+// before a month is read.
 static enum relay_status make_manifest(struct step *s)
 {
+	bool whole = s->c->totals.month == s->month;
 	CLEANUP(accounts_free) struct journal_manifest m = { .month = s->month, .rules_version = newest_rules(s->j)->version,
 		.n_cuts = s->j->n_parts, .counters = s->c->totals.counters, .calls = s->c->totals.calls };
 	CLEANUP(freep) struct journal_cut *cuts = xcalloc(m.n_cuts + 1, sizeof(*cuts));
@@ -582,8 +591,8 @@ static enum relay_status make_manifest(struct step *s)
 	if (cls == ERROR_NONE)
 		cls = still_first(s);
 	if (cls == ERROR_NONE)
-		cls = still_past(s);
-	if (cls != ERROR_NONE)
+		cls = still_past(s->c->o.store, s->c->o.shards, s->j, s->close_ms, s->e);
+	if (cls != ERROR_NONE || !whole)
 		return closing_status(cls);
 	m.cuts = cuts;
 	CLEANUP(freep) char *record = journal_manifest_record(&m);
@@ -601,7 +610,7 @@ static void run_begin(struct step *s, enum run_of of)
 {
 	struct closer *c = s->c;
 	struct closing_run *r = &c->run;
-	*r = (struct closing_run){ .of = of, .o = c->o, .scope = scope_of(s), .month = s->month, .work = c->work, .under_way = true };
+	*r = (struct closing_run){ .of = of, .o = c->o, .scope = scope_of(s), .month = s->month, .close_ms = s->close_ms, .work = c->work, .under_way = true };
 	r->scope.o = &r->o;
 	if (c->o.settles != SETTLES_WITHIN) {
 		r->o.store = c->o.beside;
@@ -613,8 +622,8 @@ static void run_begin(struct step *s, enum run_of of)
 		run_main(r);
 }
 
-// Begins it, or goes on with it. *ret_over: it is done, and what came of it lies in the closer's run.
-static enum relay_status run_step(struct step *s, enum run_of of, bool *ret_over)
+// Begins it, or goes on with it. *ret_done: what came of it lies in the closer's run.
+static enum relay_status run_step(struct step *s, enum run_of of, bool *ret_done)
 {
 	struct closing_run *r = &s->c->run;
 	bool begun = r->under_way;
@@ -625,17 +634,19 @@ static enum relay_status run_step(struct step *s, enum run_of of, bool *ret_over
 	if ((!begun && (r->on_thread || r->late)) || !run_over(s->c))
 		return RELAY_DONE;
 	r->under_way = false;
-	*ret_over = r->status == RELAY_DONE;
-	if (r->status != RELAY_DONE)
+	*ret_done = r->status == RELAY_DONE;
+	if (*ret_done)
+		s->c->halt = (struct error){ 0 };
+	else
 		*s->e = r->e;
 	return r->status;
 }
 
 static enum relay_status find_totals(struct step *s)
 {
-	bool over = false;
-	enum relay_status r = run_step(s, RUN_TOTALS, &over);
-	if (over)
+	bool done = false;
+	enum relay_status r = run_step(s, RUN_TOTALS, &done);
+	if (done)
 		s->c->totals = s->c->run.totals;
 	return r;
 }
@@ -656,7 +667,7 @@ static enum relay_status finish_shard(struct step *s)
 	struct settling *w = c->work;
 	struct relay_numbers n;
 	enum error_class cls = ERROR_NONE;
-	bool over = false;
+	bool done = false;
 	*s->more = true;
 	if (w->shard == 0) {
 		relay_numbers(c->o.relay, &n);
@@ -666,8 +677,8 @@ static enum relay_status finish_shard(struct step *s)
 		wait_for(c, "outbox");
 		if (n.passes == c->pass)
 			return RELAY_DONE;
-		enum relay_status r = run_step(s, RUN_SUMS, &over);
-		if (!over)
+		enum relay_status r = run_step(s, RUN_SUMS, &done);
+		if (!done)
 			return r;
 		c->waits_pass = false;
 		cls = end_run(s);
@@ -693,11 +704,11 @@ static void settle_numbers(struct closer *c)
 static enum relay_status settle(struct step *s)
 {
 	struct closer *c = s->c;
-	bool over = false;
+	bool done = false;
 	if (c->settled)
 		return finish_shard(s);
-	enum relay_status r = run_step(s, RUN_SETTLES, &over);
-	if (!over)
+	enum relay_status r = run_step(s, RUN_SETTLES, &done);
+	if (!done)
 		return r;
 	if (c->run.full)
 		wait_for(c, "outbox");
@@ -764,25 +775,27 @@ static enum relay_status wait_or_work(struct step *s)
 		wait_for(c, "a first call");
 		return RELAY_DONE;
 	}
-	int64_t close_ms = rules_close_ms(s->rules, s->wait_month);
+	s->close_ms = rules_close_ms(s->rules, s->wait_month);
 	cls = look_take(c->o.store, c->o.shards, s->j, &s->look, s->e);
 	if (cls == ERROR_NONE)
 		cls = evaluator_run(c->evaluator, &c->o, s->j, s->book, &s->look, s->now_ms, s->e);
 	if (cls != ERROR_NONE)
 		return closing_status(cls);
-	if (!look_reached(&s->look, s->j, s->manifest, close_ms, c->numbers.waits_for)) {
+	if (!look_reached(&s->look, s->j, s->manifest, s->close_ms, c->numbers.waits_for)) {
 		bool asked = c->asked;
 		c->totals.month = MONTH_NONE;
 		int64_t change_ms = evaluator_waits(c->evaluator);
 		c->asked = false;
 		// A change before the close is waited for in idle partitions too. Where the log is the clock nobody waits.
-		if (change_ms < close_ms && s->rules->settings.clock == CLOCK_WALL && !asked)
+		if (change_ms < s->close_ms && s->rules->settings.clock == CLOCK_WALL && !asked)
 			return ticker_run(c->ticker, s->j, &s->look, TICK_CHANGE, change_ms, CLOCK_WALL, s->now_ms, false, s->e);
-		return ticker_run(c->ticker, s->j, &s->look, TICK_CLOSE, close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
+		return ticker_run(c->ticker, s->j, &s->look, TICK_CLOSE, s->close_ms, s->rules->settings.clock, s->now_ms, asked, s->e);
 	}
 	if (s->manifest != NULL)
 		return begin_shard(s);
-	enum relay_status r = c->totals.month == s->month ? RELAY_DONE : find_totals(s);
+	enum relay_status r = RELAY_DONE;
+	if (c->totals.month != s->month && (r = make_manifest(s)) == RELAY_DONE)
+		r = find_totals(s);
 	return r == RELAY_DONE && c->totals.month == s->month ? make_manifest(s) : r;
 }
 
@@ -854,6 +867,18 @@ static enum relay_status hear_while_halted(struct closer *c, struct journal **jo
 	return r == RELAY_TAKE_OVER || r == RELAY_FENCED || r == RELAY_ABORT ? r : RELAY_HALT;
 }
 
+// What is only begun is no end of a halt.
+static enum relay_status remember_halt(struct closer *c, enum relay_status r, bool more, struct error *e)
+{
+	if (r == RELAY_HALT)
+		c->halt = *e;
+	else if (r == RELAY_DONE && !more)
+		c->halt = (struct error){ 0 };
+	else if (r == RELAY_DONE && c->halt.cls != ERROR_NONE)
+		*e = c->halt;
+	return r == RELAY_DONE && c->halt.cls != ERROR_NONE ? RELAY_HALT : r;
+}
+
 enum relay_status closer_step(struct closer *c, struct journal **journal, const struct account_book *book, int64_t now_ms, bool *ret_more, struct error *e)
 {
 	*ret_more = false;
@@ -874,5 +899,5 @@ enum relay_status closer_step(struct closer *c, struct journal **journal, const 
 	}
 	if (r == RELAY_DONE && c->stale)
 		r = reload(c, journal, e);
-	return r;
+	return remember_halt(c, r, *ret_more, e);
 }

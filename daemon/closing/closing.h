@@ -2,15 +2,15 @@
 // A month's end: ticks, manifest, closed marks, settlements and statements, end of run (design.md, section 9; models/m3_clock.py).
 //
 // The closer runs in the office thread of the instance that is the relay. Every step can be repeated: what is done is seen in the
-// control topic and in the shards, never remembered here.
+// control topic and in the shards; what is remembered here is a reading of them, and how far a step came.
 #ifndef CLOSING_CLOSING_H
 #define CLOSING_CLOSING_H
 
 #include "journal/accounts_feed.h"
 #include "outbox/outbox.h"
 
-// When a step of settling is made: within closer_step; or from one call to the next, so that the relay publishes meanwhile: on a thread, or, for a
-// simulator, without one and as late as may be.
+// When what takes long is done, a month's counters read, its accounts settled, its statements summed: within closer_step; or from one call to the
+// next, so that the relay publishes meanwhile: on a thread, or, for a simulator, without one and as late as may be.
 enum settles { SETTLES_WITHIN, SETTLES_BESIDE, SETTLES_LATE };
 
 struct closer_options {
@@ -18,7 +18,7 @@ struct closer_options {
 	const struct kafka_options *kafka;
 	struct store *store;  // not owned
 	enum settles settles;
-	struct store *beside; // not owned: steps are made on it, but with SETTLES_WITHIN
+	struct store *beside; // not owned: that is done on it, but with SETTLES_WITHIN
 	struct relay *relay;  // not owned
 	uint32_t shards;
 	const char *source;

@@ -38,9 +38,9 @@ enum relay_status settling_begin(const struct settle_scope *s, bool follows, uin
 						     m->n_cuts, e);
 	if (c != ERROR_NONE)
 		return closing_status(c);
-	struct settling *w = *ret = xcalloc(1, sizeof(*w));
-	w->month = m->month;
-	w->shard = shard;
+	*ret = xcalloc(1, sizeof(**ret));
+	(*ret)->month = m->month;
+	(*ret)->shard = shard;
 	return RELAY_DONE;
 }
 

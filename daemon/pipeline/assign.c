@@ -306,8 +306,10 @@ enum error_class worker_assigned(void *ctx, struct source_part *parts, uint32_t 
 	}
 	for (uint32_t s = 0; s < w->o.store->shards; s++)
 		w->advanced_us[s] = clock_mono_us();
-	if (w->owns_first)
+	if (w->owns_first) {
+		atomic_fetch_add(&w->o.shared->first_given, 1);
 		atomic_fetch_add(&w->o.shared->first_owners, 1);
+	}
 	parts_clear(&w->kept, &w->n_kept);
 	worker_say(w, "running", "");
 	log_assignment(w);

@@ -34,6 +34,7 @@ struct office {
 	struct closer *closer;
 	struct journal *journal;
 	struct account_book *book; // as far as alerts that were found need it
+	unsigned given;         // shared.first_given when it was taken over
 	uint64_t facts_taken;
 	char transactional_id[256], source[256];
 	int64_t closer_us;      // when to look again
@@ -92,6 +93,13 @@ static void office_balance(const struct office *f, struct office_status *s)
 static bool office_due(const struct office *f)
 {
 	return !atomic_load(&f->o.shared->stop) && atomic_load(&f->o.shared->first_owners) > 0;
+}
+
+// Partition 0 was somebody else's meanwhile, or may have been: whoever is fenced learns of it by publishing alone, and what was decided without
+// it, another generation in force, leaves it nothing to publish.
+static bool office_given_again(const struct office *f)
+{
+	return relay_in_charge(f->relay) && atomic_load(&f->o.shared->first_given) != f->given;
 }
 
 static void office_publish_status(struct office *f)
@@ -172,6 +180,7 @@ static enum error_class office_load(struct office *f, struct error *e)
 static enum relay_status office_take(struct office *f, struct error *e)
 {
 	office_say(f, "taking_over", "");
+	f->given = atomic_load(&f->o.shared->first_given);
 	enum error_class cls = office_load(f, e);
 	if (cls != ERROR_NONE)
 		return cls == ERROR_ABORT ? RELAY_ABORT : cls == ERROR_RETRY ? RELAY_RETRY : RELAY_HALT;
@@ -271,6 +280,8 @@ int office_turn(struct office *f)
 		return LOOK_IDLE_MS;
 	}
 	enum relay_status st = RELAY_DONE;
+	if (office_given_again(f))
+		relay_leave(f->relay);
 	if (!relay_in_charge(f->relay))
 		st = office_take(f, &e);
 	if (st == RELAY_DONE)

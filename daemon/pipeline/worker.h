@@ -19,6 +19,7 @@
 struct shared {
 	atomic_bool stop;         // orderly stop: finish the batch, commit, leave
 	atomic_uint first_owners; // workers that own partition 0 of the first input topic: 0 or 1 in this process
+	atomic_uint first_given;  // how often one was given it
 	int office_wake;          // eventfd: something for the relay or the closer
 	atomic_bool failed;       // a thread ends the process: `failure` says why
 	pthread_mutex_t lock;     // of `failure`

@@ -445,6 +445,24 @@ static void check_counters(int month, int adjust)
 		}
 }
 
+// What manifests say of the month, and proofs take it by.
+static void check_manifests(void)
+{
+	for (uint32_t i = 0; i < audit->decided->n_manifests; i++) {
+		const struct journal_manifest *m = &audit->decided->manifests[i];
+		int64_t counters = 0, calls = 0;
+		for (int a = 0; a < SIM_ACCOUNTS; a++)
+			for (int s = 0; s < SERVICES; s++) {
+				const struct cell *c = &audit->cells[a][s][m->month - FIRST_YEAR];
+				counters += c->calls > 0;
+				calls += c->calls;
+			}
+		if (m->counters != counters || m->calls != calls)
+			wrong("the manifest of month %d says %lld counters and %lld calls, the log %lld and %lld", m->month - (int)FIRST_YEAR, (long long)m->counters,
+			      (long long)m->calls, (long long)counters, (long long)calls);
+	}
+}
+
 static void check_ledger(void)
 {
 	static const enum outcome order[OUTCOMES] = { OUTCOME_COUNTED, OUTCOME_DUPLICATE, OUTCOME_LATE, OUTCOME_REJECTED, OUTCOME_NOT_BILLABLE,
@@ -540,6 +558,7 @@ bool sim_audit(void)
 			if (adjust < 0 || adjust > m)
 				check_counters(m, adjust);
 	check_marks();
+	check_manifests();
 	check_ledger();
 	months_settled();
 	audit_alerts();

@@ -173,7 +173,8 @@ static void office_round(struct world *w)
 		w->last = relay_drain(w->relay, w->j, NULL, &left, &w->e);
 	if (w->last == RELAY_DONE)
 		w->last = closer_step(w->closer, &w->j, NULL, w->now_ms, &more, &w->e);
-	closer_rest(w->closer); // the twin is for one thread at a time
+	if (w->settles == SETTLES_BESIDE)
+		closer_rest(w->closer); // the twin is for one thread at a time
 	if (w->fault.fired && w->dies) {
 		w->dies = false;
 		office_close(w);
@@ -763,6 +764,15 @@ static void roll_back(void *ctx)
 	r->taken = false;
 }
 
+// What takes long is done late, when shards may stand elsewhere.
+static void late_world(struct world *w)
+{
+	full_world(w);
+	w->settles = SETTLES_LATE;
+	office_close(w);
+	office_open(w);
+}
+
 static void expect_rollbacks_change_nothing(void (*begin)(struct world *), int month)
 {
 	struct world w;
@@ -795,6 +805,43 @@ static void expect_rollbacks_change_nothing(void (*begin)(struct world *), int m
 Test(closing, a_shard_that_rolls_back_changes_nothing, .timeout = 600)
 {
 	expect_rollbacks_change_nothing(full_world, MAR);
+}
+
+Test(closing, a_shard_that_rolls_back_changes_nothing_late, .timeout = 600)
+{
+	expect_rollbacks_change_nothing(late_world, MAR);
+}
+
+// A halt is told of until something is done again, not only begun.
+static void expect_steady_halt(enum settles settles)
+{
+	struct world w;
+	world_open(&w, CLOCK_RECORDS, 2, NULL, NULL);
+	w.settles = settles;
+	office_close(&w);
+	office_open(&w);
+	january(&w);
+	event(&w, 0, month_ms(&w, JAN) + 3 * day, "a", "no-such-service", JAN, 5);
+	pass_month(&w, JAN);
+	for (int i = 0; i < 40 && w.last != RELAY_HALT; i++)
+		office_round(&w);
+	for (int i = 0; i < 40; i++) {
+		office_round(&w);
+		cr_expect(w.last == RELAY_HALT && strstr(w.e.text, "no such service") != NULL, "round %d: %d %s", i, w.last, w.e.text);
+	}
+	struct fake_shard *h = &w.s.shard[store_shard(SPAN_LIT("a"), SHARDS)];
+	struct fake_cell *wrong = fake_cell(h, fake_key("use", JAN), "a/no-such-service");
+	free(wrong->field);
+	wrong->field = xstrdup("a/image-crop"); // a person has put it right
+	run_until_closed(&w, JAN);
+	world_close(&w);
+}
+
+Test(closing, a_halt_is_steady)
+{
+	expect_steady_halt(SETTLES_WITHIN);
+	expect_steady_halt(SETTLES_LATE);
+	expect_steady_halt(SETTLES_BESIDE);
 }
 
 Test(closing, a_shard_that_rolls_back_with_corrections_changes_nothing, .timeout = 600)

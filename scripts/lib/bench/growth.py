@@ -29,7 +29,7 @@ class Grown:
         return made["events"]
 
     def slice(self, accounts):
-        """A backlog over so many of the accounts: CPU an event, and from the start of the process to its first count."""
+        """A backlog over so many of the accounts: CPU an event, and from the start of the process to the first record read."""
         self.load(events=self.env.events // 3, accounts=accounts, how="uniform")
         r = self.meterd.start().drain(self.done)
         self.meterd.stop()
