@@ -37,6 +37,7 @@ struct checkpoint_head {
 		int64_t window;       // where the window of duplicates before it begins
 		int64_t clock_ms;     // record clock there
 	} *parts;
+	int64_t furthest_ms;      // record clock that some shard reached, of any partition; TIME_NONE: the head alone was read, or nothing was counted
 	struct checkpoint_out {       // a partition of what is published: what was raised after the checkpoint lies at or behind this offset
 		char *name;
 		int64_t offset;
@@ -69,7 +70,8 @@ struct checkpoint_totals {
 enum error_class checkpoint_head_read(const char *path, struct checkpoint_head *ret, struct error *e);
 // All of it: checksum, then every record.
 enum error_class checkpoint_verify(const char *path, struct checkpoint_head *ret, struct checkpoint_totals *ret_totals, struct error *e);
-// ERROR_ABORT 78 where it is not of this state: init id, shards, partitions, a control topic that is younger than it.
+// ERROR_ABORT 78 where it is not of this state: init id, shards, partitions, a control topic that is younger than it. And, once all of it was read,
+// where it counted under older rules what newer ones hold for: they were dated behind all shards after a Redis that went back, not behind it.
 enum error_class checkpoint_fits(const struct checkpoint_head *h, const struct journal *j, struct error *e);
 // ERROR_ABORT 78 where the log does not reach back to it. `published`: what was published since must be there, too.
 enum error_class checkpoint_reached(const struct checkpoint_head *h, const struct sink_port *port, const struct kafka_options *k, bool published,

@@ -322,7 +322,7 @@ static enum error_class take_record(struct reader *r, struct arena *a, struct re
 struct visit {
 	struct reader *r;
 	const struct checkpoint_visitor *v;
-	const struct checkpoint_head *head;
+	struct checkpoint_head *head;
 	struct record_read record;
 	uint32_t shards;          // begun
 	bool in_shard, has_key;
@@ -373,6 +373,22 @@ static enum error_class visit_key(struct visit *t, struct error *e)
 	return t->has_key && t->entries == 0 ? ERROR_NONE : damaged(t->r, e, "a key of it is not known");
 }
 
+// "next clock …" of a partition
+static enum error_class visit_position(struct visit *t, struct span value, struct error *e)
+{
+	struct span next, rest, clock, more;
+	int64_t ms = 0;
+	if (!span_cut(value, ' ', &next, &rest))
+		return damaged(t->r, e, "a position of it is none");
+	clock = span_cut(rest, ' ', &clock, &more) ? clock : rest;
+	if (span_is(clock, "-"))
+		return ERROR_NONE;
+	if (!span_int64(clock, &ms))
+		return damaged(t->r, e, "a position of it is none");
+	t->head->furthest_ms = ms > t->head->furthest_ms ? ms : t->head->furthest_ms;
+	return ERROR_NONE;
+}
+
 static enum error_class visit_pair(struct visit *t, struct error *e)
 {
 	const struct record_read *r = &t->record;
@@ -383,7 +399,8 @@ static enum error_class visit_pair(struct visit *t, struct error *e)
 	t->totals->fields++;
 	if (mark)
 		return t->v->mark != NULL ? t->v->mark(t->v->ctx, r->texts[0], r->texts[1], e) : ERROR_NONE;
-	return t->v->field != NULL ? t->v->field(t->v->ctx, &t->key, r->texts[0], r->texts[1], e) : ERROR_NONE;
+	enum error_class c = strcmp(t->key.what, "off") == 0 ? visit_position(t, r->texts[1], e) : ERROR_NONE;
+	return c == ERROR_NONE && t->v->field != NULL ? t->v->field(t->v->ctx, &t->key, r->texts[0], r->texts[1], e) : c;
 }
 
 static enum error_class visit_entry(struct visit *t, struct error *e)
@@ -430,9 +447,10 @@ static enum error_class visit_record(struct visit *t, struct error *e)
 	}
 }
 
-static enum error_class visit_all(struct reader *r, const struct checkpoint_visitor *v, const struct checkpoint_head *h, struct checkpoint_totals *totals,
+static enum error_class visit_all(struct reader *r, const struct checkpoint_visitor *v, struct checkpoint_head *h, struct checkpoint_totals *totals,
 				  struct error *e)
 {
+	h->furthest_ms = TIME_NONE;
 	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct visit t = { .r = r, .v = v, .head = h, .totals = totals };
 	enum error_class c = ERROR_NONE;

@@ -124,9 +124,14 @@ static enum error_class stands_before(void *ctx, const struct store_key *k, stru
 
 static enum error_class read_through(const char *path, const struct journal *j, const int64_t *upto, struct error *e)
 {
+	struct checkpoint_head whole = { .settled = MONTH_NONE };
 	struct standing s = { path, j, upto };
 	const struct checkpoint_visitor v = { .ctx = &s, .field = stands_before };
-	return checkpoint_read(path, &v, NULL, NULL, e);
+	enum error_class c = checkpoint_read(path, &v, &whole, NULL, e);
+	if (c == ERROR_NONE)
+		c = checkpoint_fits(&whole, j, e);
+	checkpoint_head_free(&whole);
+	return c;
 }
 
 static enum error_class is_usable(const struct checkpoint_file *f, const struct journal *j, const struct sink_port *port,

@@ -123,7 +123,7 @@ static bool take_head(const json_t *j, struct checkpoint_head *h)
 
 bool checkpoint_head_parse(struct span text, struct checkpoint_head *ret)
 {
-	struct checkpoint_head h = { .settled = MONTH_NONE };
+	struct checkpoint_head h = { .settled = MONTH_NONE, .furthest_ms = TIME_NONE };
 	CLEANUP(json_freep) json_t *j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
 	bool good = j != NULL && take_head(j, &h);
 	if (good)
@@ -145,6 +145,11 @@ enum error_class checkpoint_fits(const struct checkpoint_head *h, const struct j
 	if (h->control_next > j->next_offset || journal_rules_version(j, h->rules_version) == NULL)
 		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the checkpoint was made when the control topic reached to offset %" PRId64 ", and now it ends at %"
 				 PRId64 ": decisions are missing. Bring the control topic back first", h->control_next, j->next_offset);
+	int64_t holds = h->furthest_ms != TIME_NONE ? journal_rules_at(j, h->furthest_ms)->version : h->rules_version;
+	if (holds > h->rules_version)
+		return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the checkpoint was made when version %" PRId64 " of the rules was the newest, and stands where "
+				 "version %" PRId64 ", which was decided since, holds: what it counted there may be wrong. Take an older one, or none: then everything is "
+				 "counted again", h->rules_version, holds);
 	for (uint32_t i = 0; i < h->n_parts; i++)
 		if (journal_part(j, span_of(h->parts[i].name)) == NULL)
 			return error_set(e, ERROR_ABORT, EXIT_CONFIG_ERR, "the checkpoint counts %s, which the control topic does not know: it is another "

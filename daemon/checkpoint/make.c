@@ -135,6 +135,8 @@ static enum error_class copy_stands(struct making *m, uint64_t *ret_print)
 			c = error_set(m->e, ERROR_RETRY, 0, "shard %u went back behind offset %" PRId64 " of %s while the checkpoint was written; run the same command "
 				      "again", m->shard, p->from, p->name);
 	}
+	for (uint32_t k = 0; k < at.n; k++)
+		m->head.furthest_ms = at.list[k].at.clock_ms > m->head.furthest_ms ? at.list[k].at.clock_ms : m->head.furthest_ms;
 	store_positions_free(&at);
 	return c;
 }
@@ -209,6 +211,8 @@ static bool still_in_force(struct making *m)
 	if (m->cls == ERROR_NONE && now->generation_at != m->journal->generation_at)
 		m->cls = error_set(m->e, ERROR_RETRY, 0, "generation %" PRId64 " came into force while the checkpoint was written; run the same command again",
 				   now->generation);
+	if (m->cls == ERROR_NONE && m->head.furthest_ms != TIME_NONE && journal_rules_at(now, m->head.furthest_ms)->version > m->head.rules_version)
+		m->cls = error_set(m->e, ERROR_RETRY, 0, "new rules came into force while the checkpoint was written; run the same command again");
 	return m->cls == ERROR_NONE;
 }
 
@@ -306,7 +310,7 @@ static enum error_class take_head(struct making *m)
 	struct checkpoint_head *h = &m->head;
 	const struct journal *j = m->journal;
 	*h = (struct checkpoint_head){ .made_ms = clock_wall_ms(), .shards = j->shards, .generation = j->generation,
-				       .control_next = j->next_offset, .rules_version = j->rules[j->n_rules - 1].version, .settled = MONTH_NONE,
+				       .control_next = j->next_offset, .rules_version = j->rules[j->n_rules - 1].version, .settled = MONTH_NONE, .furthest_ms = TIME_NONE,
 				       .parts = xcalloc(j->n_parts + 1, sizeof(*h->parts)) };
 	snprintf(h->init_id, sizeof(h->init_id), "%s", j->init_id);
 	snprintf(h->version, sizeof(h->version), "%s", METERD_VERSION);

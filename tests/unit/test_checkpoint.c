@@ -508,6 +508,28 @@ Test(checkpoint, another_states_is_refused)
 	cr_expect(strstr(e.text, "which is not in force any more") != NULL, "%s", e.text);
 }
 
+// Redis went back behind it, and new rules were dated behind where the shards stood then: what it counted, it counted under the older ones.
+Test(checkpoint, one_that_counted_where_newer_rules_hold_is_refused)
+{
+	struct error e = { 0 };
+	char *found = NULL;
+	const struct checkpoint_wish any = { 0 };
+	fill(2, 3); // one of its clocks stands at 1000
+	CLEANUP(freep) char *path = make();
+	CLEANUP(rules_freep) struct rules *rules = some_rules(CLOCK_RECORDS, NULL, NULL);
+	control(journal_rules_record(2, 1001, rules));
+	journal_freep(&journal);
+	cr_assert_eq(journal_load(&broker.o, 10000, &journal, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(checkpoint_usable(path, journal, NULL, &broker.o, &e), ERROR_NONE, "%s", e.text);
+	cr_expect_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &any, &found, &e), ERROR_NONE, "%s", e.text);
+	free(TAKE_PTR(found));
+	journal->rules[1].effective_ms = 1000;
+	unfit(path, "version 1 of the rules was the newest, and stands where version 2, which was decided since, holds");
+	cr_expect_eq(checkpoint_usable(path, journal, NULL, &broker.o, &e), ERROR_ABORT);
+	cr_expect_eq(checkpoint_newest(dir, journal, NULL, &broker.o, &any, &found, &e), ERROR_ABORT);
+	cr_expect(strstr(e.text, "holds: what it counted there may be wrong") != NULL, "%s", e.text);
+}
+
 // Its shards stand at 500 and 600, and one of them at nothing: the head tells of that one alone.
 Test(checkpoint, one_that_stands_before_an_offset_is_found)
 {
